@@ -213,6 +213,14 @@ impl<T: Copy> Ptr<T> {
     pub fn of(buffer: &Buffer) -> Ptr<T> {
         Ptr(buffer.ptr().cast())
     }
+    pub fn new(first: *mut T) -> Ptr<T> {
+        Ptr(first)
+    }
+    /// The address of an element; using it is what takes care.
+    #[inline(always)]
+    pub fn at(self, position: isize) -> *mut T {
+        self.0.wrapping_offset(position)
+    }
     /// # Safety
     /// The position lies in the buffer, and nobody writes it meanwhile.
     #[inline(always)]
