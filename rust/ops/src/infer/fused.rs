@@ -1,0 +1,200 @@
+//! Fused primitives: softmax, linear, cross-entropy, layer norm.
+
+use super::matmul::{check_same_dtype, matmul_shapes};
+use super::{check_dim, exactly, list, one};
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::fail;
+use crate::layout::{checked_numel, Dims};
+use crate::op::{LossReduction, Meta};
+use smallvec::{smallvec, SmallVec};
+
+/// The shape of `x @ wᵀ + b`: x `[…, k]`, w `[n, k]`, b something that broadcasts to `[n]`.
+///
+/// ```
+/// use wengert_ops::infer::linear_shape;
+/// assert_eq!(&linear_shape(&[7, 2, 3], &[5, 3], Some(&[5])).unwrap()[..], &[7, 2, 5]);
+/// let e = linear_shape(&[2, 3], &[5, 4], None).unwrap_err();
+/// assert!(e.message().contains("mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)"));
+/// ```
+pub fn linear_shape(x: &[usize], w: &[usize], b: Option<&[usize]>) -> Result<Dims> {
+    let &[n, k] = w else {
+        fail!(runtime, "linear: expected a weight of shape [out, in], but got {}", list(w));
+    };
+    if x.is_empty() {
+        fail!(runtime, "both arguments to linear need to be at least 1D, but they are 0D and {}D", w.len());
+    }
+    let out = matmul_shapes("linear", x, &[k, n])?.out;
+    if let Some(b) = b.filter(|b| !matches!(b, [] | [1])) {
+        if b != [n] {
+            fail!(
+                runtime,
+                "linear: The expanded size of the tensor ({n}) must match the existing size ({}) at non-singleton \
+                 dimension {}.  Target sizes: {}.  Tensor sizes: {}; the bias must have shape [{n}]",
+                b.last().copied().unwrap_or(1),
+                out.len() - 1,
+                list(&out),
+                list(b)
+            );
+        }
+    }
+    Ok(out)
+}
+
+/// The shape of the cross-entropy of logits `[n, c]` and class indices `[n]`.
+pub fn cross_entropy_shape(logits: &Meta, target: &Meta, reduction: LossReduction) -> Result<Dims> {
+    let &[n, classes] = &logits.shape[..] else {
+        fail!(
+            runtime,
+            "cross_entropy: expected logits of shape [batch, classes], but got {}; move the classes to the last dim and \
+             flatten the others",
+            list(&logits.shape)
+        );
+    };
+    if target.shape.len() != 1 {
+        fail!(
+            runtime,
+            "cross_entropy: expected a target of shape [{n}] of class indices, but got {}",
+            list(&target.shape)
+        );
+    }
+    if target.shape[0] != n {
+        fail!(value, "Expected input batch_size ({n}) to match target batch_size ({}).", target.shape[0]);
+    }
+    if target.dtype != DType::I64 {
+        fail!(
+            runtime,
+            "cross_entropy: expected target dtype to be Long or Byte, but got {}; cast the target with .long()",
+            target.dtype.scalar_name()
+        );
+    }
+    check_float("log_softmax_lastdim_kernel_impl", logits.dtype)?;
+    if classes == 0 && n > 0 {
+        fail!(runtime, "cross_entropy: logits of shape {} have no classes", list(&logits.shape));
+    }
+    Ok(match reduction {
+        LossReduction::None => smallvec![n],
+        LossReduction::Mean | LossReduction::Sum => Dims::new(),
+    })
+}
+
+/// The shapes of a layer norm's outputs over the last `dims` dims: y, and mean and 1/std with those dims as 1.
+pub fn layer_norm_shapes(shape: &[usize], dims: usize) -> Result<(Dims, Dims)> {
+    if dims == 0 {
+        fail!(
+            runtime,
+            "layer_norm: Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, \
+             but got normalized_shape = []"
+        );
+    }
+    let Some(lead) = shape.len().checked_sub(dims) else {
+        fail!(
+            runtime,
+            "layer_norm: Given a normalized_shape of {dims} dimensions, expected an input with at least as many, but got \
+             input of size{}",
+            list(shape)
+        );
+    };
+    let stats = (0..shape.len()).map(|d| if d < lead { shape[d] } else { 1 }).collect();
+    checked_numel("layer_norm", shape)?;
+    Ok((Dims::from_slice(shape), stats))
+}
+
+fn check_float(kernel: &str, dtype: DType) -> Result<()> {
+    if !dtype.is_float() {
+        fail!(
+            not_implemented,
+            "\"{kernel}\" not implemented for '{}'; cast the input first, as in x.float()",
+            dtype.scalar_name()
+        );
+    }
+    Ok(())
+}
+
+pub(super) fn softmax(inputs: &[Meta], dim: usize, log: bool) -> Result<SmallVec<[Meta; 2]>> {
+    let op = if log { "log_softmax" } else { "softmax" };
+    let [x] = exactly(op, inputs)?;
+    check_dim(op, dim, x.shape.len())?;
+    check_float(if log { "log_softmax_lastdim_kernel_impl" } else { "softmax_lastdim_kernel_impl" }, x.dtype)?;
+    one(x.shape.clone(), x.dtype)
+}
+
+pub(super) fn linear(inputs: &[Meta]) -> Result<SmallVec<[Meta; 2]>> {
+    let (x, w, b) = match inputs {
+        [x, w] => (x, w, None),
+        [x, w, b] => (x, w, Some(b)),
+        _ => fail!(type_, "linear: expects 2 or 3 inputs, but got {}", inputs.len()),
+    };
+    check_same_dtype("linear", x.dtype, w.dtype)?;
+    if let Some(b) = b {
+        check_same_dtype("linear", x.dtype, b.dtype)?;
+    }
+    one(linear_shape(&x.shape, &w.shape, b.map(|b| &b.shape[..]))?, x.dtype)
+}
+
+pub(super) fn cross_entropy(inputs: &[Meta], reduction: LossReduction) -> Result<SmallVec<[Meta; 2]>> {
+    let [logits, target] = exactly("cross_entropy", inputs)?;
+    one(cross_entropy_shape(logits, target, reduction)?, logits.dtype)
+}
+
+pub(super) fn layer_norm(inputs: &[Meta], dims: usize) -> Result<SmallVec<[Meta; 2]>> {
+    let [x] = exactly("layer_norm", inputs)?;
+    let (y, stats) = layer_norm_shapes(&x.shape, dims)?;
+    check_float("LayerNormKernelImpl", x.dtype)?;
+    let stats = Meta { shape: stats, dtype: x.dtype };
+    Ok(smallvec![Meta { shape: y, dtype: x.dtype }, stats.clone(), stats])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::infer;
+    use super::super::testing::*;
+    use super::*;
+    use crate::error::ErrorKind::*;
+    use crate::op::Op;
+
+    #[test]
+    fn linears() {
+        let linear = |inputs: &[Meta]| infer(&Op::Linear, inputs);
+        assert_eq!(shapes(&Op::Linear, &[f32s(&[128, 20]), f32s(&[30, 20]), f32s(&[30])]), [[128, 30]]);
+        assert_eq!(shapes(&Op::Linear, &[f32s(&[20]), f32s(&[30, 20])]), [[30]]);
+        refuses(linear(&[f32s(&[2, 3]), f32s(&[5, 4])]), Runtime, "cannot be multiplied (2x3 and 4x5)");
+        refuses(linear(&[f32s(&[3]), f32s(&[5, 4])]), Runtime, "cannot be multiplied (1x3 and 4x5)");
+        let words = "must match the existing size (4) at non-singleton dimension 1.  Target sizes: [2, 5].";
+        refuses(linear(&[f32s(&[2, 3]), f32s(&[5, 3]), f32s(&[4])]), Runtime, words);
+        assert!(linear(&[f32s(&[2, 3]), f32s(&[5, 3]), f32s(&[1])]).is_ok());
+        refuses(linear(&[f32s(&[]), f32s(&[5, 3])]), Runtime, "at least 1D, but they are 0D and 2D");
+        refuses(linear(&[f32s(&[2, 3]), Meta::new(&[5, 3], DType::F64)]), Runtime, "float != double");
+        refuses(linear(&[f32s(&[2, 3])]), Type, "2 or 3 inputs");
+    }
+
+    #[test]
+    fn cross_entropies() {
+        let loss =
+            |reduction, logits, target| infer(&Op::CrossEntropy { reduction, ignore_index: -100 }, &[logits, target]);
+        use LossReduction::*;
+        assert_eq!(loss(Mean, f32s(&[3, 5]), i64s(&[3])).unwrap()[..], [f32s(&[])]);
+        assert_eq!(loss(None, f32s(&[3, 5]), i64s(&[3])).unwrap()[..], [f32s(&[3])]);
+        let words = "Expected input batch_size (3) to match target batch_size (2).";
+        refuses(loss(Sum, f32s(&[3, 4]), i64s(&[2])), Value, words);
+        let int = Meta::new(&[3], DType::I32);
+        refuses(loss(Sum, f32s(&[3, 4]), int), Runtime, "expected target dtype to be Long or Byte, but got Int");
+        refuses(loss(Sum, i64s(&[3, 4]), i64s(&[3])), NotImplemented, "not implemented for 'Long'");
+        refuses(loss(Sum, f32s(&[4]), i64s(&[])), Runtime, "logits of shape [batch, classes], but got [4]");
+        refuses(loss(Sum, f32s(&[3, 0]), i64s(&[3])), Runtime, "have no classes");
+    }
+
+    #[test]
+    fn norms_and_softmax() {
+        let norm = |dims, x| infer(&Op::LayerNorm { dims, eps_bits: 1e-5f64.to_bits() }, &[x]);
+        let out = norm(2, f32s(&[2, 3, 4])).unwrap();
+        assert_eq!(out[..], [f32s(&[2, 3, 4]), f32s(&[2, 1, 1]), f32s(&[2, 1, 1])]);
+        refuses(norm(3, f32s(&[3, 4])), Runtime, "but got input of size[3, 4]");
+        refuses(norm(0, f32s(&[3, 4])), Runtime, "at least 1-dimensional");
+        refuses(norm(1, i64s(&[4])), NotImplemented, "\"LayerNormKernelImpl\" not implemented for 'Long'");
+        let softmax = |dim, x| infer(&Op::Softmax { dim, log: false }, &[x]);
+        assert_eq!(softmax(0, f32s(&[])).unwrap()[0], f32s(&[]));
+        refuses(softmax(0, i64s(&[2])), NotImplemented, "\"softmax_lastdim_kernel_impl\" not implemented for 'Long'");
+        refuses(softmax(1, f32s(&[2])), Index, "Dimension out of range");
+    }
+}
