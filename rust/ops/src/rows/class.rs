@@ -1,0 +1,109 @@
+//! Dtype rules: in which type a row computes and what it gives.
+
+use super::registry::Row;
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::fail;
+
+/// How a row treats dtypes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Class {
+    /// Integers and bool become the default float type.
+    Float,
+    /// Any dtype, kept.
+    Arith,
+    /// Any dtype to bool.
+    Compare,
+    /// Any dtype to bool, one input.
+    Test,
+    /// Truth of the inputs, to bool.
+    Logic,
+    /// Integers and bool, kept.
+    Bit,
+    /// A condition, and two values of one dtype, which is kept.
+    Select,
+}
+
+#[allow(non_upper_case_globals)]
+impl Class {
+    // The table's words.
+    pub(super) const float: Class = Class::Float;
+    pub(super) const real: Class = Class::Float;
+    pub(super) const arith: Class = Class::Arith;
+    pub(super) const compare: Class = Class::Compare;
+    pub(super) const test: Class = Class::Test;
+    pub(super) const logic: Class = Class::Logic;
+    pub(super) const bit: Class = Class::Bit;
+    pub(super) const choice: Class = Class::Select;
+
+    pub(super) const fn strict(word: &str) -> bool {
+        matches!(word.as_bytes(), b"real")
+    }
+
+    /// The dtype to compute in and the dtype of the result, for inputs of the common type `promoted`
+    /// (for [`Class::Select`] the common type of the two values, without the condition).
+    ///
+    /// ```
+    /// use wengert_ops::{rows::Class, DType, Row};
+    /// assert_eq!(Class::Float.result(DType::I32, DType::F32, Row::Sin).unwrap(), (DType::F32, DType::F32));
+    /// assert_eq!(Class::Compare.result(DType::I32, DType::F32, Row::Lt).unwrap(), (DType::I32, DType::Bool));
+    /// assert!(Class::Arith.result(DType::Bool, DType::F32, Row::Sub).is_err());
+    /// ```
+    pub fn result(self, promoted: DType, default_float: DType, row: Row) -> Result<(DType, DType)> {
+        let same = (promoted, promoted);
+        match self {
+            Class::Float if promoted.is_float() => Ok(same),
+            Class::Float if row.info().strict => refuse(row, promoted),
+            Class::Float => Ok((default_float, default_float)),
+            Class::Arith if promoted == DType::Bool => bool_arith(row).map(|()| same),
+            Class::Arith | Class::Select => Ok(same),
+            Class::Compare | Class::Test | Class::Logic => Ok((promoted, DType::Bool)),
+            Class::Bit if promoted.is_float() => refuse(row, promoted),
+            Class::Bit if promoted == DType::Bool && !bool_bits(row) => refuse(row, promoted),
+            Class::Bit => Ok(same),
+        }
+    }
+}
+
+fn bool_bits(row: Row) -> bool {
+    matches!(row, Row::BitwiseAnd | Row::BitwiseOr | Row::BitwiseXor | Row::BitwiseNot)
+}
+
+#[cold]
+fn refuse<T>(row: Row, dtype: DType) -> Result<T> {
+    fail!(
+        not_implemented,
+        "\"{0}_cpu\" not implemented for '{1}': {0} got {dtype} inputs; convert them first, for example with .to()",
+        row.name(),
+        dtype.scalar_name()
+    )
+}
+
+fn bool_arith(row: Row) -> Result<()> {
+    match row {
+        Row::Sub => fail!(
+            runtime,
+            "Subtraction, the `-` operator, with two bool tensors is not supported. \
+             Use the `^` or `logical_xor()` operator instead."
+        ),
+        Row::Neg => fail!(
+            runtime,
+            "Negation, the `-` operator, on a bool tensor is not supported. \
+             If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+        ),
+        Row::Positive => fail!(runtime, "The `+` operator, on a bool tensor is not supported."),
+        Row::Relu => fail!(runtime, "Boolean inputs not supported for relu; convert them first, for example to int64"),
+        Row::Abs
+        | Row::Floor
+        | Row::Ceil
+        | Row::Round
+        | Row::Trunc
+        | Row::Remainder
+        | Row::Fmod
+        | Row::FloorDivide
+        | Row::TruncDivide
+        | Row::Clamp
+        | Row::Threshold => refuse(row, DType::Bool),
+        _ => Ok(()),
+    }
+}

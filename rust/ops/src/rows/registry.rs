@@ -1,0 +1,184 @@
+//! What is known of each row: names, docs, classes, and what its partials read.
+
+use super::class::Class;
+use super::expr::{self, Node, RowExpr};
+use super::voc::f64 as voc;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// What the table says of a row.
+#[derive(Debug)]
+pub struct RowInfo {
+    /// PyTorch's name of the function and method.
+    pub name: &'static str,
+    pub args: &'static [&'static str],
+    pub class: Class,
+    /// Refuses integers and bool, instead of promoting them (activations).
+    pub strict: bool,
+    pub doc: &'static str,
+    /// Name of the gradient node, without `Backward0`.
+    pub label: &'static str,
+    /// An interval per input in which tests may draw.
+    pub domain: &'static [(f64, f64)],
+    /// Zero where the row is not differentiable.
+    pub kinks: Option<fn(&[f64]) -> f64>,
+    /// PyTorch has no public function of this name: used by others, not bound.
+    pub hidden: bool,
+    pub differentiable: bool,
+}
+
+/// What the partial by one input reads, so that only that is saved.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Needs {
+    /// A bit per input.
+    pub inputs: u8,
+    /// The row's value.
+    pub output: bool,
+    /// The partial is this number everywhere: no kernel is needed.
+    pub constant: Option<f64>,
+    /// The partial is a condition: the gradient passes where it holds.
+    pub mask: bool,
+    /// Whether the table states a partial.
+    pub defined: bool,
+}
+
+macro_rules! registry {
+    ($(
+        $class:ident $V:ident $name:ident ($($arg:ident),*) -> $y:ident = $value:expr, [$($partial:expr),*],
+        $(($lo:expr, $hi:expr))* $(! $kink:expr)?, $doc:literal;
+    )*) => {
+        /// An elementwise operation of the table.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+        #[repr(u16)]
+        pub enum Row { $(#[doc = $doc] $V,)* }
+
+        impl Row {
+            /// Every row, in the table's order.
+            pub const ALL: &'static [Row] = &[$(Row::$V),*];
+        }
+
+        static INFO: &[RowInfo] = &[$(RowInfo {
+            name: plain(stringify!($name)),
+            args: &[$(stringify!($arg)),*],
+            class: Class::$class,
+            strict: Class::strict(stringify!($class)),
+            doc: $doc,
+            label: label(Row::$V, stringify!($V)),
+            domain: &[$(($lo, $hi)),*],
+            kinks: kinks!([$($arg)*] $($kink)?),
+            hidden: hidden(Row::$V),
+            differentiable: !<[&str]>::is_empty(&[$(stringify!($partial)),*]),
+        }),*];
+    };
+}
+
+macro_rules! kinks {
+    ([$($arg:ident)*]) => { None };
+    ([$($arg:ident)*] $kink:expr) => {
+        Some(|args: &[f64]| {
+            #[allow(unused_imports)]
+            use voc::*;
+            match *args {
+                #[allow(unused_variables)]
+                [$($arg),*] => $kink,
+                _ => f64::NAN,
+            }
+        })
+    };
+}
+
+/// A row named like a Rust keyword carries an underscore.
+const fn plain(name: &'static str) -> &'static str {
+    let (head, last) = name.split_at(name.len() - 1);
+    if last.as_bytes()[0] == b'_' {
+        head
+    } else {
+        name
+    }
+}
+
+/// Most gradient nodes are named like the variant.
+const fn label(row: Row, variant: &'static str) -> &'static str {
+    match row {
+        Row::AddScaled => "Add",
+        Row::Copy | Row::Positive => "Clone",
+        Row::Square => "Pow",
+        Row::GeluTanh => "Gelu",
+        Row::Selu | Row::Celu => "Elu",
+        Row::TruncDivide => "Div",
+        _ => variant,
+    }
+}
+
+const fn hidden(row: Row) -> bool {
+    matches!(row, Row::AddScaled | Row::Copy | Row::TruncDivide | Row::GeluTanh)
+}
+
+crate::elementwise_table! { registry }
+
+struct Readings {
+    expr: RowExpr,
+    needs: Vec<Needs>,
+}
+
+static READINGS: LazyLock<Vec<Readings>> = LazyLock::new(|| {
+    Row::ALL
+        .iter()
+        .map(|&row| {
+            let expr = expr::row_expr(row);
+            let mut needs: Vec<Needs> = expr.partials.iter().map(|p| p.needs()).collect();
+            let undefined = Needs { inputs: 0, output: false, constant: None, mask: false, defined: false };
+            needs.resize(row.arity(), undefined);
+            Readings { expr, needs }
+        })
+        .collect()
+});
+
+static NAMES: LazyLock<HashMap<&'static str, Row>> =
+    LazyLock::new(|| Row::ALL.iter().map(|&row| (row.name(), row)).collect());
+
+impl Row {
+    pub fn info(self) -> &'static RowInfo {
+        &INFO[self as usize]
+    }
+
+    /// PyTorch's name of the function.
+    pub fn name(self) -> &'static str {
+        self.info().name
+    }
+
+    /// The number of inputs, scalar parameters included.
+    pub fn arity(self) -> usize {
+        self.info().args.len()
+    }
+
+    /// The row of a function's name.
+    pub fn from_name(name: &str) -> Option<Row> {
+        NAMES.get(name).copied()
+    }
+
+    /// What the partial by input `which` reads. The input must be below the arity.
+    pub fn needs(self, which: usize) -> &'static Needs {
+        &READINGS[self as usize].needs[which]
+    }
+
+    /// The row as symbols.
+    pub fn expr(self) -> &'static RowExpr {
+        &READINGS[self as usize].expr
+    }
+
+    /// The value in f64 arithmetic (integers for bitwise rows, 0 and 1 for truth values).
+    pub fn eval(self, args: &[f64]) -> f64 {
+        super::eval::VALUES[self as usize](args)
+    }
+
+    /// Whether kernels give a truth value.
+    pub fn is_truth(self) -> bool {
+        matches!(self.info().class, Class::Compare | Class::Test | Class::Logic)
+    }
+
+    /// Whether the row's value is a function of its own, not a composition of other rows.
+    pub fn is_primitive(self) -> bool {
+        matches!(self.expr().value.node(), Node::Call(row, _) if *row == self)
+    }
+}

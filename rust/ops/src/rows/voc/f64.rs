@@ -1,0 +1,50 @@
+//! The vocabulary in f64.
+
+use super::float::float_vocabulary;
+
+float_vocabulary! { f64 }
+
+#[inline(always)]
+pub fn exp(x: f64) -> f64 {
+    x.exp()
+}
+#[inline(always)]
+pub fn expm1(x: f64) -> f64 {
+    x.exp_m1()
+}
+#[inline(always)]
+pub fn log(x: f64) -> f64 {
+    x.ln()
+}
+#[inline(always)]
+pub fn log1p(x: f64) -> f64 {
+    x.ln_1p()
+}
+#[inline(always)]
+pub fn sin(x: f64) -> f64 {
+    x.sin()
+}
+#[inline(always)]
+pub fn cos(x: f64) -> f64 {
+    x.cos()
+}
+#[inline(always)]
+pub fn tanh(x: f64) -> f64 {
+    x.tanh()
+}
+#[inline(always)]
+pub fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+#[inline(always)]
+pub fn erf(x: f64) -> f64 {
+    libm::erf(x)
+}
+#[inline(always)]
+pub fn erfc(x: f64) -> f64 {
+    libm::erfc(x)
+}
+#[inline(always)]
+pub fn nextafter(a: f64, b: f64) -> f64 {
+    libm::nextafter(a, b)
+}
