@@ -65,6 +65,15 @@ pub fn contiguous_strides(shape: &[usize]) -> Strides {
     strides
 }
 
+/// The product of sizes; sizes beside a 0 may be anything.
+fn count(shape: &[usize]) -> usize {
+    if shape.contains(&0) {
+        0
+    } else {
+        shape.iter().product()
+    }
+}
+
 impl Layout {
     /// A row-major layout at offset 0. The shape's product must have been checked.
     pub fn contiguous(shape: &[usize]) -> Layout {
@@ -72,7 +81,7 @@ impl Layout {
             shape: SmallVec::from_slice(shape),
             strides: contiguous_strides(shape),
             offset: 0,
-            numel: shape.iter().product(),
+            numel: count(shape),
             contiguous: true,
         }))
     }
@@ -85,7 +94,7 @@ impl Layout {
 
     pub fn strided(shape: Dims, strides: Strides, offset: usize) -> Layout {
         debug_assert_eq!(shape.len(), strides.len());
-        let numel = shape.iter().product();
+        let numel = count(&shape);
         let contiguous = is_contiguous(&shape, &strides);
         Layout(Arc::new(LayoutData { shape, strides, offset, numel, contiguous }))
     }

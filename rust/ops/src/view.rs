@@ -85,33 +85,34 @@ impl ViewOp {
                 out_shape.extend_from_slice(shape);
                 out_strides.extend_from_slice(strides);
                 out_shape[dim] = len;
-                out_strides[dim] *= step as isize;
-                offset = offset.wrapping_add_signed(start as isize * strides[dim]);
+                // Wrapping: a huge step leaves one element, and empty tensors may have any strides.
+                out_strides[dim] = strides[dim].wrapping_mul(step as isize);
+                offset = offset.wrapping_add_signed((start as isize).wrapping_mul(strides[dim]));
             }
             &ViewOp::Select { dim, index } => {
                 out_shape.extend_from_slice(shape);
                 out_strides.extend_from_slice(strides);
                 out_shape.remove(dim);
                 out_strides.remove(dim);
-                offset = offset.wrapping_add_signed(index as isize * strides[dim]);
+                offset = offset.wrapping_add_signed((index as isize).wrapping_mul(strides[dim]));
             }
             &ViewOp::Diagonal { offset: k, dim1, dim2 } => {
                 let (rows, cols) = (shape[dim1] as isize, shape[dim2] as isize);
-                let len = if k >= 0 { rows.min(cols - k) } else { (rows + k).min(cols) }.max(0);
+                let len = if k >= 0 { rows.min(cols.saturating_sub(k)) } else { rows.saturating_add(k).min(cols) }.max(0);
                 if len > 0 {
-                    offset = offset.wrapping_add_signed(if k >= 0 { k * strides[dim2] } else { -k * strides[dim1] });
+                    offset = offset.wrapping_add_signed(if k >= 0 { k.wrapping_mul(strides[dim2]) } else { (-k).wrapping_mul(strides[dim1]) });
                 }
                 for d in (0..shape.len()).filter(|&d| d != dim1 && d != dim2) {
                     out_shape.push(shape[d]);
                     out_strides.push(strides[d]);
                 }
                 out_shape.push(len as usize);
-                out_strides.push(strides[dim1] + strides[dim2]);
+                out_strides.push(strides[dim1].wrapping_add(strides[dim2]));
             }
             &ViewOp::Unsqueeze(dim) => {
                 out_shape.extend_from_slice(shape);
                 out_strides.extend_from_slice(strides);
-                let stride = if dim < shape.len() { shape[dim] as isize * strides[dim] } else { 1 };
+                let stride = if dim < shape.len() { (shape[dim] as isize).wrapping_mul(strides[dim]) } else { 1 };
                 out_shape.insert(dim, 1);
                 out_strides.insert(dim, stride);
             }

@@ -12,8 +12,12 @@ use smallvec::{smallvec, SmallVec};
 pub fn check_gather(dim: usize, x: &[usize], index: &Meta) -> Result<()> {
     check_dim("gather", dim, x.len())?;
     check_index_dtype("gather", index.dtype)?;
+    // Nothing is read, so PyTorch asks no more.
+    if index.shape.contains(&0) {
+        return Ok(());
+    }
     same_rank("gather", "input", x, &index.shape)?;
-    if let Some(d) = (0..x.len()).find(|&d| d != dim && index.shape[d] > x[d]) {
+    if let Some(d) = (0..x.len()).find(|&d| d != dim && size(&index.shape, d) > x[d]) {
         fail!(
             runtime,
             "gather: Size does not match at dimension {d} expected index {} to be no larger than self {} apart from \
@@ -46,7 +50,7 @@ pub fn check_scatter(op: &str, dim: usize, x: &Meta, index: &Meta, src: &Meta) -
         let n = size(&index.shape, d);
         (d == dim || n <= size(&x.shape, d)) && n <= size(&src.shape, d)
     };
-    if !(0..index.shape.len()).all(fits) {
+    if !(0..index.shape.len().max(1)).all(fits) {
         fail!(
             runtime,
             "{op}: Expected index {} to be no larger than self {} apart from dimension {dim} and to be no larger size \
@@ -263,6 +267,7 @@ mod tests {
         assert_eq!(&gather(&[], i64s(&[1]), 0).unwrap()[0].shape[..], &[1]);
         assert_eq!(&gather(&[3], i64s(&[]), 0).unwrap()[0].shape[..], &[0usize; 0]);
         refuses(gather(&[3, 4], f32s(&[2, 3]), 0), Runtime, "gather(): Expected dtype int64 for index");
+        assert_eq!(&gather(&[3, 4], i64s(&[0]), 0).unwrap()[0].shape[..], &[0]);
         refuses(gather(&[3, 4], i64s(&[2]), 0), Runtime, "same number of dimensions as input tensor");
         let words = "Size does not match at dimension 1 expected index [2, 5] to be no larger than self [3, 4] apart \
                      from dimension 0";
@@ -281,6 +286,8 @@ mod tests {
                      size than src [2, 5]";
         refuses(scatter(i64s(&[2, 5]), f32s(&[2, 5])), Runtime, words);
         refuses(scatter(i64s(&[2, 3]), f32s(&[2, 2])), Runtime, "no larger size than src [2, 2]");
+        let vector = infer(&op, &[f32s(&[3]), i64s(&[]), f32s(&[0])]);
+        refuses(vector, Runtime, "no larger size than src [0]");
         refuses(scatter(i64s(&[2, 3]), i64s(&[2, 3])), Runtime, "Expected self.dtype to be equal to src.dtype");
         refuses(scatter(i64s(&[2]), f32s(&[2, 3])), Runtime, "same number of dimensions as self");
         let words = "index_select(): Index is supposed to be a vector";

@@ -284,7 +284,7 @@ pub fn unfold_count(dim: usize, size: usize, window: isize, step: isize) -> Resu
         fail!(runtime, "unfold: size is {window} but must be >= 0");
     }
     match size.checked_sub(window as usize) {
-        Some(room) => Ok(room / step as usize + 1),
+        Some(room) => Ok((room / step as usize).saturating_add(1)),
         None => fail!(runtime, "unfold: maximum size for tensor at dimension {dim} is {size} but size is {window}"),
     }
 }

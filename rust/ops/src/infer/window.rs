@@ -115,6 +115,9 @@ pub fn conv_output(op: &str, spec: &ConvSpec) -> Result<Dims> {
             x[1]
         );
     }
+    if x[2..].contains(&0) && x[0] != 0 && x[1] != 0 {
+        fail!(runtime, "{op}: Only zero batch or zero channel inputs are supported, but got input shape: {}", list(x));
+    }
     let mut out: Dims = smallvec![x[0], w[0]];
     let mut padded = Dims::new();
     for d in 0..n {
@@ -239,11 +242,13 @@ pub fn pool_output(op: &str, spec: &PoolSpec, x: &[usize]) -> Result<Dims> {
         let Some((room, window)) = room(x[lead + d], kernel[d], padding[d], dilation[d]) else {
             fail!(runtime, "{op}: padding {} or dilation {} overflows a size", list(padding), list(dilation));
         };
-        if padding[d] > window / 2 {
+        // The plain kernel decides; PyTorch has other words where the dilated one refuses as well.
+        if padding[d] > kernel[d] / 2 {
+            let of =
+                if padding[d] > window / 2 { "at most half of effective" } else { "smaller than or equal to half of" };
             fail!(
                 runtime,
-                "{op}: pad should be at most half of effective kernel size, but got pad={}, kernel_size={} and \
-                 dilation={}",
+                "{op}: pad should be {of} kernel size, but got pad={}, kernel_size={} and dilation={}",
                 padding[d],
                 kernel[d],
                 dilation[d]
@@ -319,6 +324,8 @@ mod tests {
         refuses(conv(x, &[4, 1, 3, 3], 1, 0, 1, 3), Runtime, "divisible by 3");
         refuses(conv(x, &[2, 3, 0, 3], 1, 0, 1, 1), Runtime, "kernel size should be greater than zero");
         refuses(conv(x, &[2, 3, 3, 3], 1, isize::MAX, 1, 1), Runtime, "overflows");
+        let words = "Only zero batch or zero channel inputs are supported, but got input shape: [1, 3, 5, 0]";
+        refuses(conv(&[1, 3, 5, 0], &[2, 3, 1, 1], 1, 2, 1, 1), Runtime, words);
         refuses(conv(x, &[2, 3], 1, 0, 1, 1), Runtime, "at least 3 dimensions");
         refuses(conv_spec("conv2d", x, &[2, 3, 3, 3], &[1; 3], &[0], &[1], 1), Runtime, "a list of 2 values");
     }
@@ -364,6 +371,9 @@ mod tests {
             Runtime,
             "pad should be at most half of effective kernel size, but got pad=2",
         );
+        let dilated = pool_spec("max_pool2d", 2, &[3], &[4], &[2], &[3], false).unwrap();
+        let words = "pad should be smaller than or equal to half of kernel size";
+        refuses(pool_output("max_pool2d", &dilated, &[1, 2, 7, 9]), Runtime, words);
         refuses(pool(x, 0, &[], 0, false), Runtime, "stride should not be zero");
         refuses(pool(x, 2, &[0], 0, false), Runtime, "stride should not be zero");
         refuses(pool(x, 2, &[], -1, false), Runtime, "pad must be non-negative, but got pad: -1");
