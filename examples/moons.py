@@ -89,7 +89,9 @@ def draw(runs, train_data, test_data, path):
     xs, ys = np.meshgrid(np.linspace(left, right, 200), np.linspace(bottom, top, 200))
     grid = torch.tensor(np.stack([xs.ravel(), ys.ravel()], axis=1), dtype=torch.float32)
 
-    figure, axes = plt.subplots(len(runs), 3, figsize=(13, 3.9 * len(runs)), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(
+        len(runs), 3, figsize=(13, 3.9 * len(runs)), layout="constrained", squeeze=False
+    )
     for run, (seen, unseen, curve) in zip(runs, axes, strict=True):
         with torch.no_grad():
             probability = torch.softmax(run.model(grid), dim=1)[:, 1].numpy().reshape(xs.shape)
@@ -135,7 +137,7 @@ def main(argv=None):
     for run in models(options.epochs):
         train(run, train_data)
         run.accuracy = accuracy(run.model, test_data)
-        print(f"{run.name}: test accuracy {run.accuracy:.1%} after {run.epochs} epochs, loss {run.losses[-1]:.4f}")
+        print(f"{run.name}: test accuracy {run.accuracy:.1%} after {run.epochs} epochs")
         runs.append(run)
     if not options.no_figure:
         draw(runs, train_data, test_data, options.out)

@@ -1,0 +1,129 @@
+"""Whole training steps, from networks of a dozen numbers to a small convolutional one."""
+
+import itertools
+
+import numpy as np
+from paired import compare, main, optional
+from programs import MODULES, mlp_step
+
+
+def convolutional_step(m):
+    """LeNet-like, batch 16 of 28×28, SGD with momentum."""
+    nn = m.nn
+    m.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(16 * 7 * 7, 10),
+    )
+    optimizer = m.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    criterion = nn.CrossEntropyLoss()
+    random = np.random.default_rng(0)
+    x = m.tensor(random.standard_normal((16, 1, 28, 28)).astype(np.float32))
+    target = m.tensor(random.integers(0, 10, 16))
+
+    def step():
+        optimizer.zero_grad()
+        criterion(model(x), target).backward()
+        optimizer.step()
+
+    return step
+
+
+def descent(m):
+    """A gradient step written by hand, as the lectures do: x² + e^{-x}."""
+    x = m.tensor(2.0, requires_grad=True)
+
+    def step():
+        y = x**2 + m.exp(-x)
+        y.backward()
+        x.data = x.data - 0.01 * x.grad
+        x.grad.zero_()
+
+    return step
+
+
+def recurrence(m, steps=200):
+    """h = tanh(h w + x) over a sequence, with the backward pass."""
+    random = np.random.default_rng(0)
+    w = m.tensor((random.standard_normal((16, 16)) / 4).astype(np.float32), requires_grad=True)
+    x = m.tensor(random.standard_normal((steps, 16)).astype(np.float32))
+    start = m.zeros(16)
+
+    def run():
+        w.grad = None
+        h = start
+        for t in range(steps):
+            h = m.tanh(h @ w + x[t])
+        h.sum().backward()
+
+    return run
+
+
+def jax_step(sizes, batch, lr=0.1):
+    """The perceptron's step compiled whole by jax, with Adam written out; None without jax."""
+    jax = optional("jax")
+    if jax is None:
+        return None
+    jnp = jax.numpy
+    random = np.random.default_rng(0)
+    weights = [
+        (jnp.asarray(random.standard_normal((a, b)) / np.sqrt(a), jnp.float32), jnp.zeros(b))
+        for a, b in itertools.pairwise(sizes)
+    ]
+    x = jnp.asarray(random.standard_normal((batch, sizes[0])), jnp.float32)
+    target = jnp.asarray(random.integers(0, sizes[-1], batch))
+
+    def loss(weights):
+        h = x
+        for w, b in weights[:-1]:
+            h = jax.nn.relu(h @ w + b)
+        logits = h @ weights[-1][0] + weights[-1][1]
+        return -jax.nn.log_softmax(logits)[jnp.arange(batch), target].mean()
+
+    @jax.jit
+    def step(weights, first, second, count):
+        grads = jax.grad(loss)(weights)
+        first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, grads)
+        second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, second, grads)
+
+        def update(w, m, v):
+            return w - lr * (m / (1 - 0.9**count)) / (jnp.sqrt(v / (1 - 0.999**count)) + 1e-8)
+
+        return jax.tree.map(update, weights, first, second), first, second, count + 1
+
+    zeros = jax.tree.map(jnp.zeros_like, weights)
+    state = [weights, zeros, zeros, 1.0]
+
+    def run():
+        state[:] = step(*state)
+        jax.block_until_ready(state[0])
+
+    return run
+
+
+def run(report):
+    for sizes, batch in (
+        ((2, 3, 2, 2), 16),
+        ((2, 10, 2), 16),
+        ((784, 128, 10), 64),
+        ((512, 512, 512, 10), 256),
+    ):
+        contenders = {name: mlp_step(m, sizes, batch) for name, m in MODULES.items()}
+        contenders["jax"] = jax_step(sizes, batch)
+        report.add(compare(f"perceptron {'-'.join(map(str, sizes))}, batch {batch}", contenders, rounds=21))
+    for title, make in (
+        ("convolutional network, batch 16", convolutional_step),
+        ("hand-written descent step", descent),
+        ("recurrence of 200 steps", recurrence),
+    ):
+        report.add(compare(title, {name: make(m) for name, m in MODULES.items()}, rounds=21))
+
+
+if __name__ == "__main__":
+    main("Training steps", run)
