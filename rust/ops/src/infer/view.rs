@@ -162,7 +162,7 @@ pub fn reshape_target(op: &str, numel: usize, target: &[isize]) -> Result<Dims> 
             }
             return Err(invalid_shape(target, numel));
         }
-        if numel % product != 0 {
+        if !numel.is_multiple_of(product) {
             return Err(invalid_shape(target, numel));
         }
         known[d] = numel / product;

@@ -95,7 +95,7 @@ pub fn conv_output(op: &str, spec: &ConvSpec) -> Result<Dims> {
     if w[2..].contains(&0) {
         fail!(runtime, "{op}: kernel size should be greater than zero, but got weight of size {}", list(w));
     }
-    if w[0] < groups || w[0] % groups != 0 {
+    if w[0] < groups || !w[0].is_multiple_of(groups) {
         let relation = if w[0] < groups { "at least" } else { "divisible by" };
         fail!(
             runtime,
