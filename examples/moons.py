@@ -10,11 +10,10 @@ import argparse
 from dataclasses import dataclass, field
 
 import numpy as np
+import wengert as torch
 from sklearn.datasets import make_moons
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
-
-import wengert as torch
 
 nn, DataLoader = torch.nn, torch.utils.data.DataLoader
 
