@@ -1,0 +1,340 @@
+//! Convolution and its two transposes: windows are unfolded into columns, a few output lines at a time so
+//! that they stay in cache, and multiplied by GEMM.
+
+use crate::buffer::Buffer;
+use crate::matmul::{product, worth_threads, Float, Matrix};
+use crate::strided::{dense_mut, load, packed, store, Ptr};
+use rayon::prelude::*;
+use std::borrow::Cow;
+use std::ops::Range;
+use wengert_ops::{fail, ConvRole, ConvSpec, DType, Result, View, ViewMut};
+
+/// Elements of an unfolded block: about half of a core's L2 cache in f32.
+const BLOCK: usize = 1 << 16;
+
+/// The role's map; see [`ConvRole`] for inputs and output. Output contiguous.
+pub fn conv(
+    role: ConvRole,
+    spec: &ConvSpec,
+    a: View<'_, Buffer>,
+    b: View<'_, Buffer>,
+    out: ViewMut<'_, Buffer>,
+) -> Result<()> {
+    let geometry = Geometry::new(spec)?;
+    let (x, w, y) = geometry.numels();
+    let wanted = match role {
+        ConvRole::Forward => [x, w, y],
+        ConvRole::Input => [y, w, x],
+        ConvRole::Weight => [y, x, w],
+    };
+    if [a.layout.numel(), b.layout.numel(), out.layout().numel()] != wanted || a.dtype != b.dtype || a.dtype != out.dtype()
+    {
+        fail!(
+            internal,
+            "conv: kernel called with {} {:?} and {} {:?} into {:?} for {role:?} of {spec:?}",
+            a.dtype,
+            a.layout.shape(),
+            b.dtype,
+            b.layout.shape(),
+            out.layout().shape()
+        );
+    }
+    match out.dtype() {
+        DType::F32 => run::<f32>(&geometry, role, a, b, &out),
+        DType::F64 => run::<f64>(&geometry, role, a, b, &out),
+        DType::F16 | DType::BF16 => {
+            let mut y = vec![0f32; out.layout().numel()];
+            geometry.run(role, &load::<f32>(a), &load::<f32>(b), &mut y);
+            store(&y, &out);
+            Ok(())
+        }
+        dtype => fail!(runtime, "conv: not implemented for {dtype}; convert the tensors to a floating-point dtype"),
+    }
+}
+
+fn run<T: Float>(
+    geometry: &Geometry,
+    role: ConvRole,
+    a: View<'_, Buffer>,
+    b: View<'_, Buffer>,
+    out: &ViewMut<'_, Buffer>,
+) -> Result<()> {
+    // SAFETY: the dtypes were matched to T; the output shares no elements with the inputs.
+    let (a, b, y): (Cow<'_, [T]>, Cow<'_, [T]>, _) = unsafe { (packed(a), packed(b), dense_mut::<T>(out)) };
+    let Some(y) = y else { fail!(internal, "conv: output {:?} must be contiguous", out.layout()) };
+    geometry.run(role, &a, &b, y);
+    Ok(())
+}
+
+/// Sizes with the spatial dims brought to three; the added ones have size 1.
+#[derive(Clone, Copy, Debug)]
+struct Geometry {
+    batch: usize,
+    groups: usize,
+    /// Input and output channels of one group.
+    c: usize,
+    o: usize,
+    input: [usize; 3],
+    kernel: [usize; 3],
+    output: [usize; 3],
+    stride: [usize; 3],
+    padding: [usize; 3],
+    dilation: [usize; 3],
+}
+
+impl Geometry {
+    fn new(spec: &ConvSpec) -> Result<Geometry> {
+        let (d, x, w) = (spec.stride.len(), &spec.x_shape[..], &spec.w_shape[..]);
+        let ranks = (1..=3).contains(&d)
+            && x.len() == d + 2
+            && w.len() == d + 2
+            && spec.padding.len() == d
+            && spec.dilation.len() == d;
+        if !ranks
+            || spec.groups == 0
+            || x[1] != w[1] * spec.groups
+            || w[0] % spec.groups != 0
+            || spec.stride.iter().chain(&spec.dilation).any(|&n| n == 0)
+        {
+            fail!(
+                runtime,
+                "conv: input {x:?} and weight {w:?} do not fit {} groups, stride {:?}, padding {:?}, dilation {:?}",
+                spec.groups,
+                spec.stride,
+                spec.padding,
+                spec.dilation
+            );
+        }
+        let lift = |values: &[usize], fill: usize| -> [usize; 3] {
+            std::array::from_fn(|i| if i + d < 3 { fill } else { values[i + d - 3] })
+        };
+        let (input, kernel) = (lift(&x[2..], 1), lift(&w[2..], 1));
+        let (stride, padding, dilation) =
+            (lift(&spec.stride, 1), lift(&spec.padding, 0), lift(&spec.dilation, 1));
+        let mut output = [0; 3];
+        for i in 0..3 {
+            let reach = dilation[i] * kernel[i].saturating_sub(1) + 1;
+            match (input[i] + 2 * padding[i]).checked_sub(reach) {
+                Some(room) => output[i] = room / stride[i] + 1,
+                None => fail!(
+                    runtime,
+                    "conv: Calculated padded input size {} is smaller than the kernel's reach {reach} (input {x:?}, \
+                     weight {w:?}): Kernel size can't be greater than actual input size",
+                    input[i] + 2 * padding[i]
+                ),
+            }
+        }
+        let (groups, c, o) = (spec.groups, w[1], w[0] / spec.groups);
+        Ok(Geometry { batch: x[0], groups, c, o, input, kernel, output, stride, padding, dilation })
+    }
+
+    fn numels(&self) -> (usize, usize, usize) {
+        let (x, k, y) = (self.plane(), self.taps(), self.points());
+        let (c, o) = (self.groups * self.c, self.groups * self.o);
+        (self.batch * c * x, o * self.c * k, self.batch * o * y)
+    }
+    /// Positions of an input channel.
+    fn plane(&self) -> usize {
+        self.input.iter().product()
+    }
+    /// Positions of the kernel.
+    fn taps(&self) -> usize {
+        self.kernel.iter().product()
+    }
+    /// Positions of an output channel.
+    fn points(&self) -> usize {
+        self.output.iter().product()
+    }
+    /// Lines of an output channel: what unfolding goes by.
+    fn lines(&self) -> usize {
+        self.output[0] * self.output[1]
+    }
+    /// How many lines one block takes.
+    fn block(&self) -> usize {
+        (BLOCK / (self.c * self.taps() * self.output[2]).max(1)).clamp(1, self.lines().max(1))
+    }
+    /// Whether the unfolded input is the input itself.
+    fn pointwise(&self) -> bool {
+        self.kernel == [1; 3] && self.stride == [1; 3] && self.padding == [0; 3]
+    }
+
+    /// All arrays dense. `out` is written whole.
+    fn run<T: Float>(&self, role: ConvRole, a: &[T], b: &[T], out: &mut [T]) {
+        if out.is_empty() {
+            return;
+        }
+        if a.is_empty() || b.is_empty() {
+            return out.fill(T::ZERO);
+        }
+        let work = self.batch * self.groups * self.o * self.c * self.taps() * self.points();
+        match role {
+            ConvRole::Forward => self.forward(a, b, out, worth_threads(work)),
+            ConvRole::Input => self.input_gradient(a, b, out, worth_threads(work)),
+            ConvRole::Weight => self.weight_gradient(a, b, out, worth_threads(work)),
+        }
+    }
+
+    /// `y = w · unfold(x)` for each example, group and block of lines.
+    fn forward<T: Float>(&self, x: &[T], w: &[T], y: &mut [T], threads: bool) {
+        let (rows, points, plane) = (self.c * self.taps(), self.points(), self.plane());
+        let (width, block) = (self.output[2], self.block());
+        let blocks = self.lines().div_ceil(block);
+        let y = Ptr::new(y.as_mut_ptr());
+        let task = |columns: &mut Vec<T>, task: usize| {
+            let (image, lines) = (task / blocks, block * (task % blocks)..self.lines().min(block * (task % blocks + 1)));
+            let group = image % self.groups;
+            let x = &x[image * self.c * plane..][..self.c * plane];
+            let (first, count) = (lines.start * width, lines.len() * width);
+            let unfolded = if self.pointwise() {
+                Matrix { at: x[first..].as_ptr(), row: plane as isize, col: 1 }
+            } else {
+                columns.resize(rows * count, T::ZERO);
+                self.unfold(x, lines, columns);
+                Matrix { at: columns.as_ptr(), row: count as isize, col: 1 }
+            };
+            let w = Matrix { at: w[group * self.o * rows..].as_ptr(), row: rows as isize, col: 1 };
+            // SAFETY: sizes as allocated; each task writes its own columns of its own channels of y.
+            unsafe {
+                let y = y.at((image * self.o * points + first) as isize);
+                product(self.o, rows, count, w, unfolded, y, points as isize, false, false);
+            }
+        };
+        for_tasks(self.batch * self.groups * blocks, threads, task);
+    }
+
+    /// `gx = fold(wᵀ · gy)`: blocks of one image overlap in gx, so an image and group is one task.
+    fn input_gradient<T: Float>(&self, gy: &[T], w: &[T], gx: &mut [T], threads: bool) {
+        let (rows, points, plane) = (self.c * self.taps(), self.points(), self.plane());
+        let (width, block, images) = (self.output[2], self.block(), self.batch * self.groups);
+        let out = Ptr::new(gx.as_mut_ptr());
+        let task = |columns: &mut Vec<T>, image: usize| {
+            let w = Matrix { at: w[image % self.groups * self.o * rows..].as_ptr(), row: rows as isize, col: 1 };
+            // SAFETY: each image and group belongs to one task.
+            let gx = unsafe { out.slice_mut((image * self.c * plane) as isize, self.c * plane) };
+            gx.fill(T::ZERO);
+            for start in (0..self.lines()).step_by(block) {
+                let lines = start..self.lines().min(start + block);
+                let (first, count) = (lines.start * width, lines.len() * width);
+                let gy =
+                    Matrix { at: gy[image * self.o * points + first..].as_ptr(), row: points as isize, col: 1 };
+                columns.resize(rows * count, T::ZERO);
+                let alone = threads && images == 1;
+                // SAFETY: sizes as allocated.
+                unsafe { product(rows, self.o, count, w.t(), gy, columns.as_mut_ptr(), count as isize, false, alone) };
+                self.fold(columns, lines, gx);
+            }
+        };
+        for_tasks(images, threads, task);
+    }
+
+    /// `gw = Σ gy · unfold(x)ᵀ` over examples. Each task sums some examples of a group, then the sums join in
+    /// order, so the result does not depend on timing.
+    fn weight_gradient<T: Float>(&self, gy: &[T], x: &[T], gw: &mut [T], threads: bool) {
+        let (rows, points, plane) = (self.c * self.taps(), self.points(), self.plane());
+        let (width, block, size) = (self.output[2], self.block(), self.o * self.c * self.taps());
+        let parts = if threads { self.batch.min(8) } else { 1 };
+        let part = |columns: &mut Vec<T>, group: usize, examples: Range<usize>, sum: &mut [T]| {
+            for example in examples {
+                let image = example * self.groups + group;
+                let x = &x[image * self.c * plane..][..self.c * plane];
+                for start in (0..self.lines()).step_by(block) {
+                    let lines = start..self.lines().min(start + block);
+                    let (first, count) = (lines.start * width, lines.len() * width);
+                    let gy =
+                        Matrix { at: gy[image * self.o * points + first..].as_ptr(), row: points as isize, col: 1 };
+                    columns.resize(rows * count, T::ZERO);
+                    self.unfold(x, lines, columns);
+                    let unfolded = Matrix { at: columns.as_ptr(), row: count as isize, col: 1 };
+                    let alone = threads && parts * self.groups == 1;
+                    // SAFETY: sizes as allocated; `sum` belongs to this call.
+                    unsafe {
+                        product(self.o, count, rows, gy, unfolded.t(), sum.as_mut_ptr(), rows as isize, true, alone)
+                    };
+                }
+            }
+        };
+        let mut sums = vec![T::ZERO; parts * self.groups * size];
+        let out = Ptr::new(sums.as_mut_ptr());
+        for_tasks(parts * self.groups, threads, |columns: &mut Vec<T>, task| {
+            let (p, group) = (task / self.groups, task % self.groups);
+            let examples = self.batch * p / parts..self.batch * (p + 1) / parts;
+            // SAFETY: each task has a sum of its own.
+            part(columns, group, examples, unsafe { out.slice_mut((task * size) as isize, size) });
+        });
+        gw.copy_from_slice(&sums[..self.groups * size]);
+        for sum in sums[self.groups * size..].chunks_exact(self.groups * size) {
+            gw.iter_mut().zip(sum).for_each(|(y, &s)| *y = y.plus(s));
+        }
+    }
+
+    /// For each row of the unfolded matrix and line of the block: where the input line starts (if it lies
+    /// inside), and the row's slice of columns.
+    #[inline(always)]
+    fn walk(&self, lines: Range<usize>, mut f: impl FnMut(Option<usize>, usize, Range<usize>)) {
+        let [depth, height, width] = self.input;
+        let [kd, kh, kw] = self.kernel;
+        let (out_width, count) = (self.output[2], lines.len() * self.output[2]);
+        for row in 0..self.c * kd * kh * kw {
+            let (c, tap) = (row / (kd * kh * kw), row % (kd * kh * kw));
+            let (i, j, k) = (tap / (kh * kw), tap / kw % kh, tap % kw);
+            for (n, line) in lines.clone().enumerate() {
+                let (z, y) = (line / self.output[1], line % self.output[1]);
+                // A position before the input wraps around and is too large as well.
+                let z = (z * self.stride[0] + i * self.dilation[0]).wrapping_sub(self.padding[0]);
+                let y = (y * self.stride[1] + j * self.dilation[1]).wrapping_sub(self.padding[1]);
+                let start = (z < depth && y < height).then(|| ((c * depth + z) * height + y) * width);
+                let at = row * count + n * out_width;
+                f(start, k, at..at + out_width);
+            }
+        }
+    }
+
+    /// Output columns whose tap `k` lies inside the line, and the input column of the first of them.
+    #[inline(always)]
+    fn inside(&self, k: usize) -> (Range<usize>, usize) {
+        let (shift, padding, stride) = (k * self.dilation[2], self.padding[2], self.stride[2]);
+        let first = padding.saturating_sub(shift).div_ceil(stride).min(self.output[2]);
+        let end = (self.input[2] + padding).saturating_sub(shift).div_ceil(stride).clamp(first, self.output[2]);
+        (first..end, (first * stride + shift).wrapping_sub(padding))
+    }
+
+    fn unfold<T: Float>(&self, x: &[T], lines: Range<usize>, columns: &mut [T]) {
+        let stride = self.stride[2];
+        self.walk(lines, |start, k, at| {
+            let line = &mut columns[at];
+            let Some(start) = start else { return line.fill(T::ZERO) };
+            let (inside, from) = self.inside(k);
+            line[..inside.start].fill(T::ZERO);
+            line[inside.end..].fill(T::ZERO);
+            if inside.is_empty() {
+                return;
+            }
+            if stride == 1 {
+                line[inside.clone()].copy_from_slice(&x[start + from..][..inside.len()]);
+            } else {
+                line[inside].iter_mut().zip(x[start + from..].iter().step_by(stride)).for_each(|(y, &x)| *y = x);
+            }
+        });
+    }
+
+    fn fold<T: Float>(&self, columns: &[T], lines: Range<usize>, x: &mut [T]) {
+        let stride = self.stride[2];
+        self.walk(lines, |start, k, at| {
+            let (inside, from) = self.inside(k);
+            if let (Some(start), false) = (start, inside.is_empty()) {
+                let line = &columns[at][inside];
+                x[start + from..].iter_mut().step_by(stride).zip(line).for_each(|(x, &v)| *x = x.plus(v));
+            }
+        });
+    }
+}
+
+/// Runs tasks, each with a scratch vector that its thread keeps.
+fn for_tasks<T: Float>(count: usize, threads: bool, task: impl Fn(&mut Vec<T>, usize) + Sync) {
+    if threads && count > 1 {
+        (0..count).into_par_iter().for_each_init(Vec::new, |scratch, i| task(scratch, i));
+    } else {
+        let mut scratch = Vec::new();
+        (0..count).for_each(|i| task(&mut scratch, i));
+    }
+}

@@ -1,0 +1,199 @@
+//! Kernels of ops that also have a definition as compositions: softmax, linear, cross-entropy and
+//! layer norm, forwards and backwards, for f32 and f64.
+
+mod cross_entropy;
+mod layer_norm;
+mod linear;
+mod softmax;
+
+use crate::buffer::Buffer;
+use crate::matmul::Float;
+use crate::strided::{dense_mut, Number};
+use std::ops::{Add, Div, Mul, Sub};
+use wengert_ops::{DType, Error, Op, Result, View, ViewMut};
+
+/// See [`wengert_ops::Backend::fused`].
+pub fn fused(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_, Buffer>]) -> Result<bool> {
+    match inputs.first().map(|x| x.dtype) {
+        Some(DType::F32) => forward::<f32>(op, inputs, outputs),
+        Some(DType::F64) => forward::<f64>(op, inputs, outputs),
+        _ => Ok(false),
+    }
+}
+
+/// See [`wengert_ops::Backend::fused_vjp`]. Inputs and outputs:
+/// softmax (g, y) → gx; cross-entropy (g, log-softmax, targets) → glogits; layer norm (g, x, mean, rstd) → gx.
+pub fn fused_vjp(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_, Buffer>]) -> Result<bool> {
+    match inputs.first().map(|x| x.dtype) {
+        Some(DType::F32) => backward::<f32>(op, inputs, outputs),
+        Some(DType::F64) => backward::<f64>(op, inputs, outputs),
+        _ => Ok(false),
+    }
+}
+
+fn forward<T: Real>(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_, Buffer>]) -> Result<bool> {
+    match (op, inputs, outputs) {
+        (&Op::Softmax { dim, log }, [x], [y]) => softmax::forward::<T>(dim as usize, log, *x, y)?,
+        (Op::Linear, [x, w], [y]) => return linear::forward::<T>(*x, *w, None, y),
+        (Op::Linear, [x, w, b], [y]) => return linear::forward::<T>(*x, *w, Some(*b), y),
+        (&Op::CrossEntropy { reduction, ignore_index }, [x, t], [loss, saved]) => {
+            cross_entropy::forward::<T>(reduction, ignore_index, *x, *t, loss, saved)?
+        }
+        (&Op::LayerNorm { dims, eps_bits }, [x], [y, mean, rstd]) => {
+            layer_norm::forward::<T>(dims as usize, f64::from_bits(eps_bits), *x, y, mean, rstd)?
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn backward<T: Real>(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_, Buffer>]) -> Result<bool> {
+    match (op, inputs, outputs) {
+        (&Op::Softmax { dim, log }, [g, y], [gx]) => softmax::backward::<T>(dim as usize, log, *g, *y, gx)?,
+        (&Op::CrossEntropy { reduction, ignore_index }, [g, saved, t], [gx]) => {
+            cross_entropy::backward::<T>(reduction, ignore_index, *g, *saved, *t, gx)?
+        }
+        (&Op::LayerNorm { dims, .. }, [g, x, mean, rstd], [gx]) => {
+            layer_norm::backward::<T>(dims as usize, *g, *x, *mean, *rstd, gx)?
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// A float type with the functions these kernels need.
+trait Real: Float + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> {
+    /// eˣ for x ≤ 0 (also −∞ and NaN).
+    fn exp_falling(self) -> Self;
+    fn ln(self) -> Self;
+    fn sqrt(self) -> Self;
+}
+
+impl Real for f32 {
+    /// Branch-free, so that loops over it vectorise: 2ⁿ·e^r with |r| ≤ ln2/2, below 1 ulp off.
+    #[inline(always)]
+    fn exp_falling(self) -> f32 {
+        const ROUND: f32 = 12_582_912.0;
+        let shifted = self * std::f32::consts::LOG2_E + ROUND;
+        let n = shifted - ROUND;
+        let r = (self - n * 0.693_359_4) - n * -2.121_944_4e-4;
+        let mut p = 1.987_569_1e-4f32;
+        for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5] {
+            p = p * r + c;
+        }
+        let p = p * r * r + r + 1.0;
+        let scale = f32::from_bits(shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23);
+        // Below this the result is subnormal and the scale no longer a power of two.
+        if self < -87.336_54 {
+            0.0
+        } else {
+            p * scale
+        }
+    }
+    #[inline(always)]
+    fn ln(self) -> f32 {
+        f32::ln(self)
+    }
+    #[inline(always)]
+    fn sqrt(self) -> f32 {
+        f32::sqrt(self)
+    }
+}
+
+impl Real for f64 {
+    #[inline(always)]
+    fn exp_falling(self) -> f64 {
+        f64::exp(self)
+    }
+    #[inline(always)]
+    fn ln(self) -> f64 {
+        f64::ln(self)
+    }
+    #[inline(always)]
+    fn sqrt(self) -> f64 {
+        f64::sqrt(self)
+    }
+}
+
+/// Partial results a long row is folded into, so that the fold vectorises.
+const LANES: usize = 16;
+
+/// Folds a row, elementwise into `LANES` partial results and those into one.
+#[inline(always)]
+fn fold<T: Number>(x: &[T], start: T, f: impl Fn(T, T) -> T, join: impl Fn(T, T) -> T) -> T {
+    let chunks = x.chunks_exact(LANES);
+    let mut total = chunks.remainder().iter().fold(start, |s, &v| f(s, v));
+    if x.len() >= LANES {
+        let mut lanes = [start; LANES];
+        for chunk in chunks {
+            for l in 0..LANES {
+                lanes[l] = f(lanes[l], chunk[l]);
+            }
+        }
+        for v in lanes {
+            total = join(total, v);
+        }
+    }
+    total
+}
+
+/// Folds two rows of one length, as [`fold`].
+#[inline(always)]
+fn fold2<T: Number>(x: &[T], y: &[T], f: impl Fn(T, T, T) -> T) -> T {
+    let (chunks, others) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
+    let tail = chunks.remainder().iter().zip(others.remainder());
+    let mut total = tail.fold(T::ZERO, |s, (&a, &b)| f(s, a, b));
+    if x.len() >= LANES {
+        let mut lanes = [T::ZERO; LANES];
+        for (a, b) in chunks.zip(others) {
+            for l in 0..LANES {
+                lanes[l] = f(lanes[l], a[l], b[l]);
+            }
+        }
+        for v in lanes {
+            total = total.plus(v);
+        }
+    }
+    total
+}
+
+#[inline(always)]
+fn sum<T: Number>(x: &[T]) -> T {
+    fold(x, T::ZERO, T::plus, T::plus)
+}
+
+/// The largest element that is not NaN.
+#[inline(always)]
+fn largest<T: Real>(x: &[T]) -> T {
+    let max = |a: T, b: T| if b > a { b } else { a };
+    fold(x, T::LOWEST, max, max)
+}
+
+/// The output's elements; kernels write contiguous outputs only.
+///
+/// # Safety
+/// As [`dense_mut`].
+unsafe fn output<'a, T: Copy>(out: &ViewMut<'a, Buffer>, len: usize) -> Result<&'a mut [T]> {
+    dense_mut(out).filter(|s| s.len() == len).ok_or_else(|| {
+        Error::internal(format!("fused kernel: output {:?} should be contiguous with {len} elements", out.layout()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Real;
+
+    #[test]
+    fn exp_is_within_two_ulp_and_keeps_the_ends() {
+        let mut x = 0.0f32;
+        while x > -87.3 {
+            let (y, exact) = (x.exp_falling() as f64, (x as f64).exp());
+            assert!((y - exact).abs() <= exact * 2.0 * f32::EPSILON as f64, "exp({x}) = {y}, not {exact}");
+            x -= 0.00371;
+        }
+        assert_eq!(0f32.exp_falling(), 1.0);
+        assert_eq!(f32::NEG_INFINITY.exp_falling(), 0.0);
+        assert_eq!((-1e30f32).exp_falling(), 0.0);
+        assert!(f32::NAN.exp_falling().is_nan());
+    }
+}

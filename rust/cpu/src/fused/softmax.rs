@@ -1,0 +1,173 @@
+//! Softmax and its logarithm along one dim, shifted by the maximum so that nothing overflows.
+
+use super::{fold2, largest, output, sum, Real};
+use crate::buffer::Buffer;
+use crate::strided::{packed, parallel, vectorised, Ptr};
+use wengert_ops::{Result, View, ViewMut};
+
+/// Columns that one block of a softmax along an outer dim treats together.
+const BLOCK: usize = 64;
+
+/// `(outer, n, inner)` around a dim of a shape; rank 0 counts as one row of one element.
+fn split(shape: &[usize], dim: usize) -> (usize, usize, usize) {
+    if shape.is_empty() {
+        return (1, 1, 1);
+    }
+    (shape[..dim].iter().product(), shape[dim], shape[dim + 1..].iter().product())
+}
+
+/// `y = softmax(x)` or `log_softmax(x)` along `dim`.
+pub(super) fn forward<T: Real>(dim: usize, log: bool, x: View<'_, Buffer>, y: &ViewMut<'_, Buffer>) -> Result<()> {
+    let (outer, n, inner) = split(x.layout.shape(), dim);
+    if outer * n * inner == 0 {
+        return Ok(());
+    }
+    // SAFETY: the dtype was matched to T; the output shares no elements with x (contract of ViewMut).
+    let (x, y) = unsafe { (packed::<T>(x), output::<T>(y, x.layout.numel())?) };
+    let (x, y, size) = (&x[..], Ptr::new(y.as_mut_ptr()), n * inner);
+    let tasks = if inner == 1 { outer } else { outer * inner.div_ceil(BLOCK) };
+    parallel(tasks, n * inner.min(BLOCK) * 4, |range| {
+        if inner == 1 {
+            // SAFETY: each range of rows belongs to one task.
+            let y = unsafe { y.slice_mut((range.start * n) as isize, range.len() * n) };
+            rows(log, n, &x[range.start * n..range.end * n], y);
+        } else {
+            let blocks = inner.div_ceil(BLOCK);
+            for task in range {
+                let (o, first) = (task / blocks, task % blocks * BLOCK);
+                let width = BLOCK.min(inner - first);
+                let at = o * size + first;
+                columns(log, n, inner, width, &x[at..(o + 1) * size], Ptr::new(y.at(at as isize)));
+            }
+        }
+    });
+    Ok(())
+}
+
+#[inline(always)]
+fn rows_body<T: Real>(log: bool, n: usize, x: &[T], y: &mut [T]) {
+    for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
+        let top = largest(x);
+        if log {
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = (x - top).exp_falling();
+            }
+            let log_sum = sum(y).ln();
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = x - top - log_sum;
+            }
+        } else {
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = (x - top).exp_falling();
+            }
+            let total = sum(y);
+            for y in y.iter_mut() {
+                *y = *y / total;
+            }
+        }
+    }
+}
+vectorised! { pub(super) fn rows<T: Real>(log: bool, n: usize, x: &[T], y: &mut [T]) = rows_body }
+
+/// `width` neighbouring columns of an `n × inner` matrix, line by line. `y` points at the first of them;
+/// they belong to the caller alone.
+#[inline(always)]
+fn columns_body<T: Real>(log: bool, n: usize, inner: usize, width: usize, x: &[T], y: Ptr<T>) {
+    let (mut top, mut total) = ([T::LOWEST; BLOCK], [T::ZERO; BLOCK]);
+    // SAFETY: line i of the block lies within the output, and each is used by itself.
+    let line = |i: usize| unsafe { y.slice_mut((i * inner) as isize, width) };
+    for x in x.chunks(inner).take(n) {
+        for (top, &x) in top.iter_mut().zip(&x[..width]) {
+            *top = if x > *top { x } else { *top };
+        }
+    }
+    for (i, x) in x.chunks(inner).take(n).enumerate() {
+        for (((y, &x), &top), total) in line(i).iter_mut().zip(&x[..width]).zip(&top).zip(&mut total) {
+            *y = (x - top).exp_falling();
+            *total = *total + *y;
+        }
+    }
+    if log {
+        total[..width].iter_mut().for_each(|t| *t = t.ln());
+    }
+    for (i, x) in x.chunks(inner).take(n).enumerate() {
+        for (((y, &x), &top), &total) in line(i).iter_mut().zip(&x[..width]).zip(&top).zip(&total) {
+            *y = if log { x - top - total } else { *y / total };
+        }
+    }
+}
+vectorised! {
+    fn columns<T: Real>(log: bool, n: usize, inner: usize, width: usize, x: &[T], y: Ptr<T>) = columns_body
+}
+
+/// `gx` from `g` and the op's value `y`: `y (g − Σ g y)`, or `g − exp(y) Σ g` for the logarithm.
+pub(super) fn backward<T: Real>(
+    dim: usize,
+    log: bool,
+    g: View<'_, Buffer>,
+    y: View<'_, Buffer>,
+    gx: &ViewMut<'_, Buffer>,
+) -> Result<()> {
+    let (outer, n, inner) = split(y.layout.shape(), dim);
+    if outer * n * inner == 0 {
+        return Ok(());
+    }
+    // SAFETY: the dtypes were matched to T; the output shares no elements with the inputs.
+    let (g, y, gx) = unsafe { (packed::<T>(g), packed::<T>(y), output::<T>(gx, y.layout.numel())?) };
+    let (g, y, gx) = (&g[..], &y[..], Ptr::new(gx.as_mut_ptr()));
+    let size = n * inner;
+    parallel(outer, size * 4, |range| {
+        let (start, end) = (range.start * size, range.end * size);
+        // SAFETY: each range of the outer dims belongs to one task.
+        let gx = unsafe { gx.slice_mut(start as isize, end - start) };
+        if inner == 1 {
+            rows_back(log, n, &g[start..end], &y[start..end], gx);
+        } else {
+            columns_back(log, n, inner, &g[start..end], &y[start..end], gx);
+        }
+    });
+    Ok(())
+}
+
+#[inline(always)]
+fn rows_back_body<T: Real>(log: bool, n: usize, g: &[T], y: &[T], gx: &mut [T]) {
+    for ((g, y), gx) in g.chunks_exact(n).zip(y.chunks_exact(n)).zip(gx.chunks_exact_mut(n)) {
+        if log {
+            let total = sum(g);
+            for ((gx, &g), &y) in gx.iter_mut().zip(g).zip(y) {
+                *gx = g - y.exp_falling() * total;
+            }
+        } else {
+            let total = fold2(g, y, |s, g, y| s + g * y);
+            for ((gx, &g), &y) in gx.iter_mut().zip(g).zip(y) {
+                *gx = y * (g - total);
+            }
+        }
+    }
+}
+vectorised! { fn rows_back<T: Real>(log: bool, n: usize, g: &[T], y: &[T], gx: &mut [T]) = rows_back_body }
+
+#[inline(always)]
+fn columns_back_body<T: Real>(log: bool, n: usize, inner: usize, g: &[T], y: &[T], gx: &mut [T]) {
+    let size = n * inner;
+    for ((g, y), gx) in g.chunks_exact(size).zip(y.chunks_exact(size)).zip(gx.chunks_exact_mut(size)) {
+        for first in (0..inner).step_by(BLOCK) {
+            let end = inner.min(first + BLOCK);
+            let mut total = [T::ZERO; BLOCK];
+            for (g, y) in g.chunks_exact(inner).zip(y.chunks_exact(inner)) {
+                for ((total, &g), &y) in total.iter_mut().zip(&g[first..end]).zip(&y[first..end]) {
+                    *total = *total + if log { g } else { g * y };
+                }
+            }
+            for ((g, y), gx) in g.chunks_exact(inner).zip(y.chunks_exact(inner)).zip(gx.chunks_exact_mut(inner)) {
+                let line = gx[first..end].iter_mut().zip(&g[first..end]).zip(&y[first..end]);
+                for (((gx, &g), &y), &total) in line.zip(&total) {
+                    *gx = if log { g - y.exp_falling() * total } else { y * (g - total) };
+                }
+            }
+        }
+    }
+}
+vectorised! {
+    fn columns_back<T: Real>(log: bool, n: usize, inner: usize, g: &[T], y: &[T], gx: &mut [T]) = columns_back_body
+}

@@ -1,0 +1,407 @@
+//! Matrix products of any strides: tiny ones in plain loops, large ones through the gemm crate,
+//! matrix–vector products as streams over the matrix.
+
+use crate::buffer::Buffer;
+use crate::strided::{dispatch, load, parallel, store, vectorised, Element, Nest, Number, Ptr, GRAIN};
+use gemm::Parallelism;
+use rayon::prelude::*;
+use smallvec::SmallVec;
+use wengert_ops::{fail, Category, DType, Layout, Result, View, ViewMut};
+
+/// Up to this many multiplications a product runs in plain loops: gemm's set-up would cost more.
+const TINY: usize = 4096;
+/// From this many multiplications on, threads pay.
+const THREADED: usize = 4 * 64 * 64 * 64;
+
+/// A matrix operand: address of its first element and strides in elements.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Matrix<T> {
+    pub at: *const T,
+    pub row: isize,
+    pub col: isize,
+}
+
+// SAFETY: a Matrix is an address and two numbers; the unsafe functions that read it state who may.
+unsafe impl<T: Sync> Send for Matrix<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Matrix<T> {}
+
+impl<T> Matrix<T> {
+    /// The transpose of a row-major matrix is the same memory with the strides exchanged.
+    pub fn t(self) -> Self {
+        Matrix { at: self.at, row: self.col, col: self.row }
+    }
+
+    /// `len` neighbours in memory, from a row's and a column's position on.
+    ///
+    /// # Safety
+    /// They lie in live memory that nobody writes while the slice lives.
+    unsafe fn run<'a>(self, row: usize, col: usize, len: usize) -> &'a [T] {
+        let at = self.at.offset(row as isize * self.row + col as isize * self.col);
+        std::slice::from_raw_parts(at, len)
+    }
+}
+
+/// An element type with a gemm kernel.
+pub(crate) trait Float: Number {}
+impl Float for f32 {}
+impl Float for f64 {}
+
+/// `out = a @ b (+ out)`; the contract is [`wengert_ops::Backend::matmul`]'s.
+pub fn matmul(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, out: ViewMut<'_, Buffer>) -> Result<()> {
+    let (x, y, z) = (a.layout, b.layout, out.layout());
+    let rank = z.rank();
+    let fits = rank >= 2
+        && x.rank() == rank
+        && y.rank() == rank
+        && x.shape()[..rank - 2] == z.shape()[..rank - 2]
+        && y.shape()[..rank - 2] == z.shape()[..rank - 2]
+        && x.shape()[rank - 2] == z.shape()[rank - 2]
+        && y.shape()[rank - 1] == z.shape()[rank - 1]
+        && x.shape()[rank - 1] == y.shape()[rank - 2];
+    if !fits || a.dtype != out.dtype() || b.dtype != out.dtype() || !z.is_contiguous() {
+        fail!(
+            internal,
+            "matmul: kernel called with {} {:?} @ {} {:?} into {} {:?}",
+            a.dtype,
+            x.shape(),
+            b.dtype,
+            y.shape(),
+            out.dtype(),
+            z
+        );
+    }
+    if z.numel() == 0 {
+        return Ok(());
+    }
+    match out.dtype() {
+        DType::F32 => float::<f32>(a, b, accumulate, &out),
+        DType::F64 => float::<f64>(a, b, accumulate, &out),
+        DType::F16 | DType::BF16 => half(a, b, accumulate, &out),
+        dtype => dispatch!(dtype, T => integer::<T>(a, b, accumulate, &out)),
+    }
+    Ok(())
+}
+
+/// Sizes and inner strides of a product over a batch.
+struct Plan {
+    m: usize,
+    k: usize,
+    n: usize,
+    /// Row and column strides of a and b.
+    a: (isize, isize),
+    b: (isize, isize),
+    batch: Nest<2>,
+}
+
+impl Plan {
+    fn new(a: &Layout, b: &Layout) -> Plan {
+        let r = a.rank() - 2;
+        let (m, k, n) = (a.shape()[r], a.shape()[r + 1], b.shape()[r + 1]);
+        let batch =
+            Nest::new(&a.shape()[..r], [&a.strides()[..r], &b.strides()[..r]], [a.offset(), b.offset()]);
+        let mut plan =
+            Plan { m, k, n, a: (a.strides()[r], a.strides()[r + 1]), b: (b.strides()[r], b.strides()[r + 1]), batch };
+        plan.merge_rows(a, b);
+        plan
+    }
+
+    /// A batch that shares b and whose a-rows follow one another is a single taller product.
+    fn merge_rows(&mut self, a: &Layout, b: &Layout) {
+        let [step_a, step_b] = self.batch.steps();
+        let count = self.batch.inner();
+        if count > 1 && self.batch.outer() == 1 && step_b == 0 {
+            let row = if self.m == 1 { step_a } else { self.a.0 };
+            if step_a == row * self.m as isize {
+                self.a.0 = row;
+                self.m *= count;
+                self.batch = Nest::new(&[], [&[], &[]], [a.offset(), b.offset()]);
+            }
+        }
+    }
+}
+
+fn float<T: Float>(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, out: &ViewMut<'_, Buffer>) {
+    let (pa, pb, po) = (Ptr::<T>::of(a.buffer), Ptr::<T>::of(b.buffer), Ptr::<T>::of(out.buffer()));
+    let start = out.layout().offset() as isize;
+    let plan = Plan::new(a.layout, b.layout);
+    let Plan { m, k, n, .. } = plan;
+    let (flops, size) = (m * k * n, (m * n) as isize);
+    let batch = plan.batch.numel();
+    let one = |at: [isize; 2], i: isize, threads: bool| {
+        let x = Matrix { at: pa.at(at[0]), row: plan.a.0, col: plan.a.1 };
+        let y = Matrix { at: pb.at(at[1]), row: plan.b.0, col: plan.b.1 };
+        // SAFETY: positions come from the operands' layouts, which lie in their buffers; each batch
+        // entry writes its own block of the output, which no input overlaps (contract of ViewMut).
+        unsafe { product(m, k, n, x, y, po.at(start + i * size) as *mut T, n as isize, accumulate, threads) }
+    };
+    if batch >= 2 * rayon::current_num_threads() && flops * batch >= THREADED {
+        let mut starts = Vec::with_capacity(batch);
+        plan.batch.each(|at| starts.push(at));
+        starts.into_par_iter().enumerate().for_each(|(i, at)| one(at, i as isize, false));
+    } else {
+        let mut i = 0;
+        plan.batch.each(|at| {
+            one(at, i, flops >= THREADED);
+            i += 1;
+        });
+    }
+}
+
+/// `out = a @ b (+ out)` for one row-major output with rows `out_row` apart.
+///
+/// # Safety
+/// All `m·k`, `k·n` and `m·n` elements lie in live memory, and nobody else uses the output's.
+#[allow(clippy::too_many_arguments)]
+pub(crate) unsafe fn product<T: Float>(
+    m: usize,
+    k: usize,
+    n: usize,
+    a: Matrix<T>,
+    b: Matrix<T>,
+    out: *mut T,
+    out_row: isize,
+    accumulate: bool,
+    threads: bool,
+) {
+    if m * k * n <= TINY {
+        return tiny(m, k, n, a, b, out, out_row, accumulate);
+    }
+    if n == 1 && gemv(m, k, a, b.at, b.row, out, out_row, accumulate) {
+        return;
+    }
+    if m == 1 && gemv(n, k, b.t(), a.at, a.col, out, 1, accumulate) {
+        return;
+    }
+    let parallelism = if threads { Parallelism::Rayon(0) } else { Parallelism::None };
+    let scale = if accumulate { T::ONE } else { T::ZERO };
+    let (no, yes) = (false, accumulate);
+    gemm::gemm(
+        m,
+        n,
+        k,
+        out,
+        1,
+        out_row,
+        yes,
+        a.at,
+        a.col,
+        a.row,
+        b.at,
+        b.col,
+        b.row,
+        scale,
+        T::ONE,
+        no,
+        no,
+        no,
+        parallelism,
+    );
+}
+
+/// Panels of up to 8 columns whose sums stay in registers.
+///
+/// # Safety
+/// As [`product`].
+#[allow(clippy::too_many_arguments)]
+#[inline]
+unsafe fn tiny<T: Number>(
+    m: usize,
+    k: usize,
+    n: usize,
+    a: Matrix<T>,
+    b: Matrix<T>,
+    out: *mut T,
+    out_row: isize,
+    accumulate: bool,
+) {
+    let mut j = 0;
+    while j < n {
+        let width = (n - j).min(8);
+        let panel = Matrix { at: b.at.offset(j as isize * b.col), ..b };
+        let y = out.add(j);
+        macro_rules! width {
+            ($($N:literal)*) => {
+                match width {
+                    $($N => columns::<T, $N>(m, k, a, panel, y, out_row, accumulate),)*
+                    _ => columns::<T, 8>(m, k, a, panel, y, out_row, accumulate),
+                }
+            };
+        }
+        width!(1 2 3 4 5 6 7);
+        j += width;
+    }
+}
+
+/// # Safety
+/// As [`product`], for `N` columns.
+#[inline(always)]
+unsafe fn columns<T: Number, const N: usize>(
+    m: usize,
+    k: usize,
+    a: Matrix<T>,
+    b: Matrix<T>,
+    out: *mut T,
+    out_row: isize,
+    accumulate: bool,
+) {
+    for i in 0..m as isize {
+        let y = out.offset(i * out_row).cast::<[T; N]>();
+        let mut sums = if accumulate { *y } else { [T::ZERO; N] };
+        let row = a.at.offset(i * a.row);
+        if b.col == 1 {
+            for p in 0..k as isize {
+                let x = *row.offset(p * a.col);
+                let line = *b.at.offset(p * b.row).cast::<[T; N]>();
+                for j in 0..N {
+                    sums[j] = sums[j].plus(x.times(line[j]));
+                }
+            }
+        } else {
+            for p in 0..k as isize {
+                let x = *row.offset(p * a.col);
+                let line = b.at.offset(p * b.row);
+                for (j, sum) in sums.iter_mut().enumerate() {
+                    *sum = sum.plus(x.times(*line.offset(j as isize * b.col)));
+                }
+            }
+        }
+        *y = sums;
+    }
+}
+
+/// `out = a @ x (+ out)` for matrices with a unit stride; `false` if `a` has none.
+///
+/// # Safety
+/// As [`product`], with `n = 1`.
+#[allow(clippy::too_many_arguments)]
+unsafe fn gemv<T: Float>(
+    m: usize,
+    k: usize,
+    a: Matrix<T>,
+    x: *const T,
+    x_step: isize,
+    out: *mut T,
+    out_step: isize,
+    accumulate: bool,
+) -> bool {
+    if a.col != 1 && a.row != 1 {
+        return false;
+    }
+    let packed: SmallVec<[T; 64]>;
+    let x = if x_step == 1 {
+        std::slice::from_raw_parts(x, k)
+    } else {
+        packed = (0..k as isize).map(|p| *x.offset(p * x_step)).collect();
+        &packed[..]
+    };
+    let y = Ptr::<T>::new(out);
+    if a.col == 1 {
+        parallel(m, k, |rows| {
+            for i in rows {
+                let sum = dot(a.run(i, 0, k), x);
+                let at = i as isize * out_step;
+                y.set(at, if accumulate { y.get(at).plus(sum) } else { sum });
+            }
+        });
+        return true;
+    }
+    // Columns are contiguous: blocks of rows stay in L1 while the columns stream by.
+    const BLOCK: usize = 512;
+    parallel(m.div_ceil(BLOCK), k * BLOCK, |blocks| {
+        for block in blocks {
+            let start = block * BLOCK;
+            let len = BLOCK.min(m - start);
+            let mut sums = [T::ZERO; BLOCK];
+            for (p, &v) in x.iter().enumerate() {
+                axpy(v, a.run(start, p, len), &mut sums[..len]);
+            }
+            for (i, &sum) in sums[..len].iter().enumerate() {
+                let at = (start + i) as isize * out_step;
+                y.set(at, if accumulate { y.get(at).plus(sum) } else { sum });
+            }
+        }
+    });
+    true
+}
+
+#[inline(always)]
+fn dot_body<T: Number>(a: &[T], b: &[T]) -> T {
+    const LANES: usize = 32;
+    let mut sums = [T::ZERO; LANES];
+    let (heads, others) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let tail = heads.remainder().iter().zip(others.remainder()).fold(T::ZERO, |s, (&x, &y)| s.plus(x.times(y)));
+    for (x, y) in heads.zip(others) {
+        for l in 0..LANES {
+            sums[l] = sums[l].plus(x[l].times(y[l]));
+        }
+    }
+    sums.iter().fold(tail, |s, &v| s.plus(v))
+}
+
+#[inline(always)]
+fn axpy_body<T: Number>(v: T, x: &[T], y: &mut [T]) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = y.plus(v.times(x));
+    }
+}
+
+vectorised! { fn dot<T: Number>(a: &[T], b: &[T]) -> T = dot_body }
+vectorised! { fn axpy<T: Number>(v: T, x: &[T], y: &mut [T]) = axpy_body }
+
+/// Half precision computes in f32 and rounds once at the end.
+fn half(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, out: &ViewMut<'_, Buffer>) {
+    let (m, k) = inner(a.layout);
+    let (_, n) = inner(b.layout);
+    let batch = out.layout().numel() / (m * n);
+    let (x, y) = (load::<f32>(a), load::<f32>(b));
+    let mut z = if accumulate { load::<f32>(out.as_view()) } else { vec![0.0; batch * m * n] };
+    for i in 0..batch {
+        let p = Matrix { at: x[i * m * k..].as_ptr(), row: k as isize, col: 1 };
+        let q = Matrix { at: y[i * k * n..].as_ptr(), row: n as isize, col: 1 };
+        let r = z[i * m * n..].as_mut_ptr();
+        // SAFETY: the three vectors hold `batch` dense matrices of these sizes.
+        unsafe { product(m, k, n, p, q, r, n as isize, accumulate, m * k * n >= THREADED) };
+    }
+    store(&z, out);
+}
+
+fn inner(layout: &Layout) -> (usize, usize) {
+    let r = layout.rank();
+    (layout.shape()[r - 2], layout.shape()[r - 1])
+}
+
+/// Integers accumulate in i64 and wrap when they are narrowed; for bool that is "any".
+fn integer<T: Element>(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, out: &ViewMut<'_, Buffer>) {
+    debug_assert_ne!(T::DTYPE.category(), Category::Float);
+    let plan = Plan::new(a.layout, b.layout);
+    let Plan { m, k, n, .. } = plan;
+    let mut entries = Vec::with_capacity(plan.batch.numel());
+    plan.batch.each(|at| entries.push(at));
+    let (pa, pb, po) = (Ptr::<T>::of(a.buffer), Ptr::<T>::of(b.buffer), Ptr::<T>::of(out.buffer()));
+    let start = out.layout().offset() as isize;
+    parallel(entries.len() * m, k * n, |rows| {
+        let mut sums = vec![0i64; n];
+        for row in rows {
+            let ([at_a, at_b], i) = (entries[row / m], (row % m) as isize);
+            // SAFETY: every row of the output belongs to one task; positions come from the layouts.
+            unsafe {
+                let y = po.slice_mut(start + (row * n) as isize, n);
+                sums.iter_mut().zip(y.iter()).for_each(|(s, y)| *s = if accumulate { y.to_i64() } else { 0 });
+                for p in 0..k as isize {
+                    let v = pa.get(at_a + i * plan.a.0 + p * plan.a.1).to_i64();
+                    let line = at_b + p * plan.b.0;
+                    for (j, s) in sums.iter_mut().enumerate() {
+                        *s = s.wrapping_add(v.wrapping_mul(pb.get(line + j as isize * plan.b.1).to_i64()));
+                    }
+                }
+                y.iter_mut().zip(&sums).for_each(|(y, &s)| *y = T::from_i64(s));
+            }
+        }
+    });
+}
+
+/// Whether a product of so many multiplications is worth threads.
+pub(crate) fn worth_threads(multiplications: usize) -> bool {
+    multiplications >= THREADED.max(GRAIN)
+}

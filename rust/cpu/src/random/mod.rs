@@ -1,0 +1,220 @@
+//! Random numbers. Every law draws from the twister in the order and with the arithmetic of torch's CPU
+//! kernels, so that one seed gives the same numbers.
+
+mod mt19937;
+
+pub use mt19937::{Generator, DEFAULT_SEED, STATE_BYTES};
+
+use crate::buffer::Buffer;
+use crate::strided::{dense_mut, dispatch, Element, Nest, Ptr};
+use smallvec::SmallVec;
+use wengert_ops::{fail, DType, Layout, Random, Result, ViewMut};
+
+/// Fills `out` with numbers of a law.
+pub fn random(generator: &mut Generator, law: Random, out: ViewMut<'_, Buffer>) -> Result<()> {
+    let dtype = out.dtype();
+    if !dtype.is_float() && !matches!(law, Random::Integers { .. } | Random::Bernoulli { .. }) {
+        fail!(runtime, "random: {law:?} is a law over floats, but the tensor is {dtype}; make it floating point");
+    }
+    dispatch!(dtype, T => fill::<T>(generator, law, &out))
+}
+
+fn fill<T: Element>(generator: &mut Generator, law: Random, out: &ViewMut<'_, Buffer>) -> Result<()> {
+    let wide = T::DTYPE == DType::F64;
+    match law {
+        Random::Uniform { from, to } => {
+            // NaN fails as well.
+            if !(from <= to) {
+                fail!(runtime, "uniform_ expects to return a [from, to) range, but found from={from} > to={to}");
+            }
+            let (low, high) = (T::from_f64(from).to_f64(), T::from_f64(to).to_f64());
+            if wide {
+                each(out, || T::from_f64(generator.unit_f64() * (to - from) + from));
+            } else {
+                let (from, to) = (from as f32, to as f32);
+                each(out, || {
+                    let v = T::from_f32(generator.unit_f32() * (to - from) + from);
+                    // Rounding to half precision may reach the open end.
+                    if v.to_f64() == high {
+                        T::from_f64(low)
+                    } else {
+                        v
+                    }
+                });
+            }
+        }
+        Random::Normal { mean, std } => {
+            if !(std >= 0.0) {
+                fail!(runtime, "normal expects std >= 0.0, but found std {std}");
+            }
+            normal::<T>(generator, mean, std, out);
+        }
+        Random::Integers { low, high } => {
+            let range = high.wrapping_sub(low) as u64;
+            if low >= high && !(range >= 1 << 63) {
+                fail!(runtime, "random_ expects 'from' to be less than 'to', but got from={low} >= to={high}");
+            }
+            let long = matches!(T::DTYPE, DType::I64 | DType::F64 | DType::F32 | DType::BF16) && range >= 1 << 32;
+            each(out, || {
+                let bits = if long { generator.next_u64() } else { generator.next_u32() as u64 };
+                T::from_i64(((bits % range) as i64).wrapping_add(low))
+            });
+        }
+        Random::Bernoulli { p } => {
+            if !(0.0..=1.0).contains(&p) {
+                fail!(runtime, "bernoulli_ expects p to be in [0, 1], but got p={p}");
+            }
+            each(out, || T::from_i64((generator.unit_f64() < p) as i64));
+        }
+        Random::Exponential { lambda } => {
+            if !(lambda > 0.0) {
+                fail!(runtime, "exponential_ expects lambda > 0.0, but found lambda={lambda}");
+            }
+            each(out, || T::from_f64(-1.0 / lambda * (-generator.unit_f64()).ln_1p()));
+        }
+    }
+    Ok(())
+}
+
+impl Generator {
+    /// Uniform in [0, 1) from 24 bits.
+    fn unit_f32(&mut self) -> f32 {
+        (self.next_u32() & 0xff_ffff) as f32 * (1.0 / 16_777_216.0)
+    }
+
+    /// Uniform in [0, 1) from 53 bits.
+    fn unit_f64(&mut self) -> f64 {
+        (self.next_u64() & ((1 << 53) - 1)) as f64 * (1.0 / 9_007_199_254_740_992.0)
+    }
+
+    /// A standard normal; they are made in pairs, the second waits for the next call.
+    fn unit_normal(&mut self) -> f64 {
+        if let Some(normal) = self.spare_normal.take() {
+            return normal;
+        }
+        let (u1, u2) = (self.unit_f64(), self.unit_f64());
+        let radius = (-2.0 * (-u2).ln_1p()).sqrt();
+        let theta = 2.0 * std::f64::consts::PI * u1;
+        self.spare_normal = Some(radius * theta.sin());
+        radius * theta.cos()
+    }
+}
+
+/// Sets all elements in the order of memory, which for dense permuted layouts is what torch does.
+fn each<T: Element>(out: &ViewMut<'_, Buffer>, mut draw: impl FnMut() -> T) {
+    let y = Ptr::<T>::of(out.buffer());
+    // SAFETY: positions come from the output's layout; nobody else uses them (contract of ViewMut).
+    memory_order(out.layout()).each(|[at]| unsafe { y.set(at, draw()) });
+}
+
+/// A nest over the layout with its dims sorted from the largest stride to the smallest.
+fn memory_order(layout: &Layout) -> Nest<1> {
+    if layout.is_contiguous() {
+        return Nest::of(layout);
+    }
+    let mut dims: SmallVec<[(usize, isize); 4]> =
+        layout.shape().iter().copied().zip(layout.strides().iter().copied()).collect();
+    dims.sort_by_key(|&(_, stride)| std::cmp::Reverse(stride.unsigned_abs()));
+    let (shape, strides): (SmallVec<[usize; 4]>, SmallVec<[isize; 4]>) = dims.into_iter().unzip();
+    Nest::new(&shape, [&strides], [layout.offset()])
+}
+
+/// Sixteen normals at a time, unless there are fewer or they lie apart.
+fn normal<T: Element>(generator: &mut Generator, mean: f64, std: f64, out: &ViewMut<'_, Buffer>) {
+    // SAFETY: T is the output's type; nobody else uses its elements (contract of ViewMut).
+    let y = match unsafe { dense_mut::<T>(out) } {
+        Some(y) if y.len() >= 16 => y,
+        _ => return each(out, || T::from_f64(generator.unit_normal() * std + mean)),
+    };
+    let blocks = y.len() / 16 * 16;
+    match T::DTYPE {
+        DType::F64 => {
+            y.iter_mut().for_each(|y| *y = T::from_f64(generator.unit_f64()));
+            let turn = |block: &mut [T]| {
+                let mut pairs: [f64; 16] = std::array::from_fn(|i| block[i].to_f64());
+                for j in 0..8 {
+                    let radius = (-2.0 * (1.0 - pairs[j]).ln()).sqrt();
+                    let (sin, cos) = (2.0 * std::f64::consts::PI * pairs[j + 8]).sin_cos();
+                    pairs[j] = (radius * cos).mul_add(std, mean);
+                    pairs[j + 8] = (radius * sin).mul_add(std, mean);
+                }
+                block.iter_mut().zip(pairs).for_each(|(y, v)| *y = T::from_f64(v));
+            };
+            y[..blocks].chunks_exact_mut(16).for_each(turn);
+            if let Some(tail) = tail(y, blocks) {
+                tail.iter_mut().for_each(|y| *y = T::from_f64(generator.unit_f64()));
+                turn(tail);
+            }
+        }
+        dtype => {
+            let (mean, std) = (mean as f32, std as f32);
+            let sixteen = |generator: &mut Generator, from: Option<&[T]>| -> [f32; 16] {
+                let mut pairs: [f32; 16] = match from {
+                    Some(block) => std::array::from_fn(|i| block[i].to_f32()),
+                    None => std::array::from_fn(|_| generator.unit_f32()),
+                };
+                for j in 0..8 {
+                    let radius = (-2.0 * (1.0 - pairs[j]).ln()).sqrt();
+                    // The angle is rounded to f32; its sine and cosine are then near enough to exact.
+                    let (sin, cos) = ((std::f32::consts::TAU * pairs[j + 8]) as f64).sin_cos();
+                    pairs[j] = (radius * cos as f32).mul_add(std, mean);
+                    pairs[j + 8] = (radius * sin as f32).mul_add(std, mean);
+                }
+                pairs
+            };
+            let put = |block: &mut [T], v: [f32; 16]| block.iter_mut().zip(v).for_each(|(y, v)| *y = T::from_f32(v));
+            // For f32 torch draws all uniforms first, for halves block by block: it shows in the last block.
+            let whole = dtype == DType::F32;
+            if whole {
+                y.iter_mut().for_each(|y| *y = T::from_f32(generator.unit_f32()));
+            }
+            for block in y[..blocks].chunks_exact_mut(16) {
+                let v = sixteen(generator, whole.then_some(&*block));
+                put(block, v);
+            }
+            if let Some(tail) = tail(y, blocks) {
+                let v = sixteen(generator, None);
+                put(tail, v);
+            }
+        }
+    }
+}
+
+/// The last sixteen elements, which are drawn again if they do not end with a block.
+fn tail<T>(y: &mut [T], blocks: usize) -> Option<&mut [T]> {
+    let n = y.len();
+    (blocks != n).then(|| &mut y[n - 16..])
+}
+
+/// A random permutation of `0..n` into a one-dimensional output.
+pub fn permutation(generator: &mut Generator, out: ViewMut<'_, Buffer>) -> Result<()> {
+    let n = out.layout().numel();
+    if out.layout().rank() != 1 {
+        fail!(runtime, "randperm: the output has {} dimensions; it must have one", out.layout().rank());
+    }
+    if out.dtype().finfo().is_some_and(|f| n as f64 - 1.0 > 2.0 / f.eps)
+        || out.dtype().iinfo().is_some_and(|(_, top)| n > 0 && n as u64 - 1 > top as u64)
+    {
+        fail!(runtime, "randperm: n={n} does not fit in {}; ask for a wider dtype", out.dtype());
+    }
+    // Few enough that 32 random bits leave no noticeable bias.
+    let short = n < u32::MAX as usize / 20;
+    dispatch!(out.dtype(), T => {
+        let (y, step) = (Ptr::<T>::of(out.buffer()), out.layout().strides()[0]);
+        let at = |i: usize| out.layout().offset() as isize + i as isize * step;
+        // SAFETY: positions come from the output's layout; nobody else uses them (contract of ViewMut).
+        unsafe {
+            for i in 0..n {
+                y.set(at(i), T::from_i64(i as i64));
+            }
+            for i in 0..n.saturating_sub(1) {
+                let bits = if short { generator.next_u32() as u64 } else { generator.next_u64() };
+                let j = i + (bits % (n - i) as u64) as usize;
+                let other = y.get(at(j));
+                y.set(at(j), y.get(at(i)));
+                y.set(at(i), other);
+            }
+        }
+    });
+    Ok(())
+}

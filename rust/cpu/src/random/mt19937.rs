@@ -1,0 +1,140 @@
+//! The Mersenne twister, and a generator whose streams and saved state are those of torch's CPU generator.
+
+use wengert_ops::{fail, Result};
+
+const N: usize = 624;
+const M: usize = 397;
+/// Bytes of a saved state, in torch's layout.
+pub const STATE_BYTES: usize = 5056;
+/// Where the fields stand in it.
+const LEFT: usize = 8;
+const SEEDED: usize = 12;
+const NEXT: usize = 16;
+const STATE: usize = 24;
+const NORMAL: usize = STATE + 8 * N + 8;
+const NORMAL_VALID: usize = NORMAL + 16;
+
+/// A stream of random numbers, seeded with any 64-bit number (the low half counts, as in torch).
+#[derive(Clone)]
+pub struct Generator {
+    seed: u64,
+    state: [u32; N],
+    /// Position of the next word; `N` when the block is used up.
+    next: usize,
+    /// The second half of a pair of normals drawn one by one.
+    pub(super) spare_normal: Option<f64>,
+}
+
+/// What torch's default generator starts with.
+pub const DEFAULT_SEED: u64 = 67_280_421_310_721;
+
+impl Default for Generator {
+    fn default() -> Self {
+        Generator::new(DEFAULT_SEED)
+    }
+}
+
+impl std::fmt::Debug for Generator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Generator(seed {}, word {})", self.seed, self.next)
+    }
+}
+
+impl Generator {
+    /// A generator seeded with `seed`.
+    pub fn new(seed: u64) -> Generator {
+        let mut state = [seed as u32; N];
+        for i in 1..N {
+            let last = state[i - 1];
+            state[i] = (last ^ (last >> 30)).wrapping_mul(1_812_433_253).wrapping_add(i as u32);
+        }
+        Generator { seed, state, next: N, spare_normal: None }
+    }
+
+    /// Starts anew from a seed (torch's `manual_seed`).
+    pub fn seed(&mut self, seed: u64) {
+        *self = Generator::new(seed);
+    }
+
+    /// The seed this stream started from.
+    pub fn initial_seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The next 32 random bits.
+    #[inline]
+    pub fn next_u32(&mut self) -> u32 {
+        if self.next >= N {
+            self.refill();
+        }
+        let mut y = self.state[self.next];
+        self.next += 1;
+        y ^= y >> 11;
+        y ^= (y << 7) & 0x9d2c_5680;
+        y ^= (y << 15) & 0xefc6_0000;
+        y ^ (y >> 18)
+    }
+
+    /// The next 64 random bits: the first word drawn is the high half.
+    #[inline]
+    pub fn next_u64(&mut self) -> u64 {
+        let high = self.next_u32() as u64;
+        high << 32 | self.next_u32() as u64
+    }
+
+    #[cold]
+    fn refill(&mut self) {
+        let twist = |u: u32, v: u32| {
+            let mixed = (u & 0x8000_0000) | (v & 0x7fff_ffff);
+            (mixed >> 1) ^ if v & 1 == 1 { 0x9908_b0df } else { 0 }
+        };
+        for i in 0..N {
+            self.state[i] = self.state[(i + M) % N] ^ twist(self.state[i], self.state[(i + 1) % N]);
+        }
+        self.next = 0;
+    }
+
+    /// The state as bytes that `torch.Generator.set_state` reads too.
+    pub fn state_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![0u8; STATE_BYTES];
+        let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
+        // torch counts what is left of the block, and a fresh stream stands at word 0 of an unmade block.
+        let (left, next) = if self.next == N { (1, N) } else { (N - self.next + 1, self.next) };
+        put(0, &self.seed.to_le_bytes());
+        put(LEFT, &(left as i32).to_le_bytes());
+        put(SEEDED, &1i32.to_le_bytes());
+        put(NEXT, &(next as u64).to_le_bytes());
+        for (i, &word) in self.state.iter().enumerate() {
+            put(STATE + 8 * i, &(word as u64).to_le_bytes());
+        }
+        if let Some(normal) = self.spare_normal {
+            put(NORMAL, &normal.to_le_bytes());
+            put(NORMAL_VALID, &1i32.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// Takes over a state saved by [`Generator::state_bytes`] or by torch.
+    pub fn set_state(&mut self, bytes: &[u8]) -> Result<()> {
+        if bytes.len() != STATE_BYTES {
+            fail!(
+                runtime,
+                "set_state: expected a generator state of {STATE_BYTES} bytes, but found {}; pass what get_state returned",
+                bytes.len()
+            );
+        }
+        let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        let half = |at: usize| i32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        let (left, next) = (half(LEFT), word(NEXT));
+        if half(SEEDED) != 1 || !(1..=N as i32).contains(&left) || next > N as u64 {
+            fail!(runtime, "set_state: invalid mt19937 state; pass what get_state returned");
+        }
+        self.seed = word(0);
+        self.next = if left == 1 { N } else { next as usize };
+        for (i, state) in self.state.iter_mut().enumerate() {
+            *state = word(STATE + 8 * i) as u32;
+        }
+        self.spare_normal = (half(NORMAL_VALID) != 0).then(|| f64::from_bits(word(NORMAL)));
+        Ok(())
+    }
+}
