@@ -17,7 +17,7 @@ assert_type(x[1:], Tensor)
 assert_type(-x, Tensor)
 assert_type(x.sin(), Tensor)
 assert_type(wg.exp(x), Tensor)
-assert_type(x.add_(1.0), Tensor)
+assert_type(wg.zeros(3).add_(1.0), Tensor)
 assert_type(x.sum(), Tensor)
 assert_type(x.mean(dim=0, keepdim=True), Tensor)
 assert_type(x.reshape(3, 1), Tensor)
@@ -52,7 +52,10 @@ optimizer = wg.optim.Adam(net.parameters(), lr=0.1)
 optimizer.zero_grad()
 optimizer.step()
 
-x.sum(dim="rows")  # type: ignore[call-overload]
-x.requires_grad_(1, 2, 3)  # type: ignore[call-arg]
-x.no_such_method()  # type: ignore[attr-defined]
-wg.no_such_function(x)  # type: ignore[attr-defined]
+
+def mistakes() -> None:
+    """Never called."""
+    x.sum(dim="rows")  # type: ignore[call-overload]
+    x.requires_grad_(True, False)  # type: ignore[call-arg]
+    x.no_such_method()  # type: ignore[attr-defined]
+    wg.no_such_function(x)  # type: ignore[attr-defined]
