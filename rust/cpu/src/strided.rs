@@ -1,23 +1,40 @@
-//! Typed access to strided memory: the element types, dispatch from a dtype to a Rust type, and
-//! loops over the positions of several layouts at once.
+//! Typed access to strided memory: the element types and dispatch from a dtype to a Rust type.
+//! Loops over positions stand in `nest`.
 
 use crate::buffer::Buffer;
+pub use crate::nest::{parallel, Lines, Nest, GRAIN};
 use half::{bf16, f16};
-use rayon::prelude::*;
-use smallvec::SmallVec;
-use std::ops::Range;
-use wengert_ops::{DType, Layout, View, ViewMut};
+use wengert_ops::{DType, View, ViewMut};
 
 /// A stored bool. Foreign memory may hold any byte, so Rust's own `bool` would not do.
-#[derive(Clone, Copy, Default, PartialEq, PartialOrd, Debug)]
+#[derive(Clone, Copy, Default, Debug)]
 #[repr(transparent)]
 pub struct Bool(pub u8);
+
+impl PartialEq for Bool {
+    #[inline(always)]
+    fn eq(&self, other: &Bool) -> bool {
+        (self.0 != 0) == (other.0 != 0)
+    }
+}
+impl PartialOrd for Bool {
+    #[inline(always)]
+    fn partial_cmp(&self, other: &Bool) -> Option<std::cmp::Ordering> {
+        (self.0 != 0).partial_cmp(&(other.0 != 0))
+    }
+}
 
 /// A type that tensors store.
 pub trait Element: Copy + Default + PartialOrd + Send + Sync + std::fmt::Debug + 'static {
     const DTYPE: DType;
     /// The number type that sums of this type are computed in.
     type Acc: Number;
+    /// A type that orders these elements and is cheap to compare: itself, or f32 for halves.
+    type Cmp: Element;
+    /// No element is less (false, −∞).
+    const LOWEST: Self;
+    /// No element but NaN is greater (true, ∞).
+    const HIGHEST: Self;
     fn to_f32(self) -> f32;
     fn to_f64(self) -> f64;
     fn to_i64(self) -> i64;
@@ -35,10 +52,17 @@ pub trait Element: Copy + Default + PartialOrd + Send + Sync + std::fmt::Debug +
     fn from_acc(v: Self::Acc) -> Self {
         v.store()
     }
+    /// Conversion as between dtypes: through the accumulator type, so integers stay exact.
+    #[inline(always)]
+    fn cast<O: Element>(self) -> O {
+        self.acc().store()
+    }
 }
 
 /// A type that kernels compute in. Integers wrap.
 pub trait Number: Element {
+    /// For totals of many: f64 for floats.
+    type Wide: Number;
     const ZERO: Self;
     const ONE: Self;
     fn plus(self, other: Self) -> Self;
@@ -48,11 +72,14 @@ pub trait Number: Element {
 }
 
 macro_rules! element {
-    ($T:ty, $dtype:ident, $Acc:ty, nan $nan:expr, truthy $truthy:expr,
+    ($T:ty, $dtype:ident, $Acc:ty, $Cmp:ty, $low:expr, $high:expr, nan $nan:expr, truthy $truthy:expr,
      to $f32:expr, $f64:expr, $i64:expr, from $of32:expr, $of64:expr, $oi64:expr) => {
         impl Element for $T {
             const DTYPE: DType = DType::$dtype;
             type Acc = $Acc;
+            type Cmp = $Cmp;
+            const LOWEST: Self = $low;
+            const HIGHEST: Self = $high;
             #[inline(always)]
             fn to_f32(self) -> f32 {
                 $f32(self)
@@ -90,25 +117,25 @@ macro_rules! element {
 }
 
 macro_rules! primitive {
-    ($($T:ty, $dtype:ident, $Acc:ty, $nan:expr;)*) => {$(
-        element!($T, $dtype, $Acc, nan $nan, truthy |x| x != 0 as $T,
+    ($($T:ty, $dtype:ident, $Acc:ty, $low:expr, $high:expr, $nan:expr;)*) => {$(
+        element!($T, $dtype, $Acc, $T, $low, $high, nan $nan, truthy |x| x != 0 as $T,
             to |x| x as f32, |x| x as f64, |x| x as i64, from |v| v as $T, |v| v as $T, |v| v as $T);
     )*};
 }
 
 primitive! {
-    u8, U8, i64, |_| false;
-    i8, I8, i64, |_| false;
-    i16, I16, i64, |_| false;
-    i32, I32, i64, |_| false;
-    i64, I64, i64, |_| false;
-    f32, F32, f32, |x: f32| x.is_nan();
-    f64, F64, f64, |x: f64| x.is_nan();
+    u8, U8, i64, u8::MIN, u8::MAX, |_| false;
+    i8, I8, i64, i8::MIN, i8::MAX, |_| false;
+    i16, I16, i64, i16::MIN, i16::MAX, |_| false;
+    i32, I32, i64, i32::MIN, i32::MAX, |_| false;
+    i64, I64, i64, i64::MIN, i64::MAX, |_| false;
+    f32, F32, f32, f32::NEG_INFINITY, f32::INFINITY, |x: f32| x.is_nan();
+    f64, F64, f64, f64::NEG_INFINITY, f64::INFINITY, |x: f64| x.is_nan();
 }
 
 macro_rules! half_element {
     ($T:ident, $dtype:ident) => {
-        element!($T, $dtype, f32, nan |x: $T| x.is_nan(), truthy |x: $T| x.to_f32() != 0.0,
+        element!($T, $dtype, f32, f32, $T::NEG_INFINITY, $T::INFINITY, nan |x: $T| x.is_nan(), truthy |x: $T| x.to_f32() != 0.0,
             to |x: $T| x.to_f32(), |x: $T| x.to_f64(), |x: $T| x.to_f32() as i64,
             from $T::from_f32, $T::from_f64, |v: i64| $T::from_f64(v as f64));
     };
@@ -116,13 +143,14 @@ macro_rules! half_element {
 half_element!(f16, F16);
 half_element!(bf16, BF16);
 
-element!(Bool, Bool, i64, nan |_| false, truthy |x: Bool| x.0 != 0,
+element!(Bool, Bool, i64, Bool, Bool(0), Bool(1), nan |_| false, truthy |x: Bool| x.0 != 0,
     to |x: Bool| (x.0 != 0) as u8 as f32, |x: Bool| (x.0 != 0) as u8 as f64, |x: Bool| (x.0 != 0) as i64,
     from |v: f32| Bool((v != 0.0) as u8), |v: f64| Bool((v != 0.0) as u8), |v: i64| Bool((v != 0) as u8));
 
 macro_rules! number {
-    ($T:ty, $to:ident, $from:ident, |$a:ident, $b:ident| $plus:expr, $times:expr) => {
+    ($T:ty, $Wide:ty, $to:ident, $from:ident, |$a:ident, $b:ident| $plus:expr, $times:expr) => {
         impl Number for $T {
+            type Wide = $Wide;
             const ZERO: Self = 0 as $T;
             const ONE: Self = 1 as $T;
             #[inline(always)]
@@ -146,9 +174,9 @@ macro_rules! number {
         }
     };
 }
-number!(f32, to_f32, from_f32, |a, b| a + b, a * b);
-number!(f64, to_f64, from_f64, |a, b| a + b, a * b);
-number!(i64, to_i64, from_i64, |a, b| a.wrapping_add(b), a.wrapping_mul(b));
+number!(f32, f64, to_f32, from_f32, |a, b| a + b, a * b);
+number!(f64, f64, to_f64, from_f64, |a, b| a + b, a * b);
+number!(i64, i64, to_i64, from_i64, |a, b| a.wrapping_add(b), a.wrapping_mul(b));
 
 /// Runs `$body` with `$T` standing for the element type of a dtype.
 macro_rules! dispatch {
@@ -212,6 +240,17 @@ unsafe impl<T: Sync> Sync for Ptr<T> {}
 impl<T: Copy> Ptr<T> {
     pub fn of(buffer: &Buffer) -> Ptr<T> {
         Ptr(buffer.ptr().cast())
+    }
+    /// The same address for another element type.
+    pub fn cast<U>(self) -> Ptr<U> {
+        Ptr(self.0.cast())
+    }
+    pub fn from_slice_mut(slice: &mut [T]) -> Ptr<T> {
+        Ptr(slice.as_mut_ptr())
+    }
+    /// For reading only.
+    pub fn from_slice(slice: &[T]) -> Ptr<T> {
+        Ptr(slice.as_ptr().cast_mut())
     }
     pub fn new(first: *mut T) -> Ptr<T> {
         Ptr(first)
@@ -315,131 +354,6 @@ pub unsafe fn packed<'a, T: Copy>(view: View<'a, Buffer>) -> std::borrow::Cow<'a
     out.into()
 }
 
-/// Loops over the positions of `N` arrays of one shape, in row-major order. Dims of size 1 are
-/// dropped and dims that lie regularly in all arrays are merged.
-#[derive(Clone, Debug)]
-pub struct Nest<const N: usize> {
-    /// Outer to inner, never empty.
-    dims: SmallVec<[(usize, [isize; N]); 4]>,
-    start: [isize; N],
-}
-
-impl Nest<1> {
-    /// Over one layout.
-    pub fn of(layout: &Layout) -> Nest<1> {
-        Nest::new(layout.shape(), [layout.strides()], [layout.offset()])
-    }
-}
-
-impl<const N: usize> Nest<N> {
-    pub fn new(shape: &[usize], strides: [&[isize]; N], offsets: [usize; N]) -> Nest<N> {
-        let mut dims: SmallVec<[(usize, [isize; N]); 4]> = SmallVec::new();
-        for (d, &n) in shape.iter().enumerate() {
-            if n == 1 {
-                continue;
-            }
-            let step: [isize; N] = std::array::from_fn(|k| strides[k][d]);
-            match dims.last_mut() {
-                Some((m, outer)) if (0..N).all(|k| outer[k] == step[k].wrapping_mul(n as isize)) => {
-                    *m *= n;
-                    *outer = step;
-                }
-                _ => dims.push((n, step)),
-            }
-        }
-        if dims.is_empty() {
-            dims.push((1, [1; N]));
-        }
-        Nest { dims, start: offsets.map(|o| o as isize) }
-    }
-
-    /// Size of the innermost loop.
-    pub fn inner(&self) -> usize {
-        self.dims[self.dims.len() - 1].0
-    }
-
-    /// Steps of the innermost loop.
-    pub fn steps(&self) -> [isize; N] {
-        self.dims[self.dims.len() - 1].1
-    }
-
-    /// How many times the innermost loop runs.
-    pub fn outer(&self) -> usize {
-        self.dims[..self.dims.len() - 1].iter().map(|d| d.0).product()
-    }
-
-    pub fn numel(&self) -> usize {
-        self.outer() * self.inner()
-    }
-
-    /// Calls `f(starts, steps, len)` for each innermost loop.
-    #[inline(always)]
-    pub fn rows(&self, f: impl FnMut([isize; N], [isize; N], usize)) {
-        self.rows_in(0..self.outer(), f)
-    }
-
-    /// The innermost loops of a range of `0..self.outer()`.
-    #[inline(always)]
-    pub fn rows_in(&self, range: Range<usize>, mut f: impl FnMut([isize; N], [isize; N], usize)) {
-        let Some((&(len, steps), outer)) = self.dims.split_last() else { return };
-        if len == 0 || range.is_empty() {
-            return;
-        }
-        let mut at = self.start;
-        let mut counter: SmallVec<[usize; 8]> = SmallVec::from_elem(0, outer.len());
-        let mut rest = range.start;
-        for (d, &(n, step)) in outer.iter().enumerate().rev() {
-            counter[d] = rest % n;
-            rest /= n;
-            for k in 0..N {
-                at[k] += counter[d] as isize * step[k];
-            }
-        }
-        for _ in range {
-            f(at, steps, len);
-            for (d, &(n, step)) in outer.iter().enumerate().rev() {
-                counter[d] += 1;
-                for k in 0..N {
-                    at[k] += step[k];
-                }
-                if counter[d] < n {
-                    break;
-                }
-                counter[d] = 0;
-                for k in 0..N {
-                    at[k] -= n as isize * step[k];
-                }
-            }
-        }
-    }
-
-    /// Calls `f` with the positions of each element.
-    #[inline(always)]
-    pub fn each(&self, mut f: impl FnMut([isize; N])) {
-        self.rows(|mut at, steps, len| {
-            for _ in 0..len {
-                f(at);
-                for k in 0..N {
-                    at[k] += steps[k];
-                }
-            }
-        })
-    }
-}
-
-/// From this many elements on, work is split over threads.
-pub const GRAIN: usize = 1 << 16;
-
-/// Runs `f` over parts of `0..count`, on several threads if `count * cost` elements are worth it.
-pub fn parallel(count: usize, cost: usize, f: impl Fn(Range<usize>) + Sync) {
-    let parts = (count.saturating_mul(cost) / GRAIN.div_ceil(2)).min(count);
-    if parts < 2 {
-        return f(0..count);
-    }
-    let parts = parts.min(4 * rayon::current_num_threads());
-    (0..parts).into_par_iter().for_each(|p| f(count * p / parts..count * (p + 1) / parts));
-}
-
 /// Defines `$name`, which runs the always-inlined `$body` compiled for the best instruction set at hand.
 macro_rules! vectorised {
     ($(#[$doc:meta])* $vis:vis fn $name:ident <$($G:ident : $B:path),*> ($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:path) => {
@@ -454,7 +368,7 @@ macro_rules! vectorised {
                 }
                 if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
                     // SAFETY: the features were just detected.
-                    return unsafe { wide($($arg),*) };
+                    return unsafe { wide::<$($G),*>($($arg),*) };
                 }
             }
             $body($($arg),*)
@@ -462,38 +376,3 @@ macro_rules! vectorised {
     };
 }
 pub(crate) use vectorised;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use wengert_ops::{Dims, Strides};
-
-    #[test]
-    fn nests_merge_what_is_regular_and_keep_row_major_order() {
-        let layout = Layout::contiguous(&[2, 3, 4]);
-        assert_eq!((Nest::of(&layout).outer(), Nest::of(&layout).inner()), (1, 24));
-        let t = Layout::strided(Dims::from_slice(&[3, 1, 2]), Strides::from_slice(&[-1, 7, 3]), 2);
-        let mut seen = vec![];
-        Nest::of(&t).each(|[p]| seen.push(p));
-        assert_eq!(seen, [2, 5, 1, 4, 0, 3]);
-        let mut tail = vec![];
-        Nest::of(&t).rows_in(1..3, |[p], [s], n| tail.push((p, s, n)));
-        assert_eq!(tail, [(1, 3, 2), (0, 3, 2)]);
-        let empty = Layout::contiguous(&[2, 0, 3]);
-        Nest::of(&empty).each(|_| panic!("an empty layout has no positions"));
-        let mut count = 0;
-        Nest::of(&Layout::contiguous(&[])).each(|_| count += 1);
-        assert_eq!(count, 1);
-    }
-
-    #[test]
-    fn parallel_covers_every_index_once() {
-        let hits: Vec<std::sync::atomic::AtomicUsize> = (0..1000).map(|_| Default::default()).collect();
-        parallel(1000, 1000, |range| {
-            for i in range {
-                hits[i].fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            }
-        });
-        assert!(hits.iter().all(|h| h.load(std::sync::atomic::Ordering::Relaxed) == 1));
-    }
-}

@@ -1,0 +1,180 @@
+//! The largest or smallest element along a dim, and where it stands.
+
+use crate::buffer::Buffer;
+use crate::reduce::{fold_slice, Fold, Max, Min};
+use crate::strided::{dispatch, vectorised, Element, Lines, Nest, Ptr, GRAIN};
+use rayon::prelude::*;
+use wengert_ops::{DType, Error, Extremum, Layout, Result, Strides, View, ViewMut};
+
+/// `Backend::extreme`. NaN wins; of equal elements the first.
+pub fn extreme(
+    kind: Extremum,
+    x: View<'_, Buffer>,
+    dim: usize,
+    values: Option<ViewMut<'_, Buffer>>,
+    indices: Option<ViewMut<'_, Buffer>>,
+) -> Result<()> {
+    let name = match (kind, values.is_some()) {
+        (Extremum::Max, true) => "max",
+        (Extremum::Max, false) => "argmax",
+        (Extremum::Min, true) => "min",
+        (Extremum::Min, false) => "argmin",
+    };
+    if let Some(v) = values.as_ref().filter(|v| v.dtype() != x.dtype) {
+        return Err(Error::internal(format!("{name}: values of dtype {} from an input of {}", v.dtype(), x.dtype)));
+    }
+    if let Some(i) = indices.as_ref().filter(|i| i.dtype() != DType::I64) {
+        return Err(Error::internal(format!("{name}: positions are int64, not {}", i.dtype())));
+    }
+    let shape = x.layout.shape();
+    if shape.get(dim) == Some(&0) && shape.iter().enumerate().all(|(d, &n)| d == dim || n > 0) {
+        return Err(Error::index(format!(
+            "{name}(): Expected reduction dim {dim} to have non-zero size (the input has shape {shape:?})"
+        )));
+    }
+    dispatch!(x.dtype, T => match kind {
+        Extremum::Max => along::<Max<T>>(x, dim, values, indices),
+        Extremum::Min => along::<Min<T>>(x, dim, values, indices),
+    });
+    Ok(())
+}
+
+/// Where results go; an absent output is not written.
+struct Outputs<T> {
+    values: Option<Ptr<T>>,
+    indices: Option<Ptr<i64>>,
+}
+
+impl<T: Element> Outputs<T> {
+    /// # Safety
+    /// The positions lie in the outputs and belong to this thread.
+    unsafe fn write(&self, [v, i]: [isize; 2], value: T, index: usize) {
+        if let Some(p) = self.values {
+            p.set(v, value);
+        }
+        if let Some(p) = self.indices {
+            p.set(i, index as i64);
+        }
+    }
+}
+
+/// Strides of an output for the input's dims, whether it keeps the folded dim or not.
+fn strides_of(out: Option<&Layout>, rank: usize, dim: usize) -> Strides {
+    let Some(out) = out else { return Strides::from_elem(0, rank) };
+    let mut strides = Strides::from_slice(out.strides());
+    if strides.len() < rank {
+        strides.insert(dim, 0);
+    }
+    strides
+}
+
+fn along<F: Fold>(
+    x: View<'_, Buffer>,
+    dim: usize,
+    values: Option<ViewMut<'_, Buffer>>,
+    indices: Option<ViewMut<'_, Buffer>>,
+) where
+    F::W: PartialOrd,
+{
+    let rank = x.layout.rank();
+    let v = strides_of(values.as_ref().map(|v| v.layout()), rank, dim);
+    let i = strides_of(indices.as_ref().map(|i| i.layout()), rank, dim);
+    let offset = |out: &Option<ViewMut<'_, Buffer>>| out.as_ref().map_or(0, |o| o.layout().offset());
+    let offsets = [x.layout.offset(), offset(&values), offset(&indices)];
+    let lines = Lines::new(x.layout.shape(), [x.layout.strides(), &v, &i], offsets, dim);
+    let out = Outputs { values: values.map(|v| Ptr::of(v.buffer())), indices: indices.map(|i| Ptr::of(i.buffer())) };
+    let p = Ptr::<F::T>::of(x.buffer);
+    if lines.outer.numel() == 1 && lines.len > 4 * GRAIN {
+        return long_line::<F>(p, &lines, &out);
+    }
+    let columns = lines.steps[0] != 1 && lines.outer.steps()[0] == 1 && lines.outer.inner() >= 8;
+    lines.share(|part| {
+        if columns {
+            columns_of::<F>(p, part, &lines, &out)
+        } else {
+            // SAFETY: the lines' positions lie in their buffers; parts are disjoint.
+            part.each(|[at, v, i]| unsafe {
+                let k = first_extreme::<F>(p, at, lines.steps[0], lines.len);
+                out.write([v, i], p.get(at + k as isize * lines.steps[0]), k);
+            });
+        }
+    });
+}
+
+/// One long line in parts, whose extremes are then compared.
+fn long_line<F: Fold>(x: Ptr<F::T>, lines: &Lines<3>, out: &Outputs<F::T>) {
+    let [start, v, i] = lines.outer.start();
+    let step = lines.steps[0];
+    let parts = lines.len / GRAIN;
+    // SAFETY (both): positions lie in the buffers; only this thread writes.
+    let at = |k: usize| unsafe { x.get(start + k as isize * step) };
+    let best = (0..parts)
+        .into_par_iter()
+        .map(|p| {
+            let (from, to) = (lines.len * p / parts, lines.len * (p + 1) / parts);
+            from + first_extreme::<F>(x, start + from as isize * step, step, to - from)
+        })
+        .reduce_with(|a, b| if beats::<F>(F::widen(F::load(at(a))), F::widen(F::load(at(b)))) { b } else { a })
+        .unwrap_or(0);
+    unsafe { out.write([v, i], at(best), best) };
+}
+
+/// Whether `candidate` takes the place of an earlier `best`.
+#[inline(always)]
+fn beats<F: Fold>(best: F::W, candidate: F::W) -> bool {
+    // The fold gives the winner: NaN, or one of the two; equals leave the first.
+    let winner = F::join_wide(best, candidate);
+    !best.is_nan() & (candidate.is_nan() | ((winner == candidate) & (best != candidate)))
+}
+
+/// Position of the first extreme element of a line: its value by the fast fold, then a search.
+fn first_extreme<F: Fold>(x: Ptr<F::T>, start: isize, step: isize, len: usize) -> usize {
+    if step == 1 && len > 16 {
+        // SAFETY: the line lies in the buffer.
+        let line = unsafe { x.slice(start, len) };
+        let value = fold_slice::<F>(line);
+        if value.is_nan() {
+            return line.iter().position(|v| v.is_nan()).unwrap_or(0);
+        }
+        return line.iter().position(|&v| F::widen(F::load(v)) == value).unwrap_or(0);
+    }
+    // SAFETY: as above.
+    let at = |k: usize| F::widen(F::load(unsafe { x.get(start + k as isize * step) }));
+    (1..len).fold(0, |best, k| if beats::<F>(at(best), at(k)) { k } else { best })
+}
+
+vectorised! {
+    fn columns_of<F: Fold>(x: Ptr<F::T>, part: &Nest<3>, lines: &Lines<3>, out: &Outputs<F::T>) = columns_body::<F>
+}
+
+/// Lines that lie side by side, many at a time.
+#[inline(always)]
+fn columns_body<F: Fold>(x: Ptr<F::T>, part: &Nest<3>, lines: &Lines<3>, out: &Outputs<F::T>) {
+    const WIDTH: usize = 256;
+    part.rows(|[p, v, i], steps, len| {
+        for first in (0..len).step_by(WIDTH) {
+            let width = (len - first).min(WIDTH);
+            let p = p + first as isize;
+            let mut best = [F::widen(F::INIT); WIDTH];
+            let mut place = [0usize; WIDTH];
+            for j in 0..lines.len {
+                // SAFETY: the lines' positions lie in their buffers, side by side.
+                let row = unsafe { x.slice(p + j as isize * lines.steps[0], width) };
+                for k in 0..width {
+                    let candidate = F::widen(F::load(row[k]));
+                    let better = (j == 0) | beats::<F>(best[k], candidate);
+                    best[k] = if better { candidate } else { best[k] };
+                    place[k] = if better { j } else { place[k] };
+                }
+            }
+            for k in 0..width {
+                let at = (first + k) as isize;
+                // SAFETY: as above; parts are disjoint.
+                unsafe {
+                    let value = x.get(p + k as isize + place[k] as isize * lines.steps[0]);
+                    out.write([v + at * steps[1], i + at * steps[2]], value, place[k]);
+                }
+            }
+        }
+    });
+}

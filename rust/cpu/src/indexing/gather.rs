@@ -1,0 +1,141 @@
+//! `gather` and `scatter`: an index tensor that names positions along one dim.
+
+use super::{check_dtype, out_of_bounds};
+use crate::buffer::Buffer;
+use crate::strided::{dispatch, dispatch_size, parallel, Element, Nest, Number, Ptr};
+use wengert_ops::{Error, Layout, Result, ScatterMode, Strides, View, ViewMut};
+
+/// A layout read as having at least one dim: PyTorch takes 0-d tensors for one element.
+fn at_least_1d(layout: &Layout) -> (&[usize], &[isize]) {
+    if layout.rank() == 0 {
+        (&[1], &[1])
+    } else {
+        (layout.shape(), layout.strides())
+    }
+}
+
+/// Refuses shapes where `index` reaches outside `other` (in the dims that it does not name, if `dim` is given).
+fn check_reach(op: &str, what: &str, index: &[usize], other: &[usize], dim: Option<usize>) -> Result<()> {
+    let fits = index.len() == other.len() && (0..index.len()).all(|d| Some(d) == dim || index[d] <= other[d]);
+    if fits || index.contains(&0) {
+        return Ok(());
+    }
+    let except = dim.map_or(String::new(), |d| format!(" apart from dimension {d}"));
+    Err(Error::runtime(format!(
+        "{op}(): Expected index {index:?} to be no larger than {what} {other:?}{except}; slice the index or enlarge {what}"
+    )))
+}
+
+fn check_indices(index: View<'_, Buffer>, dim: usize, size: usize) -> Result<()> {
+    let p = Ptr::<i64>::of(index.buffer);
+    let mut bad = None;
+    Nest::of(index.layout).rows(|[start], [step], len| {
+        // SAFETY: positions come from the view's layout.
+        let at = |i: usize| unsafe { p.get(start + i as isize * step) };
+        // A negative index is a huge one: one comparison, without an early way out, is a vector loop.
+        if bad.is_none() && (0..len).fold(0, |n, i| n | (at(i) as u64 >= size as u64) as u64) != 0 {
+            bad = (0..len).map(at).find(|&i| i as u64 >= size as u64);
+        }
+    });
+    bad.map_or(Ok(()), |i| Err(out_of_bounds(i, dim, size)))
+}
+
+/// The strides of an operand that is addressed by index along `dim`.
+fn without(strides: &[isize], dim: usize) -> Strides {
+    let mut strides = Strides::from_slice(strides);
+    strides[dim] = 0;
+    strides
+}
+
+/// `Backend::gather`.
+pub fn gather(x: View<'_, Buffer>, dim: usize, index: View<'_, Buffer>, out: ViewMut<'_, Buffer>) -> Result<()> {
+    check_dtype("gather", index)?;
+    let (shape, index_strides) = at_least_1d(index.layout);
+    let (x_shape, x_strides) = at_least_1d(x.layout);
+    let (out_shape, out_strides) = at_least_1d(out.layout());
+    if out.dtype() != x.dtype || out_shape != shape {
+        return Err(Error::internal(format!("gather: an output {out_shape:?} for an index {shape:?}")));
+    }
+    check_reach("gather", "input", shape, x_shape, Some(dim))?;
+    if index.layout.numel() == 0 {
+        return Ok(());
+    }
+    check_indices(index, dim, x_shape[dim])?;
+    let step = x_strides[dim];
+    let offsets = [x.layout.offset(), index.layout.offset(), out.layout().offset()];
+    let nest = Nest::new(shape, [&without(x_strides, dim), index_strides, out_strides], offsets);
+    let picks = Ptr::<i64>::of(index.buffer);
+    dispatch_size!(x.dtype, T => {
+        let (from, to) = (Ptr::<T>::of(x.buffer), Ptr::<T>::of(out.buffer()));
+        let n = nest.largest();
+        parallel(n, nest.numel() / n, |range| {
+            // SAFETY: indices were checked; positions come from layouts; parts write disjoint elements.
+            nest.part(range).each(|[p, i, q]| unsafe { to.set(q, from.get(p + picks.get(i) as isize * step)) });
+        });
+    });
+    Ok(())
+}
+
+/// `Backend::scatter`. `out` holds the base.
+pub fn scatter(
+    mode: ScatterMode,
+    dim: usize,
+    index: View<'_, Buffer>,
+    src: View<'_, Buffer>,
+    out: ViewMut<'_, Buffer>,
+) -> Result<()> {
+    check_dtype("scatter", index)?;
+    if src.dtype != out.dtype() {
+        return Err(Error::runtime(format!(
+            "scatter(): Expected self.dtype to be equal to src.dtype, got {} and {}; convert src first",
+            out.dtype(),
+            src.dtype
+        )));
+    }
+    let (shape, index_strides) = at_least_1d(index.layout);
+    let (src_shape, src_strides) = at_least_1d(src.layout);
+    let (out_shape, out_strides) = at_least_1d(out.layout());
+    check_reach("scatter", "self", shape, out_shape, Some(dim))?;
+    check_reach("scatter", "src", shape, src_shape, None)?;
+    if index.layout.numel() == 0 {
+        return Ok(());
+    }
+    check_indices(index, dim, out_shape[dim])?;
+    let step = out_strides[dim];
+    let out_strides = without(out_strides, dim);
+    // Elements that differ in another dim never meet: the largest such dim is shared out.
+    let shared = (0..shape.len()).filter(|&d| d != dim).max_by_key(|&d| shape[d]);
+    let count = shared.map_or(1, |d| shape[d]);
+    let picks = Ptr::<i64>::of(index.buffer);
+    let nest = |range: std::ops::Range<usize>| {
+        let mut sizes = wengert_ops::Dims::from_slice(shape);
+        let mut offsets = [out.layout().offset(), index.layout.offset(), src.layout.offset()];
+        if let Some(d) = shared {
+            sizes[d] = range.len();
+            for (offset, strides) in offsets.iter_mut().zip([&out_strides[..], index_strides, src_strides]) {
+                *offset = offset.wrapping_add_signed(range.start as isize * strides[d]);
+            }
+        }
+        Nest::new(&sizes, [&out_strides, index_strides, src_strides], offsets)
+    };
+    let each = index.layout.numel() / count;
+    // SAFETY (both): indices were checked; positions come from layouts; parts write disjoint elements.
+    match mode {
+        ScatterMode::Set => dispatch_size!(out.dtype(), T => {
+            let (from, to) = (Ptr::<T>::of(src.buffer), Ptr::<T>::of(out.buffer()));
+            parallel(count, each, |range| {
+                nest(range).each(|[q, i, p]| unsafe { to.set(q + picks.get(i) as isize * step, from.get(p)) });
+            });
+        }),
+        ScatterMode::Add => dispatch!(out.dtype(), T => {
+            let (from, to) = (Ptr::<T>::of(src.buffer), Ptr::<T>::of(out.buffer()));
+            parallel(count, each, |range| {
+                nest(range).each(|[q, i, p]| unsafe {
+                    let q = q + picks.get(i) as isize * step;
+                    to.set(q, T::from_acc(to.get(q).acc().plus(from.get(p).acc())));
+                });
+            });
+        }),
+    }
+    Ok(())
+}

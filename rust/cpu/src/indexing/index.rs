@@ -1,0 +1,216 @@
+//! Advanced indexing: one index tensor for each of several dims, and its reverse.
+//!
+//! Every tuple of indices becomes an offset into x; what is left are three plain loops: the dims
+//! before the indexed ones, the tuples, and the dims after (the rows that are moved).
+
+use super::{check_dtype, out_of_bounds};
+use crate::buffer::Buffer;
+use crate::strided::{dispatch, dispatch_size, parallel, vectorised, Element, Nest, Number, Ptr};
+use smallvec::SmallVec;
+use wengert_ops::{Dims, Error, Layout, Result, Strides, View, ViewMut};
+
+/// The loops of one call: `x` is the indexed array, `y` the array of the indexed shape.
+struct Plan {
+    /// Positions in (x, y) of the dims before.
+    before: Nest<2>,
+    /// Added to both for each tuple of indices, in row-major order.
+    tuples: SmallVec<[(isize, isize); 16]>,
+    /// Positions relative to those of the dims after.
+    after: Nest<2>,
+}
+
+fn plan(op: &str, x: &Layout, dims: u64, indices: &[View<'_, Buffer>], y: &Layout) -> Result<Plan> {
+    let named: SmallVec<[usize; 4]> = (0..x.rank()).filter(|&d| dims >> d & 1 == 1).collect();
+    let (Some(&first), true) = (named.first(), named.len() == indices.len()) else {
+        let message = format!("{op}: {} indices for dims {named:?} of {} dimensions", indices.len(), x.rank());
+        return Err(Error::internal(message));
+    };
+    let tuple_shape = indices[0].layout.shape();
+    for index in indices {
+        check_dtype(op, *index)?;
+        if index.layout.shape() != tuple_shape {
+            return Err(Error::internal(format!("{op}: index shapes differ; expand them first")));
+        }
+    }
+    let adjacent = named.iter().enumerate().all(|(k, &d)| d == first + k);
+    let lead = if adjacent { first } else { 0 };
+    let rest: SmallVec<[usize; 4]> = (0..x.rank()).filter(|d| dims >> d & 1 == 0).collect();
+    let mut expected: Dims = rest[..lead].iter().map(|&d| x.shape()[d]).collect();
+    expected.extend_from_slice(tuple_shape);
+    expected.extend(rest[lead..].iter().map(|&d| x.shape()[d]));
+    if y.shape() != &expected[..] {
+        return Err(Error::runtime(format!(
+            "{op}: shape mismatch: value tensor of shape {:?} cannot be broadcast to indexing result of shape {expected:?}",
+            y.shape()
+        )));
+    }
+    let nest = |dims: &[usize], y_from: usize, offsets: [usize; 2]| {
+        let shape: Dims = dims.iter().map(|&d| x.shape()[d]).collect();
+        let strides: Strides = dims.iter().map(|&d| x.strides()[d]).collect();
+        Nest::new(&shape, [&strides, &y.strides()[y_from..y_from + dims.len()]], offsets)
+    };
+    Ok(Plan {
+        before: nest(&rest[..lead], 0, [x.offset(), y.offset()]),
+        tuples: tuples(x, &named, indices, &y.strides()[lead..lead + tuple_shape.len()])?,
+        after: nest(&rest[lead..], lead + tuple_shape.len(), [0, 0]),
+    })
+}
+
+/// Offsets in x and y for each tuple of indices, after a check of all.
+fn tuples(
+    x: &Layout,
+    named: &[usize],
+    indices: &[View<'_, Buffer>],
+    y_strides: &[isize],
+) -> Result<SmallVec<[(isize, isize); 16]>> {
+    let shape = indices[0].layout.shape();
+    let mut tuples: SmallVec<[(isize, isize); 16]> = SmallVec::with_capacity(indices[0].layout.numel());
+    for (k, (&d, index)) in named.iter().zip(indices).enumerate() {
+        let (size, step) = (x.shape()[d] as i64, x.strides()[d]);
+        let p = Ptr::<i64>::of(index.buffer);
+        let mut bad = None;
+        let mut n = 0;
+        Nest::new(shape, [index.layout.strides(), y_strides], [index.layout.offset(), 0]).each(|[at, y]| {
+            // SAFETY: positions come from the view's layout.
+            let i = unsafe { p.get(at) };
+            if i < -size || i >= size {
+                bad = bad.or(Some(i));
+                return;
+            }
+            let offset = (if i < 0 { i + size } else { i }) as isize * step;
+            if k == 0 {
+                tuples.push((offset, y));
+            } else if let Some(tuple) = tuples.get_mut(n) {
+                tuple.0 += offset;
+            }
+            n += 1;
+        });
+        if let Some(i) = bad {
+            return Err(out_of_bounds(i, d, x.shape()[d]));
+        }
+    }
+    Ok(tuples)
+}
+
+impl Plan {
+    fn is_empty(&self) -> bool {
+        self.tuples.is_empty() || self.before.numel() == 0 || self.after.numel() == 0
+    }
+
+    /// Calls `f(x, y, steps, len)` for every row. Parts that run at once differ in an unindexed dim,
+    /// or, where only `y` is written, in the tuple.
+    fn run(&self, reading: bool, f: impl Fn(isize, isize, [isize; 2], usize) + Sync) {
+        if self.is_empty() {
+            return;
+        }
+        let (before, tuples, after) = (self.before.numel(), self.tuples.len(), self.after.numel());
+        let go = |before: &Nest<2>, tuples: &[(isize, isize)], after: &Nest<2>| {
+            let one = (after.outer() == 1).then(|| (after.start(), after.steps(), after.inner()));
+            before.each(|[x, y]| {
+                for &(dx, dy) in tuples {
+                    match one {
+                        Some((start, steps, len)) => f(x + dx + start[0], y + dy + start[1], steps, len),
+                        None => after.rows(|at, steps, len| f(x + dx + at[0], y + dy + at[1], steps, len)),
+                    }
+                }
+            });
+        };
+        if reading && tuples >= 8 {
+            parallel(tuples, before * after, |r| go(&self.before, &self.tuples[r], &self.after));
+        } else if self.before.largest() >= self.after.largest() {
+            let n = self.before.largest();
+            parallel(n, before / n * tuples * after, |r| go(&self.before.part(r), &self.tuples, &self.after));
+        } else {
+            // Slices of rows no shorter than a few cache lines.
+            let n = self.after.largest();
+            let piece = n.min(64);
+            let pieces = n.div_ceil(piece);
+            parallel(pieces, before * tuples * after / pieces, |r| {
+                go(&self.before, &self.tuples, &self.after.part(r.start * piece..(r.end * piece).min(n)))
+            });
+        }
+    }
+}
+
+/// Moves `len` elements.
+///
+/// # Safety
+/// Both runs of positions lie in their buffers, and nobody else uses those written.
+#[inline(always)]
+unsafe fn move_row<T: Copy>(from: Ptr<T>, p: isize, to: Ptr<T>, q: isize, [a, b]: [isize; 2], len: usize) {
+    if len == 1 {
+        to.set(q, from.get(p));
+    } else if a == 1 && b == 1 {
+        to.slice_mut(q, len).copy_from_slice(from.slice(p, len));
+    } else {
+        for k in 0..len as isize {
+            to.set(q + k * b, from.get(p + k * a));
+        }
+    }
+}
+
+vectorised! {
+    fn add_slice<T: Element>(to: &mut [T], from: &[T]) = add_body::<T>
+}
+
+#[inline(always)]
+fn add_body<T: Element>(to: &mut [T], from: &[T]) {
+    for (a, &b) in to.iter_mut().zip(from) {
+        *a = T::from_acc(a.acc().plus(b.acc()));
+    }
+}
+
+/// `Backend::index`.
+pub fn index(x: View<'_, Buffer>, dims: u64, indices: &[View<'_, Buffer>], out: ViewMut<'_, Buffer>) -> Result<()> {
+    if out.dtype() != x.dtype {
+        return Err(Error::internal(format!("index: an output of {} for an input of {}", out.dtype(), x.dtype)));
+    }
+    let plan = plan("index", x.layout, dims, indices, out.layout())?;
+    dispatch_size!(x.dtype, T => {
+        let (from, to) = (Ptr::<T>::of(x.buffer), Ptr::<T>::of(out.buffer()));
+        // SAFETY: indices were checked, positions come from layouts, and each row of the output is written once.
+        plan.run(true, |p, q, steps, len| unsafe { move_row(from, p, to, q, steps, len) });
+    });
+    Ok(())
+}
+
+/// `Backend::index_put`. `out` holds the base; equal indices are written (or added) in order.
+pub fn index_put(
+    dims: u64,
+    indices: &[View<'_, Buffer>],
+    values: View<'_, Buffer>,
+    accumulate: bool,
+    out: ViewMut<'_, Buffer>,
+) -> Result<()> {
+    if values.dtype != out.dtype() {
+        return Err(Error::runtime(format!(
+            "Index put requires the source and destination dtypes match, got {} for the destination and {} for the source.",
+            out.dtype().scalar_name(),
+            values.dtype.scalar_name()
+        )));
+    }
+    let plan = plan("index_put", out.layout(), dims, indices, values.layout)?;
+    // SAFETY (both): indices were checked, positions come from layouts, and parts that run at once write
+    // elements that differ in an unindexed dim.
+    if accumulate {
+        dispatch!(out.dtype(), T => {
+            let (from, to) = (Ptr::<T>::of(values.buffer), Ptr::<T>::of(out.buffer()));
+            plan.run(false, |q, p, [b, a], len| unsafe {
+                if a == 1 && b == 1 && len > 1 {
+                    add_slice(to.slice_mut(q, len), from.slice(p, len));
+                } else {
+                    for k in 0..len as isize {
+                        let sum = to.get(q + k * b).acc().plus(from.get(p + k * a).acc());
+                        to.set(q + k * b, T::from_acc(sum));
+                    }
+                }
+            });
+        });
+    } else {
+        dispatch_size!(out.dtype(), T => {
+            let (from, to) = (Ptr::<T>::of(values.buffer), Ptr::<T>::of(out.buffer()));
+            plan.run(false, |q, p, [b, a], len| unsafe { move_row(from, p, to, q, [a, b], len) });
+        });
+    }
+    Ok(())
+}

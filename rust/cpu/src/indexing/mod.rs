@@ -1,0 +1,55 @@
+//! Reading and writing at positions that are themselves data. Indices are checked wholly before
+//! anything is written; writes happen in the order of the indices, so the last one wins.
+
+mod gather;
+mod index;
+
+pub use gather::{gather, scatter};
+pub use index::{index, index_put};
+
+use crate::buffer::Buffer;
+use crate::strided::{dispatch, Element, Nest, Ptr};
+use wengert_ops::{DType, Error, Result, View};
+
+#[cold]
+fn out_of_bounds(index: i64, dim: usize, size: usize) -> Error {
+    Error::index(format!("index {index} is out of bounds for dimension {dim} with size {size}"))
+}
+
+fn check_dtype(op: &str, index: View<'_, Buffer>) -> Result<()> {
+    if index.dtype == DType::I64 {
+        return Ok(());
+    }
+    Err(Error::type_(format!("{op}(): indices must be int64, got {}; convert them with .long()", index.dtype)))
+}
+
+/// `Backend::nonzero`: coordinates, row-major, as i64 `[count, rank]`, and the count.
+pub fn nonzero(x: View<'_, Buffer>) -> Result<(Buffer, usize)> {
+    let shape = x.layout.shape();
+    let nest = Nest::of(x.layout);
+    dispatch!(x.dtype, T => {
+        let p = Ptr::<T>::of(x.buffer);
+        let mut count = 0usize;
+        // SAFETY (both): positions come from the view's layout.
+        nest.rows(|[start], [step], len| {
+            count += (0..len as isize).map(|i| unsafe { p.get(start + i * step) }.truthy() as usize).sum::<usize>();
+        });
+        let bytes = count.checked_mul(shape.len() * 8);
+        let out = Buffer::new(bytes.ok_or_else(|| Error::memory("nonzero: the result is too large"))?)?;
+        let target = Ptr::<i64>::of(&out);
+        let (mut linear, mut written) = (0usize, 0isize);
+        nest.each(|[at]| {
+            if unsafe { p.get(at) }.truthy() {
+                let mut rest = linear;
+                for (d, &n) in shape.iter().enumerate().rev() {
+                    // SAFETY: one row of `rank` numbers for each nonzero element was counted.
+                    unsafe { target.set(written + d as isize, (rest % n) as i64) };
+                    rest /= n;
+                }
+                written += shape.len() as isize;
+            }
+            linear += 1;
+        });
+        Ok((out, count))
+    })
+}

@@ -1,0 +1,382 @@
+//! Folding dims away: sum, prod, max, min, any, all.
+//!
+//! The kept dims and the folded dims become two nests of loops, each sorted by stride. Either the
+//! folded side runs along memory (rows) or the kept side does (columns); both are plain loops over
+//! slices that the compiler vectorises. Float sums run in short blocks of lanes whose totals are
+//! added in f64. How work is split does not depend on the number of threads, so neither do results.
+
+use crate::buffer::Buffer;
+use crate::strided::{self, dispatch, parallel, vectorised, Element, Nest, Number, Ptr, GRAIN};
+use rayon::prelude::*;
+use smallvec::SmallVec;
+use std::marker::PhantomData;
+use wengert_ops::{Compute, Error, Layout, Reduction, Result, View, ViewMut};
+
+/// An associative operation on elements `T`, carried out in `A` inside a block and in `W` over blocks.
+pub(crate) trait Fold: 'static {
+    type T: Element;
+    type A: Copy + Send + Sync;
+    type W: Element;
+    const INIT: Self::A;
+    fn load(x: Self::T) -> Self::A;
+    fn join(a: Self::A, b: Self::A) -> Self::A;
+    fn widen(a: Self::A) -> Self::W;
+    fn join_wide(a: Self::W, b: Self::W) -> Self::W;
+}
+
+pub(crate) struct Sum<T>(PhantomData<T>);
+pub(crate) struct Prod<T>(PhantomData<T>);
+pub(crate) struct Max<T>(PhantomData<T>);
+pub(crate) struct Min<T>(PhantomData<T>);
+struct Any<T>(PhantomData<T>);
+struct All<T>(PhantomData<T>);
+
+type Wide<T> = <<T as Element>::Acc as Number>::Wide;
+
+macro_rules! fold {
+    ($Name:ident, $A:ty, $W:ty, $init:expr, $load:expr, |$a:ident, $b:ident| $join:expr, $join_wide:expr, $widen:expr) => {
+        impl<T: Element> Fold for $Name<T> {
+            type T = T;
+            type A = $A;
+            type W = $W;
+            const INIT: $A = $init;
+            #[inline(always)]
+            fn load(x: T) -> $A {
+                $load(x)
+            }
+            #[inline(always)]
+            fn join($a: $A, $b: $A) -> $A {
+                $join
+            }
+            #[inline(always)]
+            fn widen(a: $A) -> $W {
+                $widen(a)
+            }
+            #[inline(always)]
+            fn join_wide($a: $W, $b: $W) -> $W {
+                $join_wide
+            }
+        }
+    };
+}
+
+fold!(Sum, T::Acc, Wide<T>, T::Acc::ZERO, T::acc, |a, b| a.plus(b), a.plus(b), |a: T::Acc| a.cast());
+fold!(Prod, T::Acc, Wide<T>, T::Acc::ONE, T::acc, |a, b| a.times(b), a.times(b), |a: T::Acc| a.cast());
+// Where `b` is NaN the comparison is false and `b` is taken.
+fold!(
+    Max,
+    T::Cmp,
+    T::Cmp,
+    T::Cmp::LOWEST,
+    |x: T| x.cast(),
+    |a, b| if (a > b) | a.is_nan() { a } else { b },
+    if (a > b) | a.is_nan() { a } else { b },
+    |a| a
+);
+fold!(
+    Min,
+    T::Cmp,
+    T::Cmp,
+    T::Cmp::HIGHEST,
+    |x: T| x.cast(),
+    |a, b| if (a < b) | a.is_nan() { a } else { b },
+    if (a < b) | a.is_nan() { a } else { b },
+    |a| a
+);
+fold!(Any, u8, u8, 0, |x: T| x.truthy() as u8, |a, b| a | b, a | b, |a| a);
+fold!(All, u8, u8, 1, |x: T| x.truthy() as u8, |a, b| a & b, a & b, |a| a);
+
+/// `Backend::reduce`.
+pub fn reduce(kind: Reduction, x: View<'_, Buffer>, dims: u64, out: ViewMut<'_, Buffer>) -> Result<()> {
+    let arithmetic = matches!(kind, Reduction::Sum | Reduction::Prod);
+    if arithmetic && out.dtype().compute() != x.dtype.compute() {
+        // As PyTorch does with `dtype=`: elements are converted first.
+        let layout = Layout::contiguous(x.layout.shape());
+        return match out.dtype().compute() {
+            Compute::I64 => arithmetic_on(kind, &strided::load::<i64>(x), &layout, dims, &out),
+            Compute::F32 => arithmetic_on(kind, &strided::load::<f32>(x), &layout, dims, &out),
+            Compute::F64 => arithmetic_on(kind, &strided::load::<f64>(x), &layout, dims, &out),
+        };
+    }
+    dispatch!(x.dtype, T => {
+        let p = Ptr::<T>::of(x.buffer);
+        match kind {
+            Reduction::Sum => fold_dims::<Sum<T>>(p, x.layout, dims, &out),
+            Reduction::Prod => fold_dims::<Prod<T>>(p, x.layout, dims, &out),
+            Reduction::Max => nonempty("amax", x.layout, dims).map(|()| fold_dims::<Max<T>>(p, x.layout, dims, &out))?,
+            Reduction::Min => nonempty("amin", x.layout, dims).map(|()| fold_dims::<Min<T>>(p, x.layout, dims, &out))?,
+            Reduction::Any => fold_dims::<Any<T>>(p, x.layout, dims, &out),
+            Reduction::All => fold_dims::<All<T>>(p, x.layout, dims, &out),
+        }
+    });
+    Ok(())
+}
+
+fn arithmetic_on<A: Number>(
+    kind: Reduction,
+    values: &[A],
+    layout: &Layout,
+    dims: u64,
+    out: &ViewMut<'_, Buffer>,
+) -> Result<()> {
+    let p = Ptr::from_slice(values);
+    match kind {
+        Reduction::Sum => fold_dims::<Sum<A>>(p, layout, dims, out),
+        Reduction::Prod => fold_dims::<Prod<A>>(p, layout, dims, out),
+        _ => return Err(Error::internal("reduce: only sums and products convert their input")),
+    }
+    Ok(())
+}
+
+fn folded(dims: u64, d: usize) -> bool {
+    dims >> d & 1 == 1
+}
+
+fn nonempty(name: &str, layout: &Layout, dims: u64) -> Result<()> {
+    let sizes = || layout.shape().iter().enumerate();
+    let outputs: usize = sizes().filter(|&(d, _)| !folded(dims, d)).map(|(_, &n)| n).product();
+    if layout.numel() > 0 || outputs == 0 {
+        return Ok(());
+    }
+    let shape = layout.shape();
+    Err(Error::index(format!(
+        "{name}(): Expected reduction dim to have non-zero size (the input has shape {shape:?}); \
+         reduce over dims that are not empty"
+    )))
+}
+
+/// Writes one result, converted to the output's dtype.
+type Put<W> = unsafe fn(Ptr<u8>, isize, W);
+
+/// # Safety
+/// The position lies in the output's buffer and nobody else uses it.
+unsafe fn put<W: Element, O: Element>(out: Ptr<u8>, position: isize, value: W) {
+    out.cast::<O>().set(position, value.cast())
+}
+
+fn putter<W: Element>(out: &ViewMut<'_, Buffer>) -> Put<W> {
+    dispatch!(out.dtype(), O => put::<W, O>)
+}
+
+fn fold_dims<F: Fold>(x: Ptr<F::T>, layout: &Layout, dims: u64, out: &ViewMut<'_, Buffer>) {
+    let put = putter::<F::W>(out);
+    let target = Ptr::<u8>::of(out.buffer());
+    let rank = layout.rank();
+    let all = (!dims).trailing_zeros() as usize >= rank;
+    if all && layout.is_contiguous() && layout.numel() < 2 * GRAIN && out.layout().numel() == 1 {
+        // SAFETY: the layout is contiguous and lies in its buffer; the output has one element.
+        unsafe {
+            let values = if layout.numel() == 0 { &[][..] } else { x.slice(layout.offset() as isize, layout.numel()) };
+            put(target, out.layout().offset() as isize, fold_slice::<F>(values));
+        }
+        return;
+    }
+    let (kept, inner) = nests(layout, dims, out.layout());
+    let columns = kept.steps()[0] == 1 && kept.inner() > 1 && inner.steps()[0] != 1;
+    let total = kept.numel().saturating_mul(inner.numel());
+    // SAFETY (all three): positions come from layouts that lie in their buffers, and parts of `kept` are disjoint.
+    if total < 2 * GRAIN {
+        run::<F>(x, &kept, &inner, columns, &mut |q, w| unsafe { put(target, q, w) });
+    } else if kept.largest() >= if columns { 1024 } else { 32 } || inner.largest() < 64 {
+        let n = kept.largest();
+        parallel(n, total / n, |range| {
+            run::<F>(x, &kept.part(range), &inner, columns, &mut |q, w| unsafe { put(target, q, w) });
+        });
+    } else {
+        let n = inner.largest();
+        let parts = (total / GRAIN).clamp(2, 32).min(n);
+        let partial: Vec<Vec<(isize, F::W)>> = (0..parts)
+            .into_par_iter()
+            .map(|p| {
+                let mut results = Vec::with_capacity(kept.numel());
+                let part = inner.part(n * p / parts..n * (p + 1) / parts);
+                run::<F>(x, &kept, &part, columns, &mut |q, w| results.push((q, w)));
+                results
+            })
+            .collect();
+        for k in 0..kept.numel() {
+            let joined = partial[1..].iter().fold(partial[0][k].1, |w, part| F::join_wide(w, part[k].1));
+            unsafe { put(target, partial[0][k].0, joined) };
+        }
+    }
+}
+
+/// Loops over the kept dims (positions in x and out) and over the folded dims, both sorted so that
+/// the smallest stride of x is innermost, with folded strides turned positive.
+fn nests(layout: &Layout, dims: u64, out: &Layout) -> (Nest<2>, Nest<1>) {
+    type Dim = (usize, isize, isize);
+    let keepdim = out.rank() == layout.rank();
+    let (mut kept, mut inner): (SmallVec<[Dim; 4]>, SmallVec<[Dim; 4]>) = Default::default();
+    let mut next = 0;
+    let mut start = 0;
+    for (d, (&n, &s)) in layout.shape().iter().zip(layout.strides()).enumerate() {
+        if folded(dims, d) {
+            if s < 0 && n > 0 {
+                start += (n as isize - 1) * s;
+            }
+            inner.push((n, s.abs(), 0));
+        } else {
+            kept.push((n, s, out.strides()[if keepdim { d } else { next }]));
+            next += 1;
+        }
+    }
+    let outermost = |&(_, s, _): &Dim| std::cmp::Reverse(if s == 0 { usize::MAX } else { s.unsigned_abs() });
+    kept.sort_by_key(outermost);
+    inner.sort_by_key(outermost);
+    let column = |dims: &[Dim], f: fn(&Dim) -> isize| dims.iter().map(f).collect::<SmallVec<[isize; 4]>>();
+    let sizes = |dims: &[Dim]| dims.iter().map(|d| d.0).collect::<SmallVec<[usize; 4]>>();
+    let offset = layout.offset().wrapping_add_signed(start);
+    let outer_strides = [&column(&kept, |d| d.1)[..], &column(&kept, |d| d.2)[..]];
+    (
+        Nest::new(&sizes(&kept), outer_strides, [offset, out.offset()]),
+        Nest::new(&sizes(&inner), [&column(&inner, |d| d.1)], [0]),
+    )
+}
+
+/// Folds `inner` for each position of `kept`, handing (output position, result) to `sink` in a fixed order.
+fn run<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, columns: bool, sink: &mut dyn FnMut(isize, F::W)) {
+    if columns {
+        run_columns::<F>(x, kept, inner, sink)
+    } else {
+        run_rows::<F>(x, kept, inner, sink)
+    }
+}
+
+vectorised! {
+    fn run_rows<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: &mut dyn FnMut(isize, F::W)) = rows_body::<F>
+}
+vectorised! {
+    fn run_columns<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: &mut dyn FnMut(isize, F::W)) = columns_body::<F>
+}
+vectorised! {
+    /// Folds a slice.
+    pub(crate) fn fold_slice<F: Fold>(xs: &[F::T]) -> F::W = slice_body::<F>
+}
+
+/// Elements folded in `A` before they go to `W`.
+const BLOCK: usize = 2048;
+const LANES: usize = 32;
+
+#[inline(always)]
+fn slice_body<F: Fold>(xs: &[F::T]) -> F::W {
+    let mut total = F::widen(F::INIT);
+    if xs.len() < LANES / 2 {
+        for &v in xs {
+            total = F::join_wide(total, F::widen(F::load(v)));
+        }
+        return total;
+    }
+    for block in xs.chunks(BLOCK) {
+        let mut lanes = [F::INIT; LANES];
+        let mut whole = block.chunks_exact(LANES);
+        for chunk in &mut whole {
+            for k in 0..LANES {
+                lanes[k] = F::join(lanes[k], F::load(chunk[k]));
+            }
+        }
+        let mut eighths = whole.remainder().chunks_exact(8);
+        for chunk in &mut eighths {
+            for k in 0..8 {
+                lanes[k] = F::join(lanes[k], F::load(chunk[k]));
+            }
+        }
+        for (lane, &v) in lanes.iter_mut().zip(eighths.remainder()) {
+            *lane = F::join(*lane, F::load(v));
+        }
+        let mut width = LANES / 2;
+        while width > 0 {
+            for k in 0..width {
+                lanes[k] = F::join(lanes[k], lanes[k + width]);
+            }
+            width /= 2;
+        }
+        total = F::join_wide(total, F::widen(lanes[0]));
+    }
+    total
+}
+
+#[inline(always)]
+fn line<F: Fold>(x: Ptr<F::T>, start: isize, step: isize, len: usize) -> F::W {
+    if step == 1 {
+        // SAFETY: the nest's positions lie in the buffer.
+        return slice_body::<F>(unsafe { x.slice(start, len) });
+    }
+    let mut total = F::widen(F::INIT);
+    let mut at = start;
+    let mut rest = len;
+    while rest > 0 {
+        let block = rest.min(BLOCK / 8);
+        let mut lanes = [F::INIT; 4];
+        for i in 0..block {
+            // SAFETY: as above.
+            lanes[i % 4] = F::join(lanes[i % 4], F::load(unsafe { x.get(at) }));
+            at += step;
+        }
+        let pair = F::join(F::join(lanes[0], lanes[1]), F::join(lanes[2], lanes[3]));
+        total = F::join_wide(total, F::widen(pair));
+        rest -= block;
+    }
+    total
+}
+
+#[inline(always)]
+fn rows_body<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: &mut dyn FnMut(isize, F::W)) {
+    if inner.outer() == 1 {
+        let (start, step, len) = (inner.start()[0], inner.steps()[0], inner.inner());
+        return kept.each(|[p, q]| sink(q, line::<F>(x, p + start, step, len)));
+    }
+    kept.each(|[p, q]| {
+        let mut total = F::widen(F::INIT);
+        inner.rows(|[s], [step], len| total = F::join_wide(total, line::<F>(x, p + s, step, len)));
+        sink(q, total);
+    });
+}
+
+/// Columns folded side by side; their accumulators fit the first-level cache.
+const WIDTH: usize = 512;
+
+#[inline(always)]
+fn columns_body<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: &mut dyn FnMut(isize, F::W)) {
+    kept.rows(|[p, q], [_, step], len| {
+        let (count, row_step) = (inner.inner(), inner.steps()[0]);
+        // Narrow rows that lie one after another are folded several at a time.
+        let group = if len <= 32 && row_step == len as isize { (128 / len).min(count).max(1) } else { 1 };
+        for first in (0..len).step_by(WIDTH) {
+            let width = (len - first).min(WIDTH);
+            let mut acc = [F::INIT; WIDTH];
+            let mut wide = [F::widen(F::INIT); WIDTH];
+            let mut pending = 0;
+            inner.rows(|[s], _, _| {
+                let mut i = 0;
+                while i < count {
+                    let take = if i + group <= count { group } else { 1 };
+                    let n = width * take;
+                    // SAFETY: the nests' positions lie in the buffer; grouped rows are adjacent.
+                    let row = unsafe { x.slice(p + first as isize + s + i as isize * row_step, n) };
+                    for (a, &v) in acc[..n].iter_mut().zip(row) {
+                        *a = F::join(*a, F::load(v));
+                    }
+                    i += take;
+                    pending += 1;
+                    if pending == 64 {
+                        flush::<F>(&mut acc[..width * group], &mut wide);
+                        pending = 0;
+                    }
+                }
+            });
+            flush::<F>(&mut acc[..width * group], &mut wide);
+            for k in 0..width {
+                let total = (1..group).fold(wide[k], |w, g| F::join_wide(w, wide[g * width + k]));
+                sink(q + (first + k) as isize * step, total);
+            }
+        }
+    });
+}
+
+#[inline(always)]
+fn flush<F: Fold>(acc: &mut [F::A], wide: &mut [F::W]) {
+    for (a, w) in acc.iter_mut().zip(wide) {
+        *w = F::join_wide(*w, F::widen(*a));
+        *a = F::INIT;
+    }
+}
