@@ -3,26 +3,26 @@
 //! A kernel is a plain loop over slices; strides, broadcasts, scalars and conversions of operands are the
 //! work of the movers in [`elementwise`].
 
-mod backend;
+// mod backend; // when all modules below are in
 pub mod buffer;
 pub mod elementwise;
 pub mod copy;
 
-// Helper B1
-// pub mod strided;
-// pub mod reduce;
-// pub mod extreme;
-// pub mod scan;
-// pub mod sort;
-// pub mod indexing;
+pub mod nest;
+pub mod strided;
+pub mod reduce;
+pub mod extreme;
+pub mod scan;
+pub mod sort;
+pub mod indexing;
 
 // Helper B2
-// pub mod matmul;
-// pub mod fused;
-// pub mod conv;
-// pub mod pool;
-// pub mod linalg;
-// pub mod random;
+pub mod matmul;
+pub mod fused;
+pub mod conv;
+pub mod pool;
+pub mod linalg;
+pub mod random;
 
 pub use buffer::Buffer;
 

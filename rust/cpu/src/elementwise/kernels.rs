@@ -1,0 +1,181 @@
+//! The table as loops over slices: once per number type and instruction set.
+
+use super::isa::Isa;
+use wengert_ops::rows::voc::i64::I64;
+use wengert_ops::rows::{position, Partials};
+
+/// `out[i] = row(args[0][i], …)`. Arguments are at least as long as `out`.
+pub type Value<T> = unsafe fn(&[&[T]], &mut [T]);
+/// The same for rows that give a truth value, as bytes 0 and 1.
+pub type Truth<T> = unsafe fn(&[&[T]], &mut [u8]);
+/// `out[i] = g[i] * partial(args, y)`.
+pub type Vjp<T> = unsafe fn(&[&[T]], &[T], &[T], &mut [T]);
+
+/// The forward loop of a row.
+#[derive(Clone, Copy, Debug)]
+pub enum Kernel<T> {
+    /// The row does not exist in this number type.
+    Absent,
+    Value(Value<T>),
+    Truth(Truth<T>),
+}
+
+/// The loops of all rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernels<T: 'static> {
+    pub rows: &'static [Kernel<T>],
+    /// One loop per input, none where the table states no partials.
+    pub vjps: &'static [&'static [Vjp<T>]],
+}
+
+/// All three bodies are the same but for what they write: arguments become slices of the output's
+/// length, so that the compiler sees no bounds and no aliases.
+macro_rules! value_loop {
+    ($attr:meta, $T:ty, [$($arg:ident),*] $value:expr) => {{
+        #[$attr]
+        unsafe fn run(args: &[&[$T]], out: &mut [$T]) {
+            let len = out.len();
+            let &[$($arg),*] = args else { return };
+            $(let $arg = &$arg[..len];)*
+            for i in 0..len {
+                $(let $arg = $arg[i];)*
+                out[i] = $value;
+            }
+        }
+        Kernel::Value(run)
+    }};
+}
+macro_rules! truth_loop {
+    ($attr:meta, $T:ty, [$($arg:ident),*] $value:expr) => {{
+        #[$attr]
+        unsafe fn run(args: &[&[$T]], out: &mut [u8]) {
+            let len = out.len();
+            let &[$($arg),*] = args else { return };
+            $(let $arg = &$arg[..len];)*
+            for i in 0..len {
+                $(let $arg = $arg[i];)*
+                out[i] = $value as u8;
+            }
+        }
+        Kernel::Truth(run)
+    }};
+}
+macro_rules! vjp_loops {
+    ($attr:meta, $T:ty, [$($arg:ident),*] $y:ident, [$($partial:expr),*]) => {{
+        const ARGS: &[&str] = &[$(stringify!($arg)),*];
+        #[$attr]
+        unsafe fn run<const I: usize>(args: &[&[$T]], $y: &[$T], g: &[$T], out: &mut [$T]) {
+            let len = out.len();
+            let &[$($arg),*] = args else { return };
+            $(let $arg = &$arg[..len];)*
+            let ($y, g) = (&$y[..len], &g[..len]);
+            for i in 0..len {
+                $(let $arg = $arg[i];)*
+                let $y = $y[i];
+                out[i] = Partials::<$T>::pull::<I>(($($partial,)*), g[i]);
+            }
+        }
+        &[$(run::<{ position(ARGS, stringify!($arg)) }> as Vjp<$T>),*]
+    }};
+}
+
+macro_rules! float_kernel {
+    (bit $($rest:tt)*) => { Kernel::Absent };
+    (compare $($rest:tt)*) => { truth_loop!($($rest)*) };
+    (test $($rest:tt)*) => { truth_loop!($($rest)*) };
+    (logic $($rest:tt)*) => { truth_loop!($($rest)*) };
+    ($class:ident $($rest:tt)*) => { value_loop!($($rest)*) };
+}
+macro_rules! float_vjps {
+    ($class:ident $attr:meta, $T:ty, [$($arg:ident),*] $y:ident, []) => { &[] };
+    ($class:ident $($rest:tt)*) => { vjp_loops!($($rest)*) };
+}
+macro_rules! int_kernel {
+    (float $($rest:tt)*) => { Kernel::Absent };
+    (real $($rest:tt)*) => { Kernel::Absent };
+    (compare $($rest:tt)*) => { truth_loop!($($rest)*) };
+    (test $($rest:tt)*) => { truth_loop!($($rest)*) };
+    (logic $($rest:tt)*) => { truth_loop!($($rest)*) };
+    ($class:ident $($rest:tt)*) => { value_loop!($($rest)*) };
+}
+
+macro_rules! float_kernels {
+    (($module:ident, $T:ident, $voc:ident, $attr:meta) $(
+        $class:ident $V:ident $name:ident ($($arg:ident),*) -> $y:ident = $value:expr, [$($partial:expr),*],
+        $(($lo:expr, $hi:expr))* $(! $kink:expr)?, $doc:literal;
+    )*) => {
+        #[allow(unused, clippy::all)]
+        mod $module {
+            use super::{position, Kernel, Kernels, Partials, Vjp};
+            use wengert_ops::rows::voc::$voc::*;
+            pub(super) static KERNELS: Kernels<$T> = Kernels {
+                rows: &[$(float_kernel!($class $attr, $T, [$($arg),*] $value)),*],
+                vjps: &[$(float_vjps!($class $attr, $T, [$($arg),*] $y, [$($partial),*])),*],
+            };
+        }
+    };
+}
+
+macro_rules! int_kernels {
+    (($module:ident, $attr:meta) $(
+        $class:ident $V:ident $name:ident ($($arg:ident),*) -> $y:ident = $value:expr, [$($partial:expr),*],
+        $(($lo:expr, $hi:expr))* $(! $kink:expr)?, $doc:literal;
+    )*) => {
+        #[allow(unused, clippy::all)]
+        mod $module {
+            use super::{Kernel, Kernels};
+            use wengert_ops::rows::voc::i64::*;
+            pub(super) static KERNELS: Kernels<I64> =
+                Kernels { rows: &[$(int_kernel!($class $attr, I64, [$($arg),*] $value)),*], vjps: &[] };
+        }
+    };
+}
+
+wengert_ops::elementwise_table! { float_kernels (f32_base, f32, f32_base, allow(unused)) }
+wengert_ops::elementwise_table! { float_kernels (f64_base, f64, f64, allow(unused)) }
+wengert_ops::elementwise_table! { int_kernels (i64_base, allow(unused)) }
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::*;
+    wengert_ops::elementwise_table! { float_kernels (f32_avx2, f32, f32_fma, target_feature(enable = "avx2,fma")) }
+    wengert_ops::elementwise_table! { float_kernels (f64_avx2, f64, f64, target_feature(enable = "avx2,fma")) }
+    wengert_ops::elementwise_table! { float_kernels (f32_avx512, f32, f32_fma,
+    target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512cd,avx2,fma")) }
+    wengert_ops::elementwise_table! { float_kernels (f64_avx512, f64, f64,
+    target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512cd,avx2,fma")) }
+    pub(super) static F32: [&Kernels<f32>; 2] = [&f32_avx2::KERNELS, &f32_avx512::KERNELS];
+    pub(super) static F64: [&Kernels<f64>; 2] = [&f64_avx2::KERNELS, &f64_avx512::KERNELS];
+}
+
+/// A number type that kernels compute in.
+pub trait Lane: super::movers::Cell {
+    /// The loops for an instruction set that this machine has.
+    fn kernels(isa: Isa) -> &'static Kernels<Self>;
+}
+
+macro_rules! lane {
+    ($T:ident, $base:ident, $wide:ident) => {
+        impl Lane for $T {
+            #[inline]
+            fn kernels(isa: Isa) -> &'static Kernels<$T> {
+                match isa {
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx2 => x86::$wide[0],
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx512 => x86::$wide[1],
+                    _ => &$base::KERNELS,
+                }
+            }
+        }
+    };
+}
+lane! { f32, f32_base, F32 }
+lane! { f64, f64_base, F64 }
+
+impl Lane for I64 {
+    #[inline]
+    fn kernels(_: Isa) -> &'static Kernels<I64> {
+        &i64_base::KERNELS
+    }
+}

@@ -1,0 +1,161 @@
+//! Moving blocks between strided, typed memory and contiguous scratch, one dispatch on dtype a block.
+
+use crate::strided::{dispatch, Element};
+use std::mem::MaybeUninit;
+use wengert_ops::rows::voc::i64::I64;
+use wengert_ops::{DType, Scalar};
+
+/// What scratch blocks hold: a number type, or truth values as bytes.
+pub trait Cell: Copy + Send + Sync + 'static {
+    /// The dtype whose elements look the same in memory, so that they need no moving.
+    const DTYPE: DType;
+    fn load<S: Element>(value: S) -> Self;
+    fn store<D: Element>(self) -> D;
+    fn from_scalar(value: Scalar) -> Self;
+}
+
+/// Floats are truncated toward zero and cut to the integer's width.
+#[inline(always)]
+fn store_float<D: Element>(float: impl FnOnce() -> D, whole: impl FnOnce() -> i64) -> D {
+    if D::DTYPE.is_int() {
+        D::from_i64(whole())
+    } else {
+        float()
+    }
+}
+
+impl Cell for f32 {
+    const DTYPE: DType = DType::F32;
+    #[inline(always)]
+    fn load<S: Element>(value: S) -> f32 {
+        value.to_f32()
+    }
+    #[inline(always)]
+    fn store<D: Element>(self) -> D {
+        store_float(|| D::from_f32(self), || self as i64)
+    }
+    fn from_scalar(value: Scalar) -> f32 {
+        match value {
+            Scalar::Int(i) => i as f32,
+            other => other.as_f64() as f32,
+        }
+    }
+}
+impl Cell for f64 {
+    const DTYPE: DType = DType::F64;
+    #[inline(always)]
+    fn load<S: Element>(value: S) -> f64 {
+        value.to_f64()
+    }
+    #[inline(always)]
+    fn store<D: Element>(self) -> D {
+        store_float(|| D::from_f64(self), || self as i64)
+    }
+    fn from_scalar(value: Scalar) -> f64 {
+        value.as_f64()
+    }
+}
+impl Cell for I64 {
+    const DTYPE: DType = DType::I64;
+    #[inline(always)]
+    fn load<S: Element>(value: S) -> I64 {
+        I64(value.to_i64())
+    }
+    #[inline(always)]
+    fn store<D: Element>(self) -> D {
+        D::from_i64(self.0)
+    }
+    fn from_scalar(value: Scalar) -> I64 {
+        I64(value.as_i64())
+    }
+}
+/// Truth values.
+impl Cell for u8 {
+    const DTYPE: DType = DType::Bool;
+    #[inline(always)]
+    fn load<S: Element>(value: S) -> u8 {
+        value.truthy() as u8
+    }
+    #[inline(always)]
+    fn store<D: Element>(self) -> D {
+        D::from_i64(self as i64)
+    }
+    fn from_scalar(value: Scalar) -> u8 {
+        value.as_bool() as u8
+    }
+}
+
+/// `rows` rows of `len` elements: the first element, and steps in elements.
+#[derive(Clone, Copy, Debug)]
+pub struct Patch {
+    pub len: usize,
+    pub step: isize,
+    pub rows: usize,
+    pub row_step: isize,
+}
+
+/// Reads a patch into `out`, row after row.
+///
+/// # Safety
+/// The patch's positions from `from` on (elements of `dtype`) are readable, and `out` holds it.
+#[inline]
+pub unsafe fn load<T: Cell>(dtype: DType, from: *const u8, patch: Patch, out: &mut [MaybeUninit<T>]) {
+    dispatch!(dtype, S => load_as::<S, T>(from.cast(), patch, out))
+}
+
+/// # Safety
+/// As [`load`].
+unsafe fn load_as<S: Element, T: Cell>(from: *const S, patch: Patch, out: &mut [MaybeUninit<T>]) {
+    let Patch { len, step, rows, row_step } = patch;
+    for (r, out) in out[..len * rows].chunks_exact_mut(len).enumerate() {
+        let row = from.wrapping_offset(r as isize * row_step);
+        match step {
+            1 => {
+                let row = std::slice::from_raw_parts(row, len);
+                for (o, &v) in out.iter_mut().zip(row) {
+                    o.write(T::load(v));
+                }
+            }
+            0 => out.fill(MaybeUninit::new(T::load(*row))),
+            -1 => {
+                let row = std::slice::from_raw_parts(row.wrapping_sub(len - 1), len);
+                for (o, &v) in out.iter_mut().zip(row.iter().rev()) {
+                    o.write(T::load(v));
+                }
+            }
+            _ => {
+                for (i, o) in out.iter_mut().enumerate() {
+                    o.write(T::load(*row.wrapping_offset(i as isize * step)));
+                }
+            }
+        }
+    }
+}
+
+/// Writes a block into a patch, row after row.
+///
+/// # Safety
+/// The patch's positions from `to` on (elements of `dtype`) are writable, and `block` fills it.
+#[inline]
+pub unsafe fn store<T: Cell>(dtype: DType, block: &[T], to: *mut u8, patch: Patch) {
+    dispatch!(dtype, D => store_as::<D, T>(block, to.cast(), patch))
+}
+
+/// # Safety
+/// As [`store`].
+unsafe fn store_as<D: Element, T: Cell>(block: &[T], to: *mut D, patch: Patch) {
+    let Patch { len, step, rows, row_step } = patch;
+    for (r, block) in block[..len * rows].chunks_exact(len).enumerate() {
+        let row = to.wrapping_offset(r as isize * row_step);
+        if step == 1 {
+            let row = std::slice::from_raw_parts_mut(row, len);
+            for (o, v) in row.iter_mut().zip(block) {
+                *o = v.store();
+            }
+        } else {
+            for (i, v) in block.iter().enumerate() {
+                *row.wrapping_offset(i as isize * step) = v.store();
+            }
+        }
+    }
+}
