@@ -1,0 +1,97 @@
+"""wengert: tensors with a tape, under PyTorch's names.
+
+    import wengert as wg
+
+    x = wg.tensor(2., requires_grad=True)
+    (x**2 + 4 * x + 3).backward()
+    x.grad                      # tensor(8.)
+
+The kernels, the tape and the Tensor class are Rust (`wengert._core`); what is composed of them is
+Python, in `wengert._functions`. Submodules load on first use.
+"""
+
+import math as _math
+
+from . import _core
+from ._core import Tensor  # noqa: F401
+from ._functions import _compose
+from ._printoptions import set_printoptions  # noqa: F401
+from ._size import Size  # noqa: F401
+from .autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: F401
+from .version import __version__  # noqa: F401
+
+inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
+newaxis = None
+strided = "torch.strided"
+preserve_format, contiguous_format = "torch.preserve_format", "torch.contiguous_format"
+
+_SUBMODULES = frozenset((
+    "as_torch", "autograd", "debug", "func", "linalg", "nn", "numeric", "optim", "random", "special", "sym", "testing",
+    "utils", "viz",
+))
+_LATER = {
+    "save": ("_serialization", "save"),
+    "load": ("_serialization", "load"),
+    "install_as_torch": ("_as_torch", "install_as_torch"),
+    "seed": ("random", "seed"),
+    "initial_seed": ("random", "initial_seed"),
+    "get_rng_state": ("random", "get_rng_state"),
+    "set_rng_state": ("random", "set_rng_state"),
+}
+
+
+def _export():
+    """Composed functions first, then the core's names, which win."""
+    names = {entry.name: entry.call for entry in _compose.REGISTRY.values()
+             if entry.function and entry.namespace is None}
+    names.update((name, value) for name, value in vars(_core).items() if not name.startswith("_"))
+    names.update(
+        float=_core.float32, double=_core.float64, half=_core.float16, long=_core.int64, int=_core.int32,
+        short=_core.int16, bool=_core.bool)
+    names["Size"] = Size
+    return names
+
+
+globals().update(_export())
+
+
+def __getattr__(name):
+    from importlib import import_module
+
+    if name in _SUBMODULES:
+        try:
+            return import_module("." + name, __name__)
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{name}":
+                raise
+    if name in _LATER:
+        module, attribute = _LATER[name]
+        value = globals()[name] = getattr(import_module("." + module, __name__), attribute)
+        return value
+    raise AttributeError(f"wengert has no {name!r} yet (module 'wengert' has no attribute {name!r})")
+
+
+def __dir__():
+    return sorted({*globals(), *_SUBMODULES, *_LATER})
+
+
+def is_anomaly_enabled():
+    """Whether :class:`wengert.autograd.detect_anomaly` is on."""
+    from .autograd.anomaly import is_anomaly_enabled
+
+    return is_anomaly_enabled()
+
+
+def typename(obj):
+    """The dotted name of an object's type, as `torch.typename` gives it.
+
+    Example:
+        >>> wg.typename(wg.ones(1))
+        'torch.FloatTensor'
+    """
+    if isinstance(obj, Tensor):
+        from ._functions.comparing import _name
+
+        return f"torch.{_name(obj)}Tensor"
+    kind = obj if isinstance(obj, type) else type(obj)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -1,0 +1,16 @@
+"""Composed functions by topic. Importing a topic registers its definitions (see `_compose`)."""
+
+from . import (  # noqa: F401
+    comparing,
+    creation,
+    einsum,
+    elementwise,
+    indexing,
+    linear_algebra,
+    ordering,
+    products,
+    reductions,
+    shaping,
+    tensor_methods,
+    torch_level,
+)

@@ -1,0 +1,59 @@
+"""Dimension arguments: wrapping, checking, and small shape arithmetic."""
+
+
+def wrap_dim(dim, ndim):
+    """`dim` counted from the front; a 0-d tensor takes 0 and -1."""
+    bound = ndim or 1
+    if not isinstance(dim, int):
+        try:
+            dim = dim.__index__()
+        except AttributeError:
+            raise TypeError(f"dim must be an int, not {type(dim).__name__}") from None
+    if not -bound <= dim < bound:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], but got {dim})")
+    return dim + bound if dim < 0 else dim
+
+
+def wrap_dims(dim, ndim):
+    """A tuple of distinct dims for an int, a sequence or None (all dims)."""
+    if dim is None:
+        return tuple(range(ndim))
+    if isinstance(dim, int):
+        return (wrap_dim(dim, ndim),) if ndim or dim in (0, -1) else (wrap_dim(dim, ndim),)
+    dims = tuple(wrap_dim(d, ndim) for d in dim)
+    if len(set(dims)) != len(dims):
+        raise RuntimeError(f"dim {dim} appears multiple times in the list of dims")
+    return dims or tuple(range(ndim))
+
+
+def product(sizes):
+    """The number of elements of a shape."""
+    total = 1
+    for size in sizes:
+        total *= size
+    return total
+
+
+def ints(args):
+    """`f(2, 3)` and `f((2, 3))` alike: a tuple of ints."""
+    if len(args) == 1 and not isinstance(args[0], int) and hasattr(args[0], "__iter__"):
+        args = args[0]
+    return tuple(int(a) for a in args)
+
+
+def broadcast_sizes(*shapes):
+    """The common shape of several shapes, or PyTorch's error."""
+    ndim = max((len(s) for s in shapes), default=0)
+    out = [1] * ndim
+    for shape in shapes:
+        for i in range(1, len(shape) + 1):
+            size = shape[-i]
+            if size < 0:
+                raise RuntimeError(f"Trying to create tensor with negative dimension ({size}): ({size})")
+            if size == 1 or size == out[-i]:
+                continue
+            if out[-i] != 1:
+                raise RuntimeError("Shape mismatch: objects cannot be broadcast to a single shape: "
+                                   + ", ".join(str(tuple(s)) for s in shapes))
+            out[-i] = size
+    return tuple(out)

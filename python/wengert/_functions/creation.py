@@ -1,0 +1,278 @@
+"""Triangles, diagonals and special matrices."""
+
+from .. import _core
+from .._core import int64
+from ._compose import composed
+from ._dims import wrap_dim
+
+
+def _triangle(rows, columns, diagonal, lower):
+    """A bool mask of the lower (j - i ≤ diagonal) or upper (j - i ≥ diagonal) triangle."""
+    offset = _core.arange(columns) - _core.arange(rows).unsqueeze(1)
+    return offset <= diagonal if lower else offset >= diagonal
+
+
+def _keep_triangle(name, input, diagonal, lower):
+    if input.ndim < 2:
+        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions, got {input.ndim}")
+    return input.masked_fill(~_triangle(input.shape[-2], input.shape[-1], diagonal, lower), 0)
+
+
+@composed(inplace=True, out=True)
+def tril(input, diagonal=0):
+    """The lower triangle of matrices `[…, m, n]`, zeros above.
+
+    Example:
+        >>> wg.tril(wg.ones(2, 2))
+        tensor([[1., 0.],
+                [1., 1.]])
+    """
+    return _keep_triangle("tril", input, diagonal, True)
+
+
+@composed(inplace=True, out=True)
+def triu(input, diagonal=0):
+    """The upper triangle of matrices `[…, m, n]`, zeros below.
+
+    Example:
+        >>> wg.triu(wg.ones(2, 2))
+        tensor([[1., 1.],
+                [0., 1.]])
+    """
+    return _keep_triangle("triu", input, diagonal, False)
+
+
+@composed(method=False)
+def tril_indices(row, col, offset=0, *, dtype=int64, device="cpu"):
+    """Rows and columns of the lower triangle, `[2, count]`.
+
+    Example:
+        >>> wg.tril_indices(2, 2)
+        tensor([[0, 1, 1],
+                [0, 0, 1]])
+    """
+    return _triangle(row, col, offset, True).nonzero().t().contiguous().to(dtype)
+
+
+@composed(method=False)
+def triu_indices(row, col, offset=0, *, dtype=int64, device="cpu"):
+    """Rows and columns of the upper triangle, `[2, count]`.
+
+    Example:
+        >>> wg.triu_indices(2, 2)
+        tensor([[0, 0, 1],
+                [0, 1, 1]])
+    """
+    return _triangle(row, col, offset, False).nonzero().t().contiguous().to(dtype)
+
+
+@composed()
+def diag_embed(input, offset=0, dim1=-2, dim2=-1):
+    """Matrices whose diagonals (at `offset`) are the last dim of the input.
+
+    Example:
+        >>> wg.diag_embed(wg.tensor([1, 2]))
+        tensor([[1, 0],
+                [0, 2]])
+    """
+    first, second = wrap_dim(dim1, input.ndim + 1), wrap_dim(dim2, input.ndim + 1)
+    if first == second:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    count = input.shape[-1]
+    size = count + abs(offset)
+    if first > second:
+        first, second, offset = second, first, -offset
+    # Flattened, the diagonal's elements stand size + 1 apart: pad each to that length, cut, and shift.
+    rows = _core._pad(input.unsqueeze(-1), [(0, 0)] * input.ndim + [(0, size)])
+    rows = rows.reshape(*input.shape[:-1], count * (size + 1))
+    start = offset if offset >= 0 else -offset * size
+    total = size * size
+    length = min(count * (size + 1), total - start)
+    flat = _core._pad(rows.narrow(-1, 0, length), [(0, 0)] * (input.ndim - 1) + [(start, total - start - length)])
+    return flat.reshape(*input.shape[:-1], size, size).movedim((-2, -1), (first, second))
+
+
+@composed(out=True)
+def diag(input, diagonal=0):
+    """The diagonal of a matrix, or the matrix with a vector on its diagonal.
+
+    Example:
+        >>> wg.diag(wg.tensor([[1, 2], [3, 4]]))
+        tensor([1, 4])
+    """
+    if input.ndim == 1:
+        return diag_embed(input, diagonal)
+    if input.ndim == 2:
+        return input.diagonal(diagonal).clone()
+    raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
+
+
+@composed()
+def diagflat(input, offset=0):
+    """The matrix whose diagonal is the flattened input.
+
+    Example:
+        >>> wg.diagflat(wg.tensor([[1], [2]]))
+        tensor([[1, 0],
+                [0, 2]])
+    """
+    return diag_embed(input.reshape(-1), offset)
+
+
+@composed(function=False, inplace=True, method=False)
+def fill_diagonal(input, fill_value, wrap=False):
+    """A tensor with its main diagonal set to a number, for ``fill_diagonal_``.
+
+    Example:
+        >>> wg.zeros(2, 2).fill_diagonal_(5)
+        tensor([[5., 0.],
+                [0., 5.]])
+    """
+    if input.ndim < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    if input.ndim > 2 and len(set(input.shape)) > 1:
+        raise RuntimeError("all dimensions of input must be of equal length")
+    step, scale = 0, 1
+    for size in reversed(input.shape):
+        step, scale = step + scale, scale * size
+    count = input.numel() if wrap else min(input.shape) * step
+    place = _core.arange(input.numel())
+    mask = ((place % step) == 0) & (place < max(count, 1))
+    if input.ndim == 2 and not wrap:
+        mask = mask & (place < input.shape[1] * input.shape[1])
+    return input.masked_fill(mask.reshape(input.shape), fill_value)
+
+
+@composed()
+def trace(input):
+    """The sum of a matrix's diagonal.
+
+    Example:
+        >>> wg.trace(wg.tensor([[1, 2], [-1, 0]]))
+        tensor(1)
+    """
+    if input.ndim != 2:
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
+    return input.diagonal().sum()
+
+
+@composed(method=False)
+def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
+    """`steps` numbers from base**start to base**end, evenly spaced in the exponent.
+
+    Example:
+        >>> wg.logspace(0, 2, 3)
+        tensor([  1.,  10., 100.])
+    """
+    from ._compose import write_out
+
+    exponents = _core.linspace(start, end, steps, dtype=_core.float64)
+    result = _core.pow(base, exponents).to(dtype or _core.get_default_dtype())
+    if device is not None:
+        result = result.to(device)
+    if out is not None:
+        return write_out(out, result)
+    return result.requires_grad_() if requires_grad else result
+
+
+@composed(method=False)
+def vander(x, N=None, increasing=False):
+    """The matrix of powers of a vector's elements, falling from N - 1 unless `increasing`.
+
+    Example:
+        >>> wg.vander(wg.tensor([1, 2]), 3)
+        tensor([[1, 1, 1],
+                [4, 2, 1]])
+    """
+    if x.ndim != 1:
+        raise RuntimeError(f"x must be a one-dimensional tensor, got {x.ndim} dimensions")
+    if N is None:
+        N = x.shape[0]
+    if N < 0:
+        raise RuntimeError(f"N must be non-negative, got {N}")
+    x = x if x.is_floating_point() else x.to(int64)
+    columns = [_core.ones_like(x)]
+    while len(columns) < N:
+        columns.append(columns[-1] * x)
+    if N == 0:
+        return x.new_empty((x.shape[0], 0))
+    return _core.stack(columns if increasing else columns[::-1], 1)
+
+
+def one_hot(tensor, num_classes=-1):
+    """One-hot rows of integer class labels: `[…]` → `[…, num_classes]`, int64.
+
+    Example:
+        >>> wg.nn.functional.one_hot(wg.tensor([0, 2]))
+        tensor([[1, 0, 0],
+                [0, 0, 1]])
+    """
+    if tensor.dtype != int64:
+        raise RuntimeError(f"one_hot is only applicable to index tensor of type LongTensor, got {tensor.dtype}")
+    if tensor.numel():
+        if int(tensor.amin()) < 0:
+            raise RuntimeError("Class values must be non-negative.")
+        if num_classes < 0:
+            num_classes = int(tensor.amax()) + 1
+        elif int(tensor.amax()) >= num_classes:
+            raise RuntimeError("Class values must be smaller than num_classes.")
+    elif num_classes <= 0:
+        raise RuntimeError("Can not infer total number of classes from empty tensor.")
+    return (tensor.unsqueeze(-1) == _core.arange(num_classes)).to(int64)
+
+
+@composed(method=False)
+def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False):
+    """A 0-d tensor of the default float dtype.
+
+    Example:
+        >>> wg.scalar_tensor(2)
+        tensor(2.)
+    """
+    return _core.full((), s, dtype=dtype or _core.get_default_dtype(), device=device, requires_grad=requires_grad)
+
+
+@composed(method=False)
+def bartlett_window(window_length, periodic=True, *, dtype=None):
+    """A triangular window.
+
+    Example:
+        >>> wg.bartlett_window(4)
+        tensor([0.0000, 0.5000, 1.0000, 0.5000])
+    """
+    n = window_length + 1 if periodic else window_length
+    if window_length <= 1:
+        return _core.ones(window_length, dtype=dtype or _core.get_default_dtype())
+    ramp = _core.arange(n, dtype=dtype or _core.get_default_dtype()) * (2.0 / (n - 1))
+    return _core.minimum(ramp, 2.0 - ramp).narrow(0, 0, window_length)
+
+
+def _cosine_window(window_length, periodic, dtype, alpha):
+    n = window_length if periodic else window_length - 1
+    dtype = dtype or _core.get_default_dtype()
+    if window_length <= 1:
+        return _core.ones(window_length, dtype=dtype)
+    turn = _core.arange(window_length, dtype=dtype) * (2.0 * 3.141592653589793 / n)
+    return alpha - (1.0 - alpha) * turn.cos()
+
+
+@composed(method=False)
+def hann_window(window_length, periodic=True, *, dtype=None):
+    """A raised-cosine window.
+
+    Example:
+        >>> wg.hann_window(2)
+        tensor([0., 1.])
+    """
+    return _cosine_window(window_length, periodic, dtype, 0.5)
+
+
+@composed(method=False)
+def hamming_window(window_length, periodic=True, alpha=0.54, *, dtype=None):
+    """A raised-cosine window on a pedestal.
+
+    Example:
+        >>> wg.hamming_window(2)
+        tensor([0.0800, 1.0000])
+    """
+    return _cosine_window(window_length, periodic, dtype, alpha)

@@ -1,0 +1,110 @@
+"""What a Tensor is to Python beyond its kernels: printing, copying, pickling, membership."""
+
+from .. import _core
+from .._core import Tensor
+
+
+def _repr(self, *, tensor_contents=None):
+    from .._tensor_str import tensor_repr
+
+    return tensor_repr(self)
+
+
+def _format(self, spec):
+    if self.ndim == 0 and not type(self).__repr__ is not Tensor.__repr__:
+        return format(self.item(), spec)
+    return format(repr(self), spec) if not spec else object.__format__(self, spec)
+
+
+def _contains(self, element):
+    if isinstance(element, (Tensor, int, float, bool)):
+        return bool((self == element).any())
+    raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
+
+
+def _reversed(self):
+    from .shaping import flip
+
+    return self if self.ndim == 0 else flip(self, 0)
+
+
+def _rebuild(cls, storage, dtype, shape, requires_grad, attributes):
+    """A tensor from pickled bytes of its elements in row-major order."""
+    value = _from_bytes(storage, dtype, shape)
+    if cls is not Tensor:
+        from ..nn.parameter import Parameter
+
+        if issubclass(cls, Parameter):
+            value = cls(value, requires_grad)
+        else:
+            value = value.as_subclass(cls)
+    elif requires_grad:
+        value.requires_grad_()
+    for name, attribute in attributes.items():
+        setattr(value, name, attribute)
+    return value
+
+
+def _dtype_named(name):
+    return getattr(_core, name)
+
+
+def _from_bytes(storage, dtype, shape):
+    return _core._from_bytes(storage, _dtype_named(dtype), shape)
+
+
+def _reduce(self, protocol):
+    name = str(self.dtype).rpartition(".")[2]
+    attributes = dict(getattr(self, "__dict__", None) or {})
+    return _rebuild, (type(self), _core._to_bytes(self.detach()), name, tuple(self.shape), self.requires_grad, attributes)
+
+
+def _deepcopy(self, memo):
+    if id(self) in memo:
+        return memo[id(self)]
+    if not self.is_leaf:
+        raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
+                           "moment. Detach it first: x.detach()")
+    from copy import deepcopy
+
+    copied = self.detach().clone()
+    if type(self) is not Tensor:
+        from ..nn.parameter import Parameter
+
+        copied = type(self)(copied, self.requires_grad) if isinstance(self, Parameter) else copied
+    copied.requires_grad_(self.requires_grad)
+    memo[id(self)] = copied
+    if self.grad is not None:
+        copied.grad = deepcopy(self.grad, memo)
+    for name, attribute in (getattr(self, "__dict__", None) or {}).items():
+        setattr(copied, name, deepcopy(attribute, memo))
+    return copied
+
+
+def _ndimension(self):
+    """The number of dims."""
+    return self.ndim
+
+
+def _map(self, tensor, function):
+    """Writes function(a, b) over pairs of elements, in Python. For small tensors."""
+    from .shaping import broadcast_tensors
+
+    mine, others = self.reshape(-1).tolist(), broadcast_tensors(tensor, self)[0].reshape(-1).tolist()
+    values = [function(a, b) for a, b in zip(mine, others, strict=True)]
+    return self.copy_(_core.tensor(values, dtype=self.dtype).reshape(self.shape))
+
+
+def _apply(self, function):
+    """Writes function(a) over every element, in Python. For small tensors."""
+    values = [function(a) for a in self.reshape(-1).tolist()]
+    return self.copy_(_core.tensor(values, dtype=self.dtype).reshape(self.shape))
+
+
+for _name, _method in (
+    ("__repr__", _repr), ("__str__", _repr), ("__format__", _format), ("__contains__", _contains),
+    ("__reversed__", _reversed), ("__reduce_ex__", _reduce), ("__deepcopy__", _deepcopy),
+    ("ndimension", _ndimension), ("map_", _map), ("apply_", _apply),
+):
+    if _name.startswith("__") or _name not in Tensor.__dict__:
+        setattr(Tensor, _name, _method)

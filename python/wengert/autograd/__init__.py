@@ -1,0 +1,24 @@
+"""Differentiation: `backward`, `grad`, grad modes, user-defined Functions, and checks of gradients."""
+
+from .._core import Tensor as Variable  # noqa: F401
+from .backward import backward, grad  # noqa: F401
+from .grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: F401
+
+_LATER = {
+    "Function": "function", "once_differentiable": "function",
+    "gradcheck": "checks", "gradgradcheck": "checks", "GradcheckError": "checks",
+    "detect_anomaly": "anomaly", "set_detect_anomaly": "anomaly", "is_anomaly_enabled": "anomaly",
+}
+_MODULES = ("functional", "function", "anomaly", "graph")
+
+
+def __getattr__(name):
+    from importlib import import_module
+
+    if name in _LATER:
+        module = import_module("." + _LATER[name], __name__)
+        value = globals()[name] = getattr(module, name)
+        return value
+    if name in _MODULES:
+        return import_module("." + name, __name__)
+    raise AttributeError(f"wengert has no autograd.{name} yet")
