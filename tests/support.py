@@ -18,7 +18,10 @@ def dtype_name(t):
 def to_numpy(t):
     """A float64 (or integer, or bool) copy of any tensor of either library; numpy has no bfloat16."""
     t = t.detach()
-    return (t.double() if t.is_floating_point() else t).contiguous().numpy().copy()
+    t = t.double() if t.is_floating_point() else t
+    if getattr(t, "_is_zerotensor", bool)():  # torch's gradients without memory refuse numpy()
+        return np.zeros(tuple(t.shape))
+    return t.contiguous().numpy().copy()
 
 
 def to_module(m, array, dtype=None, grad=False):
@@ -51,9 +54,9 @@ def tensors(out):
     return [out] if hasattr(out, "is_floating_point") else []
 
 
-def outcome(f, *args):
+def outcome(f, *args, **kw):
     """(result, None) or (None, exception): lets two libraries be compared in failure too."""
     try:
-        return f(*args), None
+        return f(*args, **kw), None
     except Exception as e:  # noqa: BLE001 - whatever it is, it is the subject of the comparison
         return None, e

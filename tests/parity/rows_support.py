@@ -1,0 +1,118 @@
+"""How a row of the elementwise table is called and fed, in wengert and in torch alike."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+FULL = os.environ.get("WENGERT_PARITY") == "full"
+DTYPES = ["float16", "bfloat16", "float32", "float64", "int8", "uint8", "int16", "int32", "int64", "bool"]
+FLOATS = DTYPES[:4]
+
+# Arguments that PyTorch takes as Python numbers, not as tensors.
+NUMBERS = {"alpha", "value", "slope", "negative_slope", "lambd", "threshold", "nan", "posinf", "neginf", "beta", "n", "eps"}
+
+CALLS = {
+    "addcmul": lambda m, x, a, b, v: m.addcmul(x, a, b, value=v),
+    "addcdiv": lambda m, x, a, b, v: m.addcdiv(x, a, b, value=v),
+    "add_scaled": lambda m, a, b, alpha: m.add(a, b, alpha=alpha),
+    "trunc_divide": lambda m, a, b: m.div(a, b, rounding_mode="trunc"),
+    "gelu_tanh": lambda m, x: m.nn.functional.gelu(x, approximate="tanh"),
+    "copy": lambda m, x: m.clone(x),
+    "where": lambda m, c, a, b: m.where(c, a, b),
+    "polygamma": lambda m, n, x: m.polygamma(n, x),
+}
+CALLS["where_"] = CALLS["where"]
+PLACES = ("", "nn.functional", "special")
+
+
+def find(m, name):
+    """The function `name` of module `m`, wherever PyTorch keeps it, and that place."""
+    for place in PLACES:
+        home = m
+        for part in filter(None, place.split(".")):
+            home = getattr(home, part, None)
+        f = getattr(home, name, None)
+        if callable(f):
+            return f, place
+    return None, None
+
+
+class Case:
+    """One row: `case(m, *inputs)` calls it in module `m`."""
+
+    def __init__(self, row):
+        self.name, self.args, self.cls = row["name"], list(row["args"]), row["class"]
+        self.domain = [tuple(d) for d in row["domain"]]
+        self.hidden = bool(row.get("hidden"))
+        self.tensor_args = [i for i, a in enumerate(self.args) if a not in NUMBERS]
+        self.differentiable = bool(row.get("differentiable", True)) and self.cls in (
+            "float",
+            "real",
+            "arith",
+            "select",
+            "choice",
+        )
+
+    def __repr__(self):
+        return self.name
+
+    def __call__(self, m, *inputs, **kw):
+        if self.name in CALLS:
+            return CALLS[self.name](m, *inputs, **kw)
+        return find(m, self.name)[0](*inputs, **kw)
+
+    def known(self, m):
+        return self.name in CALLS or find(m, self.name)[0] is not None
+
+    def numbers(self):
+        """A fixed value for each argument that is a Python number."""
+        fixed = {}
+        for i, a in enumerate(self.args):
+            if i not in self.tensor_args:
+                lo, hi = self.domain[i]
+                fixed[i] = 1 if a == "n" else round(lo + 0.7 * (hi - lo), 3)
+        return fixed
+
+    def arrays(self, rng, dtypes, shapes):
+        """One numpy array per tensor argument, drawn from the row's domain."""
+        out = []
+        for k, i in enumerate(self.tensor_args):
+            lo, hi = self.domain[i]
+            name, shape = dtypes[k], shapes[k]
+            if name == "bool" or (self.args[i] in ("c", "condition") and self.cls in ("select", "choice")):
+                out.append(rng.random(shape) < 0.5)
+            elif name.startswith(("int", "uint")):
+                a, b = int(np.ceil(lo)), int(np.floor(hi))
+                if name == "uint8":
+                    a, b = max(a, 0), max(b, 0)
+                out.append(rng.integers(a, max(a, b) + 1, shape))
+            else:
+                out.append(rng.uniform(lo, hi, shape))
+        return out
+
+    def feed(self, m, arrays, dtypes, grad=False, arrange=lambda t: t):
+        """The arguments for a call in module `m`, and those of them that require gradients."""
+        args, leaves = self.numbers(), []
+        for k, i in enumerate(self.tensor_args):
+            dtype = "bool" if arrays[k].dtype == bool else dtypes[k]
+            t = m.tensor(arrays[k]).to(getattr(m, dtype))
+            if grad and dtype in FLOATS:
+                leaves.append(t.requires_grad_())
+            args[i] = arrange(t)
+        return [args[i] for i in range(len(self.args))], leaves
+
+    def uniform(self, dtype):
+        return [dtype] * len(self.tensor_args)
+
+
+def listed_differences():
+    """Names that docs/differences.md lists: the backticked words of its table's first column."""
+    path = Path(__file__).parents[2] / "docs" / "differences.md"
+    names = set()
+    for line in path.read_text().splitlines() if path.exists() else ():
+        cells = line.strip().strip("|").split("|")
+        if line.lstrip().startswith("|") and len(cells) >= 3:
+            names.update(re.findall(r"`([^`]+)`", cells[0]))
+    return names
