@@ -3,7 +3,7 @@
 //! A kernel is a plain loop over slices; strides, broadcasts, scalars and conversions of operands are the
 //! work of the movers in [`elementwise`].
 
-// mod backend; // when all modules below are in
+mod backend;
 pub mod buffer;
 pub mod elementwise;
 pub mod copy;
