@@ -254,7 +254,7 @@ vectorised! {
 }
 
 /// Elements folded in `A` before they go to `W`.
-const BLOCK: usize = 2048;
+const BLOCK: usize = 512;
 const LANES: usize = 32;
 
 #[inline(always)]
