@@ -1,0 +1,215 @@
+//! Fused kernels against their definitions, and their gradients against finite differences.
+
+mod arrays;
+
+use arrays::{close, Array};
+use std::sync::Arc;
+use wengert_cpu::fused::{fused, fused_vjp};
+use wengert_ops::{DType, ErrorKind, LossReduction, Op};
+
+fn run(op: &Op, inputs: &[&Array], outputs: &[&Array]) {
+    let inputs: Vec<_> = inputs.iter().map(|x| x.view()).collect();
+    let outputs: Vec<_> = outputs.iter().map(|x| x.out()).collect();
+    assert!(fused(op, &inputs, &outputs).unwrap());
+}
+
+fn run_vjp(op: &Op, inputs: &[&Array], out: &Array) {
+    let inputs: Vec<_> = inputs.iter().map(|x| x.view()).collect();
+    assert!(fused_vjp(op, &inputs, &[out.out()]).unwrap());
+}
+
+/// Softmax of dense values along the middle of (outer, n, inner).
+fn softmax(x: &[f64], n: usize, inner: usize, log: bool) -> Vec<f64> {
+    let mut y = vec![0.0; x.len()];
+    for o in 0..x.len() / (n * inner) {
+        for i in 0..inner {
+            let at = |p: usize| (o * n + p) * inner + i;
+            let top = (0..n).fold(f64::NEG_INFINITY, |m, p| m.max(x[at(p)]));
+            let total: f64 = (0..n).map(|p| (x[at(p)] - top).exp()).sum();
+            for p in 0..n {
+                let v = x[at(p)] - top - total.ln();
+                y[at(p)] = if log { v } else { v.exp() };
+            }
+        }
+    }
+    y
+}
+
+/// Central differences of `Σ g · f(x)`.
+fn slope(x: &[f64], g: &[f64], f: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
+    let h = 1e-6;
+    let value = |x: &[f64]| f(x).iter().zip(g).map(|(y, g)| y * g).sum::<f64>();
+    (0..x.len())
+        .map(|i| {
+            let (mut up, mut down) = (x.to_vec(), x.to_vec());
+            (up[i], down[i]) = (x[i] + h, x[i] - h);
+            (value(&up) - value(&down)) / (2.0 * h)
+        })
+        .collect()
+}
+
+#[test]
+fn softmax_along_any_dim_of_any_strides() {
+    let shape = [3, 5, 70];
+    for dtype in [DType::F32, DType::F64] {
+        let x = Array::noise(dtype, &shape, 1);
+        for dim in 0..3 {
+            let (n, inner) = (shape[dim], shape[dim + 1..].iter().product());
+            for log in [false, true] {
+                let (op, wanted) = (Op::Softmax { dim: dim as u8, log }, softmax(&x.f64s(), n, inner, log));
+                for x in [&x, &x.restride(&[2, 0, 1], 2)] {
+                    let y = Array::zeros(dtype, &shape);
+                    run(&op, &[x], &[&y]);
+                    close(&y.f64s(), &wanted, dtype.finfo().unwrap().eps * 4.0);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn softmax_of_extremes_follows_pytorch() {
+    let inf = f64::INFINITY;
+    for dtype in [DType::F32, DType::F64] {
+        let x = Array::of(dtype, &[4, 2], &[-inf, 0.0, -inf, -inf, 1000.0, -1000.0, f64::NAN, 1.0]);
+        let y = Array::zeros(dtype, &[4, 2]);
+        run(&Op::Softmax { dim: 1, log: false }, &[&x], &[&y]);
+        close(&y.f64s(), &[0.0, 1.0, f64::NAN, f64::NAN, 1.0, 0.0, f64::NAN, f64::NAN], 0.0);
+        run(&Op::Softmax { dim: 1, log: true }, &[&x], &[&y]);
+        close(&y.f64s(), &[-inf, 0.0, f64::NAN, f64::NAN, 0.0, -2000.0, f64::NAN, f64::NAN], 0.0);
+    }
+    let scalar = Array::f64(&[], &[3.0]);
+    let y = Array::f64(&[], &[0.0]);
+    run(&Op::Softmax { dim: 0, log: false }, &[&scalar], &[&y]);
+    assert_eq!(y.f64s(), [1.0]);
+}
+
+#[test]
+fn softmax_gradients_match_differences() {
+    let shape = [2, 3, 4];
+    let (x, g) = (Array::noise(DType::F64, &shape, 1), Array::noise(DType::F64, &shape, 2));
+    for dim in 0..3 {
+        for log in [false, true] {
+            let op = Op::Softmax { dim: dim as u8, log };
+            let (y, gx) = (Array::zeros(DType::F64, &shape), Array::zeros(DType::F64, &shape));
+            run(&op, &[&x], &[&y]);
+            run_vjp(&op, &[&g.restride(&[1, 2, 0], 1), &y], &gx);
+            let inner = shape[dim + 1..].iter().product();
+            close(&gx.f64s(), &slope(&x.f64s(), &g.f64s(), |x| softmax(x, shape[dim], inner, log)), 1e-8);
+        }
+    }
+}
+
+#[test]
+fn linear_adds_the_bias_over_any_leading_dims() {
+    for dtype in [DType::F32, DType::F64] {
+        for (lead, k, n) in [(vec![16], 2, 3), (vec![], 5, 2), (vec![2, 3], 4, 9), (vec![33], 40, 50), (vec![4, 5], 64, 1)] {
+            let rows: usize = lead.iter().product();
+            let (x_shape, y_shape) = ([&lead[..], &[k]].concat(), [&lead[..], &[n]].concat());
+            let (x, w, b) =
+                (Array::noise(dtype, &x_shape, 1), Array::noise(dtype, &[n, k], 2), Array::noise(dtype, &[n], 3));
+            let (xv, wv, bv) = (x.f64s(), w.f64s(), b.f64s());
+            for bias in [false, true] {
+                let wanted: Vec<f64> = (0..rows * n)
+                    .map(|p| {
+                        let (i, j) = (p / n, p % n);
+                        let start = if bias { bv[j] } else { 0.0 };
+                        (0..k).fold(start, |s, q| s + xv[i * k + q] * wv[j * k + q])
+                    })
+                    .collect();
+                let order: Vec<usize> = (0..x_shape.len()).rev().collect();
+                for (x, w, b) in [(&x, &w, &b), (&x.restride(&order, 1), &w.restride(&[1, 0], 2), &b.restride(&[0], 3))] {
+                    let y = Array::zeros(dtype, &y_shape);
+                    let inputs = if bias { vec![x, w, b] } else { vec![x, w] };
+                    run(&Op::Linear, &inputs, &[&y]);
+                    close(&y.f64s(), &wanted, dtype.finfo().unwrap().eps * 8.0);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn cross_entropy_ignores_averages_and_differentiates() {
+    let (n, c, targets) = (5, 4, [3i64, 0, -100, 2, 1]);
+    let logits = Array::noise(DType::F64, &[n, c], 1);
+    let target = Array::of(DType::I64, &[n], &targets);
+    let terms = |x: &[f64]| -> Vec<f64> {
+        let y = softmax(x, c, 1, true);
+        targets.iter().enumerate().map(|(i, &t)| if t == -100 { 0.0 } else { -y[i * c + t as usize] }).collect()
+    };
+    for reduction in [LossReduction::None, LossReduction::Sum, LossReduction::Mean] {
+        let op = Op::CrossEntropy { reduction, ignore_index: -100 };
+        let loss = |x: &[f64]| -> Vec<f64> {
+            let (terms, total) = (terms(x), terms(x).iter().sum::<f64>());
+            match reduction {
+                LossReduction::None => terms,
+                LossReduction::Sum => vec![total],
+                LossReduction::Mean => vec![total / 4.0],
+            }
+        };
+        let shape: &[usize] = if reduction == LossReduction::None { &[n] } else { &[] };
+        let (y, saved, gx) =
+            (Array::zeros(DType::F64, shape), Array::zeros(DType::F64, &[n, c]), Array::zeros(DType::F64, &[n, c]));
+        run(&op, &[&logits.restride(&[1, 0], 1), &target.restride(&[0], 2)], &[&y, &saved]);
+        close(&y.f64s(), &loss(&logits.f64s()), 1e-14);
+        let g = Array::noise(DType::F64, shape, 9);
+        run_vjp(&op, &[&g, &saved, &target], &gx);
+        close(&gx.f64s(), &slope(&logits.f64s(), &g.f64s(), loss), 1e-8);
+    }
+}
+
+#[test]
+fn cross_entropy_refuses_foreign_targets_and_averages_nothing_to_nan() {
+    let op = Op::CrossEntropy { reduction: LossReduction::Mean, ignore_index: -100 };
+    let (logits, loss, saved) =
+        (Array::noise(DType::F32, &[2, 3], 1), Array::zeros(DType::F32, &[]), Array::zeros(DType::F32, &[2, 3]));
+    for bad in [7i64, -1, i64::MIN] {
+        let target = Array::of(DType::I64, &[2], &[0, bad]);
+        let error = fused(&op, &[logits.view(), target.view()], &[loss.out(), saved.out()]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Index);
+        assert_eq!(error.message(), format!("Target {bad} is out of bounds."));
+    }
+    let target = Array::of(DType::I64, &[2], &[-100i64, -100]);
+    run(&op, &[&logits, &target], &[&loss, &saved]);
+    assert!(loss.f64s()[0].is_nan());
+}
+
+#[test]
+fn layer_norm_and_its_gradient() {
+    for (shape, dims) in [(vec![3, 5], 1), (vec![2, 3, 20], 2), (vec![7], 1), (vec![2, 40], 1)] {
+        let n: usize = shape[shape.len() - dims..].iter().product();
+        let rows: usize = shape[..shape.len() - dims].iter().product();
+        let op = Op::LayerNorm { dims: dims as u8, eps_bits: 1e-5f64.to_bits() };
+        let definition = |x: &[f64]| -> Vec<f64> {
+            x.chunks(n)
+                .flat_map(|row| {
+                    let mean = row.iter().sum::<f64>() / n as f64;
+                    let variance = row.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n as f64;
+                    row.iter().map(move |v| (v - mean) / (variance + 1e-5).sqrt()).collect::<Vec<_>>()
+                })
+                .collect()
+        };
+        for dtype in [DType::F32, DType::F64] {
+            let (x, g) = (Array::noise(dtype, &shape, 1), Array::noise(dtype, &shape, 2));
+            let (y, gx) = (Array::zeros(dtype, &shape), Array::zeros(dtype, &shape));
+            let (mean, rstd) = (Array::zeros(dtype, &[rows]), Array::zeros(dtype, &[rows]));
+            let order: Vec<usize> = (0..shape.len()).rev().collect();
+            run(&op, &[&x.restride(&order, 1)], &[&y, &mean, &rstd]);
+            let tolerance = dtype.finfo().unwrap().eps * 16.0;
+            close(&y.f64s(), &definition(&x.f64s()), tolerance);
+            run_vjp(&op, &[&g, &x, &mean, &rstd], &gx);
+            close(&gx.f64s(), &slope(&x.f64s(), &g.f64s(), definition), tolerance.max(1e-7));
+        }
+    }
+}
+
+#[test]
+fn what_has_no_kernel_is_left_to_its_definition() {
+    let x = Array::noise(DType::F16, &[2, 3], 1);
+    let y = Array::zeros(DType::F16, &[2, 3]);
+    assert!(!fused(&Op::Softmax { dim: 1, log: false }, &[x.view()], &[y.out()]).unwrap());
+    let x = Array::noise(DType::F32, &[2, 3], 1);
+    assert!(!fused_vjp(&Op::Linear, &[x.view(), x.view()], &[y.out()]).unwrap());
+    assert!(!fused(&Op::Pad(Arc::from([(0, 1)])), &[x.view()], &[y.out()]).unwrap());
+}
