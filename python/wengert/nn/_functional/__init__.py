@@ -1,0 +1,1 @@
+"""The functional forms, grouped by what they do; `wengert.nn.functional` gathers them."""
