@@ -26,7 +26,7 @@ strided = "torch.strided"
 preserve_format, contiguous_format = "torch.preserve_format", "torch.contiguous_format"
 
 _SUBMODULES = frozenset((
-    "as_torch", "autograd", "debug", "func", "linalg", "nn", "numeric", "optim", "random", "special", "sym", "testing",
+    "as_torch", "autograd", "backends", "cuda", "debug", "func", "linalg", "nn", "numeric", "optim", "random", "special", "sym", "testing",
     "utils", "viz",
 ))
 _LATER = {
@@ -73,13 +73,6 @@ def __getattr__(name):
 
 def __dir__():
     return sorted({*globals(), *_SUBMODULES, *_LATER})
-
-
-def is_anomaly_enabled():
-    """Whether :class:`wengert.autograd.detect_anomaly` is on."""
-    from .autograd.anomaly import is_anomaly_enabled
-
-    return is_anomaly_enabled()
 
 
 def typename(obj):

@@ -7,9 +7,8 @@ from .grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled  #
 _LATER = {
     "Function": "function", "once_differentiable": "function",
     "gradcheck": "checks", "gradgradcheck": "checks", "GradcheckError": "checks",
-    "detect_anomaly": "anomaly", "set_detect_anomaly": "anomaly", "is_anomaly_enabled": "anomaly",
 }
-_MODULES = ("functional", "function", "anomaly", "graph")
+_MODULES = ("functional", "function")
 
 
 def __getattr__(name):
