@@ -73,7 +73,9 @@ def _describe(value, tensors, where):
         return value
     if isinstance(value, (list, tuple)):
         kind = "tuple" if isinstance(value, tuple) else "list"
-        return {kind: [_describe(v, tensors, f"{where}.{i}" if where else str(i)) for i, v in enumerate(value)]}
+        return {
+            kind: [_describe(v, tensors, f"{where}.{i}" if where else str(i)) for i, v in enumerate(value)]
+        }
     if isinstance(value, dict):
         items = []
         for key, entry in value.items():
@@ -138,7 +140,9 @@ def save(obj, f, pickle_module=None, pickle_protocol=2, _use_new_zipfile_seriali
         >>> wg.load(file)
         {'w': tensor([1., 1.])}
     """
-    plain = isinstance(obj, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in obj.items())
+    plain = isinstance(obj, dict) and all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in obj.items()
+    )
     metadata = {"format": "pt"}
     if plain and "__metadata__" not in obj:
         tensors = dict(obj)
@@ -181,7 +185,9 @@ def _read(data):
     try:
         header = json.loads(bytes(data[8 : 8 + size]))
         metadata = header.pop("__metadata__", None) or {}
-        entries = {name: (e["dtype"], [int(n) for n in e["shape"]], *e["data_offsets"]) for name, e in header.items()}
+        entries = {
+            name: (e["dtype"], [int(n) for n in e["shape"]], *e["data_offsets"]) for name, e in header.items()
+        }
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise _bad(f"its header cannot be read ({error})") from None
     body = memoryview(data)[8 + size :]

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 import wengert as wg
 
 torch = pytest.importorskip("torch")

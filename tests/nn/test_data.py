@@ -4,9 +4,8 @@ from collections import OrderedDict, namedtuple
 
 import numpy as np
 import pytest
-from nn_compare import both, data, same, torch
-
 import wengert as wg
+from nn_compare import both, data, same, torch
 
 Pair = namedtuple("Pair", ["x", "y"])
 
@@ -33,14 +32,17 @@ def moons_like(lib, n=33):
     return Data()
 
 
-@pytest.mark.parametrize("options", [
-    {"batch_size": 16},
-    {"batch_size": 16, "shuffle": True},
-    {"batch_size": 16, "shuffle": True, "drop_last": True},
-    {"batch_size": None},
-    {"batch_size": 8, "shuffle": True, "num_workers": 2},
-    {},
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch_size": 16},
+        {"batch_size": 16, "shuffle": True},
+        {"batch_size": 16, "shuffle": True, "drop_last": True},
+        {"batch_size": None},
+        {"batch_size": 8, "shuffle": True, "num_workers": 2},
+        {},
+    ],
+)
 def test_batches_and_order(options):
     def program(lib):
         options_here = dict(options)
@@ -68,7 +70,9 @@ def test_random_split():
     def program(lib):
         split = lib_data(lib).random_split
         parts = split(range(10), [3, 7]) + split(range(11), [0.5, 0.25, 0.25])
-        return [list(part.indices) for part in parts] + [[part[i] for i in range(len(part))] for part in parts]
+        return [list(part.indices) for part in parts] + [
+            [part[i] for i in range(len(part))] for part in parts
+        ]
 
     both(program)
     for lengths in ([3, 3], [0.5, 0.6], [-0.5, 1.5]):
@@ -129,7 +133,12 @@ def test_collate():
 def test_convert():
     def program(lib):
         convert = lib_data(lib).default_convert
-        return [convert(np.arange(3)), convert([np.ones(2), "s"]), convert({"a": np.float64(2.0)}), convert(3)]
+        return [
+            convert(np.arange(3)),
+            convert([np.ones(2), "s"]),
+            convert({"a": np.float64(2.0)}),
+            convert(3),
+        ]
 
     both(program)
 
@@ -140,8 +149,16 @@ def test_datasets():
         pairs = d.TensorDataset(data(lib, 5, 2), lib.arange(5))
         joined = pairs + d.TensorDataset(data(lib, 3, 2, seed=1), lib.arange(3))
         part = d.Subset(joined, [6, 0, -1])
-        return [list(pairs[2]), len(joined), list(joined[6]), list(joined[-1]), list(part[0]), list(part[2]),
-                len(part), [list(b) for b in d.DataLoader(part, batch_size=2)]]
+        return [
+            list(pairs[2]),
+            len(joined),
+            list(joined[6]),
+            list(joined[-1]),
+            list(part[0]),
+            list(part[2]),
+            len(part),
+            [list(b) for b in d.DataLoader(part, batch_size=2)],
+        ]
 
     both(program)
     for bad in (
@@ -166,11 +183,13 @@ class Count:
         return Stream()
 
 
-@pytest.mark.parametrize("options", [{"batch_size": 4}, {"batch_size": 4, "drop_last": True}, {"batch_size": None}])
+@pytest.mark.parametrize(
+    "options", [{"batch_size": 4}, {"batch_size": 4, "drop_last": True}, {"batch_size": None}]
+)
 def test_streams(options):
     def program(lib):
         loader = lib_data(lib).DataLoader(Count.make(lib, 10), **options)
-        return [batch for batch in loader]
+        return list(loader)
 
     both(program)
 
@@ -187,7 +206,7 @@ def test_workers_keep_order_share_streams_and_pass_errors_on():
             return iter(range(info.id, 10, info.num_workers))
 
     batches = [batch.tolist() for batch in wg.utils.data.DataLoader(Shared(), batch_size=2, num_workers=2)]
-    assert sorted(sum(batches, [])) == list(range(10))
+    assert sorted(i for batch in batches for i in batch) == list(range(10))
     assert batches[0] == [0, 2] and batches[1] == [1, 3]
     assert wg.utils.data.get_worker_info() is None
 
@@ -214,7 +233,11 @@ def test_getitems_is_used():
         def __getitems__(self, indices):
             return [10 * i for i in indices]
 
-    assert [b.tolist() for b in wg.utils.data.DataLoader(Together(), batch_size=2)] == [[0, 10], [20, 30], [40]]
+    assert [b.tolist() for b in wg.utils.data.DataLoader(Together(), batch_size=2)] == [
+        [0, 10],
+        [20, 30],
+        [40],
+    ]
 
 
 def test_batch_sampler_and_custom_collate():

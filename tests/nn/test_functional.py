@@ -29,7 +29,11 @@ def test_pad_values_and_cuts():
 def test_one_hot():
     both(lambda lib: lib.nn.functional.one_hot(labels(lib, 2, 3, classes=4)))
     both(lambda lib: lib.nn.functional.one_hot(labels(lib, 5, classes=4), num_classes=6))
-    for bad in (lambda lib: lib.tensor([-1]), lambda lib: lib.tensor([1.0]), lambda lib: lib.zeros(0, dtype=lib.int64)):
+    for bad in (
+        lambda lib: lib.tensor([-1]),
+        lambda lib: lib.tensor([1.0]),
+        lambda lib: lib.zeros(0, dtype=lib.int64),
+    ):
         _, theirs = both(lambda lib, bad=bad: lib.nn.functional.one_hot(bad(lib)))
         assert isinstance(theirs, RuntimeError)
     _, theirs = both(lambda lib: lib.nn.functional.one_hot(lib.tensor([3]), 2))

@@ -41,11 +41,17 @@ def test_cross_entropy_of_probabilities(reduction, smoothing, weighted, shape):
         weight = data(lib, 4, low=0.2, high=2.0) if weighted else None
         return lib.nn.CrossEntropyLoss(weight, reduction=reduction, label_smoothing=smoothing)
 
-    run(loss, lambda lib: [data(lib, *shape, grad=True), data(lib, *shape, seed=2, low=0.0, high=1.0, grad=True)])
+    run(
+        loss,
+        lambda lib: [data(lib, *shape, grad=True), data(lib, *shape, seed=2, low=0.0, high=1.0, grad=True)],
+    )
 
 
 def test_cross_entropy_default_is_the_fast_path():
-    run(lambda lib: lib.nn.CrossEntropyLoss(), lambda lib: [data(lib, 16, 2, grad=True), labels(lib, 16, classes=2)])
+    run(
+        lambda lib: lib.nn.CrossEntropyLoss(),
+        lambda lib: [data(lib, 16, 2, grad=True), labels(lib, 16, classes=2)],
+    )
     run(
         lambda lib: lib.nn.functional.cross_entropy,
         lambda lib: [data(lib, 16, 2, dtype="float64", grad=True), labels(lib, 16, classes=2)],
@@ -92,7 +98,10 @@ def test_of_two_tensors(name, options, reduction):
 def test_binary_cross_entropies(reduction, weighted):
     run(
         lambda lib: lib.nn.BCELoss(data(lib, 3, low=0.1) if weighted else None, reduction=reduction),
-        lambda lib: [data(lib, 5, 3, low=0.01, high=0.99, grad=True), data(lib, 5, 3, seed=1, low=0.0, high=1.0)],
+        lambda lib: [
+            data(lib, 5, 3, low=0.01, high=0.99, grad=True),
+            data(lib, 5, 3, seed=1, low=0.0, high=1.0),
+        ],
     )
     run(
         lambda lib: lib.nn.BCEWithLogitsLoss(
@@ -100,7 +109,10 @@ def test_binary_cross_entropies(reduction, weighted):
             reduction=reduction,
             pos_weight=data(lib, 3, seed=4, low=0.1) if weighted else None,
         ),
-        lambda lib: [data(lib, 5, 3, low=-40, high=40, grad=True), data(lib, 5, 3, seed=1, low=0.0, high=1.0)],
+        lambda lib: [
+            data(lib, 5, 3, low=-40, high=40, grad=True),
+            data(lib, 5, 3, seed=1, low=0.0, high=1.0),
+        ],
     )
 
 

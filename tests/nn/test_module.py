@@ -6,9 +6,8 @@ import pickle
 import weakref
 
 import pytest
-from nn_compare import both, data, labels, torch
-
 import wengert as wg
+from nn_compare import both, data, labels, torch
 
 
 def make_net(lib):
@@ -395,8 +394,17 @@ def test_sequential():
         both_nets = net + nn.Sequential(nn.ReLU())
         net.extend([nn.ReLU(), nn.Tanh()])
         popped = net.pop(-1)
-        return [repr(net), repr(part), repr(both_nets), len(net), repr(popped), net(data(lib, 4, 2)),
-                [type(m).__name__ for m in net], repr(nn.Sequential()), repr(nn.Sequential(nn.ReLU()) * 2)]
+        return [
+            repr(net),
+            repr(part),
+            repr(both_nets),
+            len(net),
+            repr(popped),
+            net(data(lib, 4, 2)),
+            [type(m).__name__ for m in net],
+            repr(nn.Sequential()),
+            repr(nn.Sequential(nn.ReLU()) * 2),
+        ]
 
     both(program)
     for bad in (lambda lib: lib.nn.Sequential()[0], lambda lib: lib.nn.Sequential(3)):
@@ -415,9 +423,21 @@ def test_lists_and_dicts():
         gone = named.pop("a")
         tensors = nn.ParameterList([lib.ones(2, 3), nn.Parameter(lib.ones(1)), 5])
         by_name = nn.ParameterDict({"w": lib.ones(2), "v": lib.ones(1)})
-        return [repr(many), repr(many[1:3]), len(many), repr(named), list(named), "b" in named, repr(gone),
-                list(named.state_dict()), repr(tensors), repr(by_name), list(by_name.state_dict()),
-                [n for n, _ in tensors.named_parameters()], repr(nn.ModuleList())]
+        return [
+            repr(many),
+            repr(many[1:3]),
+            len(many),
+            repr(named),
+            list(named),
+            "b" in named,
+            repr(gone),
+            list(named.state_dict()),
+            repr(tensors),
+            repr(by_name),
+            list(by_name.state_dict()),
+            [n for n, _ in tensors.named_parameters()],
+            repr(nn.ModuleList()),
+        ]
 
     both(program)
 
@@ -445,7 +465,7 @@ def test_clip_values_vectors_and_nonfinite():
         lib.nn.utils.clip_grad_value_(net.parameters(), 0.5)
         vector = lib.nn.utils.parameters_to_vector(net.parameters())
         lib.nn.utils.vector_to_parameters(vector * 2, net.parameters())
-        return [[p.grad for p in net.parameters()], vector, [p for p in net.parameters()]]
+        return [[p.grad for p in net.parameters()], vector, list(net.parameters())]
 
     both(program)
 

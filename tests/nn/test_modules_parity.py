@@ -4,9 +4,8 @@ import copy
 import pickle
 
 import pytest
-from nn_compare import both, data, labels, same, torch
-
 import wengert as wg
+from nn_compare import both, data, labels, same, torch
 
 # name, constructor arguments, keyword arguments, input shapes
 CASES = [
@@ -151,8 +150,19 @@ def test_deepcopy_and_pickle(case):
 
 
 def test_in_place_activations():
-    names = ["ReLU", "ReLU6", "Hardtanh", "LeakyReLU", "ELU", "CELU", "SELU", "SiLU", "Mish", "Hardswish",
-             "Hardsigmoid"]
+    names = [
+        "ReLU",
+        "ReLU6",
+        "Hardtanh",
+        "LeakyReLU",
+        "ELU",
+        "CELU",
+        "SELU",
+        "SiLU",
+        "Mish",
+        "Hardswish",
+        "Hardsigmoid",
+    ]
     for name in names:
 
         def program(lib, name=name):

@@ -5,9 +5,8 @@ import pickle
 import warnings
 
 import pytest
-from nn_compare import both, data
-
 import wengert as wg
+from nn_compare import both, data
 
 
 def descend(lib, make, steps=8, dtype="float64", after=None):
@@ -164,7 +163,9 @@ def test_custom_optimizers_work():
         lambda lib: lib.optim.SGD([lib.ones(1, requires_grad=True)]).load_state_dict(
             {"state": {}, "param_groups": []}
         ),
-        lambda lib: lib.optim.SGD([lib.ones(1, requires_grad=True)]).add_param_group({"params": {lib.ones(1)}}),
+        lambda lib: lib.optim.SGD([lib.ones(1, requires_grad=True)]).add_param_group(
+            {"params": {lib.ones(1)}}
+        ),
         lambda lib: lib.optim.lr_scheduler.StepLR(3, 1),
         lambda lib: lib.optim.lr_scheduler.OneCycleLR(lib.optim.SGD([lib.ones(1)]), 1.0),
         lambda lib: lib.optim.lr_scheduler.LambdaLR(lib.optim.SGD([lib.ones(1)]), [abs, abs]),
@@ -203,19 +204,28 @@ SCHEDULES = [
     ("LambdaLR", (lambda epoch: 0.9**epoch,), {}),
     ("MultiplicativeLR", (lambda epoch: 0.95,), {}),
     ("OneCycleLR", (1.0,), {"total_steps": 16}),
-    ("OneCycleLR", ([1.0, 0.5],), {"epochs": 4, "steps_per_epoch": 4, "three_phase": True, "anneal_strategy": "linear"}),
+    (
+        "OneCycleLR",
+        ([1.0, 0.5],),
+        {"epochs": 4, "steps_per_epoch": 4, "three_phase": True, "anneal_strategy": "linear"},
+    ),
     ("OneCycleLR", (1.0,), {"total_steps": 16, "cycle_momentum": False}),
 ]
 
 
 def two_groups(lib, kind="SGD"):
     options = {"momentum": 0.9} if kind == "SGD" else {}
-    groups = [{"params": [lib.ones(1, requires_grad=True)]}, {"params": [lib.ones(1, requires_grad=True)], "lr": 0.3}]
+    groups = [
+        {"params": [lib.ones(1, requires_grad=True)]},
+        {"params": [lib.ones(1, requires_grad=True)], "lr": 0.3},
+    ]
     return getattr(lib.optim, kind)(groups, lr=0.1, **options)
 
 
 @pytest.mark.parametrize("kind", ["SGD", "Adam"])
-@pytest.mark.parametrize("name, args, options", SCHEDULES, ids=[f"{i}-{s[0]}" for i, s in enumerate(SCHEDULES)])
+@pytest.mark.parametrize(
+    "name, args, options", SCHEDULES, ids=[f"{i}-{s[0]}" for i, s in enumerate(SCHEDULES)]
+)
 def test_schedule(name, args, options, kind):
     def program(lib):
         optimizer = two_groups(lib, kind)
@@ -231,7 +241,9 @@ def test_schedule(name, args, options, kind):
     both(program, tol=1e-12)
 
 
-@pytest.mark.parametrize("name, args, options", SCHEDULES, ids=[f"{i}-{s[0]}" for i, s in enumerate(SCHEDULES)])
+@pytest.mark.parametrize(
+    "name, args, options", SCHEDULES, ids=[f"{i}-{s[0]}" for i, s in enumerate(SCHEDULES)]
+)
 def test_schedule_resumes(name, args, options):
     optimizer = two_groups(wg)
     schedule = getattr(wg.optim.lr_scheduler, name)(optimizer, *args, **options)

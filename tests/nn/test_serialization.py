@@ -7,7 +7,6 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
-
 import wengert as wg
 
 DTYPES = ["float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"]
@@ -21,7 +20,9 @@ def roundtrip(obj, **options):
 
 
 def equal(a, b):
-    return a.dtype == b.dtype and tuple(a.shape) == tuple(b.shape) and a.float().tolist() == b.float().tolist()
+    return (
+        a.dtype == b.dtype and tuple(a.shape) == tuple(b.shape) and a.float().tolist() == b.float().tolist()
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -1,5 +1,6 @@
 """The functional forms of the layers: activations, linear maps, convolutions, pools, norms, losses."""
 
+from ._functional.activation import _relu as relu
 from ._functional.activation import (
     celu,
     elu,
@@ -27,7 +28,6 @@ from ._functional.activation import (
     tanhshrink,
     threshold,
 )
-from ._functional.activation import _relu as relu
 from ._functional.conv import conv1d, conv2d, pad
 from ._functional.linear import (
     bilinear,

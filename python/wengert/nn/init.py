@@ -4,7 +4,6 @@ import math
 import warnings
 
 from wengert import _core
-
 from wengert.autograd.grad_mode import no_grad
 
 _LINEAR_KINDS = frozenset(

@@ -39,7 +39,9 @@ class OneCycleLR(LRScheduler):
         if not isinstance(pct_start, float) or pct_start < 0 or pct_start > 1:
             raise ValueError(f"Expected float between 0 and 1 pct_start, but got {pct_start}")
         if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}")
+            raise ValueError(
+                f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}"
+            )
         self._anneal_func_type = anneal_strategy
         up = float(pct_start * self.total_steps) - 1
         last = self.total_steps - 1
@@ -93,11 +95,10 @@ class OneCycleLR(LRScheduler):
             raise ValueError(
                 f"Tried to step {step} times. The specified number of total steps is {self.total_steps}"
             )
-        first = 0.0
-        for last, rate_keys, momentum_keys in self._phases:
-            if step <= last or last == self._phases[-1][0]:
-                break
-            first = last
+        ends = [phase[0] for phase in self._phases[:-1]]
+        i = next((i for i, end in enumerate(ends) if step <= end), len(ends))
+        last, rate_keys, momentum_keys = self._phases[i]
+        first = ends[i - 1] if i else 0.0
         share = (step - first) / (last - first)
         rates = []
         for group in self.optimizer.param_groups:

@@ -5,7 +5,7 @@ from bisect import bisect_right
 
 from ._one_cycle import OneCycleLR
 from ._plateau import ReduceLROnPlateau
-from ._scheduler import LRScheduler, _check_optimizer, _LRScheduler, _one_for_each_group
+from ._scheduler import LRScheduler, _check_optimizer, _one_for_each_group
 
 __all__ = [
     "ChainedScheduler",
@@ -49,7 +49,8 @@ class LambdaLR(LRScheduler):
         """Functions are left out; callable objects give their attributes."""
         state = super().state_dict()
         state["lr_lambdas"] = [
-            None if callable(f) and type(f).__name__ == "function" else dict(f.__dict__) for f in self.lr_lambdas
+            None if callable(f) and type(f).__name__ == "function" else dict(f.__dict__)
+            for f in self.lr_lambdas
         ]
         return state
 
@@ -153,7 +154,9 @@ class LinearLR(LRScheduler):
         if self._is_initial or self.last_epoch > self.total_iters:
             return self._present()
         rise = self.end_factor - self.start_factor
-        return self._scaled(1.0 + rise / (self.total_iters * self.start_factor + (self.last_epoch - 1) * rise))
+        return self._scaled(
+            1.0 + rise / (self.total_iters * self.start_factor + (self.last_epoch - 1) * rise)
+        )
 
     def _get_closed_form_lr(self):
         share = min(self.total_iters, self.last_epoch) / self.total_iters
@@ -212,7 +215,9 @@ class CosineAnnealingLR(LRScheduler):
         if (self.last_epoch - 1 - self.T_max) % (2 * self.T_max) == 0:
             # The rate before was eta_min itself, from which no ratio leads away.
             rise = (1 - math.cos(math.pi / self.T_max)) / 2
-            return [rate + (base - self.eta_min) * rise for base, rate in zip(self.base_lrs, rates, strict=True)]
+            return [
+                rate + (base - self.eta_min) * rise for base, rate in zip(self.base_lrs, rates, strict=True)
+            ]
         now = 1 + math.cos(math.pi * self.last_epoch / self.T_max)
         before = 1 + math.cos(math.pi * (self.last_epoch - 1) / self.T_max)
         return [now / before * (rate - self.eta_min) + self.eta_min for rate in rates]

@@ -81,11 +81,11 @@ class Optimizer:
         self._make_hooks()
 
     def __repr__(self):
-        lines = [type(self).__name__ + " ("]
+        text = type(self).__name__ + " ("
         for i, group in enumerate(self.param_groups):
-            lines.append(f"Parameter Group {i}")
-            lines += [f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]
-        return "\n".join(lines) + "\n)"
+            text += f"\nParameter Group {i}\n"
+            text += "".join(f"    {key}: {group[key]}\n" for key in sorted(group) if key != "params")
+        return text + ")"
 
     def add_param_group(self, param_group):
         """Add a dict with "params" and, if they differ from the defaults, options."""
@@ -295,7 +295,9 @@ def _fit(value, param, key=None):
 def check_options(name, foreach, fused, differentiable):
     """Refuse what would change results; foreach and fused only choose a way, and here there is one."""
     if differentiable:
-        raise ValueError(f"{name}(): differentiable=True is not supported; write the update as tensor operations")
+        raise ValueError(
+            f"{name}(): differentiable=True is not supported; write the update as tensor operations"
+        )
     if fused and foreach:
         raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
 

@@ -9,9 +9,9 @@ class RemovableHandle:
     Example:
         >>> import wengert as wg
         >>> layer = wg.nn.Linear(2, 1)
-        >>> handle = layer.register_forward_hook(lambda module, args, output: output * 0)
+        >>> handle = layer.register_forward_hook(lambda module, args, output: output * 0 + 1)
         >>> layer(wg.ones(1, 2)).item()
-        0.0
+        1.0
         >>> handle.remove()
     """
 

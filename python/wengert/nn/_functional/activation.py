@@ -1,12 +1,7 @@
-"""Activation functions. Those that are rows of the elementwise table are the rows themselves."""
-
-import math
+"""Activation functions. Most are rows of the elementwise table; this adds torch's options and names."""
 
 from wengert import _core
 from wengert._core import relu, sigmoid, tanh, where
-
-_SELU_ALPHA = 1.6732632423543772848170429916717
-_SELU_SCALE = 1.0507009873554804934193349852946
 
 
 def _finish(input, output, inplace):
@@ -30,7 +25,7 @@ def relu6(input, inplace=False):
 
 
 def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
-    """x limited to [min_val, max_val]; the gradient is 0 at the limits themselves."""
+    """x limited to [min_val, max_val]; unlike clamp's, the gradient is 0 at the limits themselves."""
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
     inside = (input > min_val) & (input < max_val)
@@ -39,7 +34,7 @@ def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
 
 def leaky_relu(input, negative_slope=0.01, inplace=False):
     """x where positive, negative_slope · x elsewhere."""
-    return _finish(input, where(input > 0, input, input * negative_slope), inplace)
+    return _finish(input, _core.leaky_relu(input, negative_slope), inplace)
 
 
 def prelu(input, weight):
@@ -57,62 +52,48 @@ def prelu(input, weight):
 
 def elu(input, alpha=1.0, inplace=False):
     """x where positive, alpha · (eˣ − 1) elsewhere."""
-    # The exponential sees only the negative part, so its gradient never overflows into 0 · inf.
-    return _finish(input, where(input > 0, input, _negative_part(input).expm1() * alpha), inplace)
+    return _finish(input, _core.elu(input, alpha), inplace)
 
 
 def selu(input, inplace=False):
     """elu with the scale and alpha that keep mean 0 and variance 1."""
-    positive = input * _SELU_SCALE
-    negative = _negative_part(input).expm1() * (_SELU_ALPHA * _SELU_SCALE)
-    return _finish(input, where(input > 0, positive, negative), inplace)
+    return _finish(input, _core.selu(input), inplace)
 
 
 def celu(input, alpha=1.0, inplace=False):
     """max(x, 0) + min(0, alpha · (e^(x/alpha) − 1))."""
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
-    return _finish(input, where(input > 0, input, (_negative_part(input) / alpha).expm1() * alpha), inplace)
-
-
-def _negative_part(input):
-    return where(input > 0, 0.0, input)
+    return _finish(input, _core.celu(input, alpha), inplace)
 
 
 def silu(input, inplace=False):
     """x · sigmoid(x)."""
-    return _finish(input, input * sigmoid(input), inplace)
+    return _finish(input, _core.silu(input), inplace)
 
 
 def mish(input, inplace=False):
     """x · tanh(softplus(x))."""
-    return _finish(input, input * tanh(softplus(input)), inplace)
+    return _finish(input, _core.mish(input), inplace)
 
 
 def gelu(input, approximate="none"):
     """x · Φ(x) with the normal distribution's Φ; `approximate='tanh'` uses the tanh form."""
     if approximate == "none":
-        return input * 0.5 * (1.0 + (input * (1.0 / math.sqrt(2.0))).erf())
+        return _core.gelu(input)
     if approximate == "tanh":
-        inner = (input + input * input * input * 0.044715) * math.sqrt(2.0 / math.pi)
-        return input * 0.5 * (1.0 + tanh(inner))
+        return _core.gelu_tanh(input)
     raise RuntimeError("approximate argument must be either none or tanh.")
 
 
 def softplus(input, beta=1.0, threshold=20.0):
     """log(1 + e^(beta · x)) / beta, and x itself where beta · x > threshold."""
-    scaled = input * beta
-    linear = scaled > threshold
-    return where(linear, input, where(linear, 0.0, scaled).exp().log1p() / beta)
+    return _core.softplus(input, beta, threshold)
 
 
 def logsigmoid(input):
     """log(sigmoid(x)) without overflow."""
-    negative = input < 0
-    # Each side sees only its own part, so neither overflows and the gradient at 0 is 1/2.
-    below = where(negative, input, 0.0)
-    above = where(negative, 0.0, input)
-    return where(negative, below - below.exp().log1p(), -(-above).exp().log1p())
+    return _core.logsigmoid(input)
 
 
 def softsign(input):
@@ -129,30 +110,27 @@ def softshrink(input, lambd=0.5):
     """x moved towards 0 by `lambd`, and 0 within it."""
     if lambd < 0:
         raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
-    return where(input > lambd, input - lambd, where(input < -lambd, input + lambd, input * 0))
+    return _core.softshrink(input, lambd)
 
 
 def hardshrink(input, lambd=0.5):
     """x where |x| > lambd, 0 elsewhere."""
-    return where((input > lambd) | (input < -lambd), input, 0.0)
+    return _core.hardshrink(input, lambd)
 
 
 def threshold(input, threshold, value, inplace=False):
     """x where x > threshold, `value` elsewhere."""
-    return _finish(input, where(input > threshold, input, value), inplace)
+    return _finish(input, _core.threshold(input, threshold, value), inplace)
 
 
 def hardsigmoid(input, inplace=False):
     """x/6 + 1/2 limited to [0, 1]."""
-    inside = (input > -3) & (input < 3)
-    limits = (input.detach() > 0).to(input.dtype)
-    return _finish(input, where(inside, input / 6 + 0.5, limits), inplace)
+    return _finish(input, _core.hardsigmoid(input), inplace)
 
 
 def hardswish(input, inplace=False):
     """x · hardsigmoid(x)."""
-    middle = input * (input + 3) / 6
-    return _finish(input, where(input <= -3, 0.0, where(input >= 3, input, middle)), inplace)
+    return _finish(input, _core.hardswish(input), inplace)
 
 
 def glu(input, dim=-1):

@@ -4,7 +4,15 @@ from wengert import _core
 from wengert._core import Tensor, linear
 from wengert.autograd.grad_mode import no_grad
 
-__all__ = ["bilinear", "cosine_similarity", "embedding", "linear", "normalize", "one_hot", "pairwise_distance"]
+__all__ = [
+    "bilinear",
+    "cosine_similarity",
+    "embedding",
+    "linear",
+    "normalize",
+    "one_hot",
+    "pairwise_distance",
+]
 
 
 def bilinear(input1, input2, weight, bias=None):
@@ -40,7 +48,9 @@ def embedding(
                 [1., 0.]])
     """
     if scale_grad_by_freq or sparse:
-        raise ValueError("embedding(): scale_grad_by_freq and sparse gradients are not supported; leave them False")
+        raise ValueError(
+            "embedding(): scale_grad_by_freq and sparse gradients are not supported; leave them False"
+        )
     if padding_idx is not None:
         if not -weight.shape[0] <= padding_idx < weight.shape[0]:
             raise AssertionError("Padding_idx must be within num_embeddings")

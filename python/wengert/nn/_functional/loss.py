@@ -68,9 +68,11 @@ def cross_entropy(
     if tuple(target.shape) == tuple(input.shape):
         return _probability_loss(log_prob, target, weight, reduction, label_smoothing, class_dim)
     if target.is_floating_point():
-        raise RuntimeError(f"Expected floating point type for target with class probabilities of shape "
-                           f"{list(input.shape)} or int64 class indices, but got {target.dtype} of shape "
-                           f"{list(target.shape)}")
+        raise RuntimeError(
+            f"Expected floating point type for target with class probabilities of shape "
+            f"{list(input.shape)} or int64 class indices, but got {target.dtype} of shape "
+            f"{list(target.shape)}"
+        )
     loss = nll_loss(log_prob, target, weight, ignore_index=ignore_index, reduction=reduction)
     if label_smoothing == 0.0:
         return loss
@@ -108,9 +110,7 @@ def _probability_loss(log_prob, target, weight, reduction, label_smoothing, clas
     return _reduce(loss, reduction)
 
 
-def nll_loss(
-    input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"
-):
+def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
     """Negative log-likelihood of class indices under log-probabilities (N, C, …) or (C)."""
     reduction = _legacy_reduction(size_average, reduce, reduction)
     class_dim = 0 if input.ndim == 1 else 1
@@ -122,7 +122,9 @@ def nll_loss(
             )
         raise RuntimeError(f"Expected target size {list(expected)}, got {list(target.shape)}")
     if target.is_floating_point() or target.dtype == _core.bool:
-        raise RuntimeError(f"nll_loss(): expected target of dtype int64 (class indices), but got {target.dtype}")
+        raise RuntimeError(
+            f"nll_loss(): expected target of dtype int64 (class indices), but got {target.dtype}"
+        )
     classes = input.shape[class_dim]
     counted = target != ignore_index
     chosen = where(counted, target, 0)
@@ -221,9 +223,7 @@ def _floored_log(x):
     return where(tiny, near, where(tiny, 1.0, x).log())
 
 
-def binary_cross_entropy(
-    input, target, weight=None, size_average=None, reduce=None, reduction="mean"
-):
+def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
     """−(t · log p + (1 − t) · log(1 − p)) of probabilities p in [0, 1]."""
     reduction = _legacy_reduction(size_average, reduce, reduction)
     if tuple(target.shape) != tuple(input.shape):

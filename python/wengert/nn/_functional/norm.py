@@ -54,7 +54,9 @@ def batch_norm(
     if training or running_mean is None:
         count = math.prod(input.shape[d] for d in dims)
         if training and count <= 1:
-            raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
+            raise ValueError(
+                f"Expected more than 1 value per channel when training, got input size {input.shape}"
+            )
         mean = input.mean(dims, keepdim=True)
         centred = input - mean
         var = (centred * centred).mean(dims, keepdim=True)

@@ -6,9 +6,7 @@ from wengert._core import max_pool2d as _max_pool2d
 from .conv import _pair, _single
 
 
-def max_pool2d(
-    input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
-):
+def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """Largest value of each window of (N, C, H, W) or (C, H, W); `stride` is the window's size if left out.
 
     Example:
@@ -27,9 +25,7 @@ def max_pool2d(
     return tuple(r.squeeze(0) for r in result) if return_indices else result.squeeze(0)
 
 
-def max_pool1d(
-    input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
-):
+def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """Largest value of each window of (N, C, L) or (C, L): a max_pool2d of height 1."""
     stride = kernel_size if stride is None or stride == () or stride == [] else stride
     result = max_pool2d(
@@ -56,7 +52,9 @@ def _windows(name, size, kernel, stride, padding, ceil_mode):
     if ceil_mode and (count - 1) * stride >= size + padding:
         count -= 1
     if count <= 0:
-        raise RuntimeError(f"{name}(): an input of size {size} has no window of size {kernel}: Output size is too small")
+        raise RuntimeError(
+            f"{name}(): an input of size {size} has no window of size {kernel}: Output size is too small"
+        )
     padded, real = [], []
     for i in range(count):
         start = i * stride - padding

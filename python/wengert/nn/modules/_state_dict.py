@@ -4,9 +4,9 @@ from collections import OrderedDict, namedtuple
 from collections.abc import Mapping
 
 from wengert._core import Tensor
+from wengert.autograd.grad_mode import no_grad
 
 from ...utils.hooks import RemovableHandle
-from wengert.autograd.grad_mode import no_grad
 from ..parameter import Parameter
 
 _EXTRA_STATE = "_extra_state"

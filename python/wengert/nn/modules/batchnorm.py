@@ -34,8 +34,12 @@ class _BatchNorm(Module):
             value = Parameter(_core.empty(num_features, device=device, dtype=dtype)) if present else None
             self.register_parameter(name, value)
         tracked = track_running_stats
-        self.register_buffer("running_mean", _core.zeros(num_features, device=device, dtype=dtype) if tracked else None)
-        self.register_buffer("running_var", _core.ones(num_features, device=device, dtype=dtype) if tracked else None)
+        self.register_buffer(
+            "running_mean", _core.zeros(num_features, device=device, dtype=dtype) if tracked else None
+        )
+        self.register_buffer(
+            "running_var", _core.ones(num_features, device=device, dtype=dtype) if tracked else None
+        )
         self.register_buffer(
             "num_batches_tracked", _core.tensor(0, dtype=_core.int64, device=device) if tracked else None
         )

@@ -115,8 +115,7 @@ class Sequential(_Numbered):
     def __add__(self, other):
         if not isinstance(other, Sequential):
             raise ValueError(
-                "add operator supports only objects of Sequential class, "
-                f"but {type(other)} is given."
+                f"add operator supports only objects of Sequential class, but {type(other)} is given."
             )
         return Sequential(*self, *other)
 
@@ -327,13 +326,17 @@ class ParameterDict(Module):
         return (self[key] for key in self._keys)
 
     def update(self, parameters):
-        """Add the parameters of a mapping or of pairs."""
+        """Add the parameters of a mapping or of pairs; those of a plain dict in the order of their names."""
         pairs = parameters.items() if hasattr(parameters, "items") else parameters
+        if isinstance(parameters, dict) and not isinstance(parameters, OrderedDict):
+            pairs = sorted(pairs)
         for name, value in pairs:
             self[name] = value
 
     def extra_repr(self):
-        return "\n".join(_entry_line(key, value, lambda v: _type_name(v.detach())) for key, value in self.items())
+        return "\n".join(
+            _entry_line(key, value, lambda v: _type_name(v.detach())) for key, value in self.items()
+        )
 
     def __call__(self, input):
         raise RuntimeError("ParameterDict should not be called")

@@ -4,8 +4,8 @@ from collections import OrderedDict
 
 from wengert import _core
 from wengert._core import Tensor
-
 from wengert.autograd.grad_mode import no_grad
+
 from ..parameter import Buffer, Parameter
 from ._hooks import HooksMixin
 from ._registry import Registry
@@ -55,8 +55,7 @@ def _parse_to(args, kwargs):
             raise TypeError(f"to() takes a device, a dtype or a tensor, but got {_type_name(value)}")
     if dtype is not None and not dtype.is_floating_point:
         raise TypeError(
-            "nn.Module.to only accepts floating point or complex dtypes, "
-            f"but got desired dtype={dtype}"
+            f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}"
         )
     return device, dtype
 
@@ -342,7 +341,11 @@ class Module(HooksMixin, StateDictMixin):
 
     def _named_members(self, get_members_fn, prefix="", recurse=True, remove_duplicate=True):
         memo = set()
-        modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
+        modules = (
+            self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
+            if recurse
+            else [(prefix, self)]
+        )
         for path, module in modules:
             for name, value in get_members_fn(module):
                 if value is None or value in memo:

@@ -31,7 +31,11 @@ class LayerNorm(Module):
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         for name, present in (("weight", elementwise_affine), ("bias", elementwise_affine and bias)):
-            value = Parameter(_core.empty(*self.normalized_shape, device=device, dtype=dtype)) if present else None
+            value = (
+                Parameter(_core.empty(*self.normalized_shape, device=device, dtype=dtype))
+                if present
+                else None
+            )
             self.register_parameter(name, value)
         self.reset_parameters()
 
@@ -80,7 +84,9 @@ class RMSNorm(Module):
 class GroupNorm(Module):
     """Mean 0 and variance 1 in each of `num_groups` groups of channels of each example."""
 
-    def __init__(self, num_groups, num_channels, eps=1e-5, affine=True, device=None, dtype=None, *, bias=True):
+    def __init__(
+        self, num_groups, num_channels, eps=1e-5, affine=True, device=None, dtype=None, *, bias=True
+    ):
         super().__init__()
         if num_channels % num_groups != 0:
             raise ValueError(f"num_channels ({num_channels}) must be divisible by num_groups ({num_groups})")
@@ -92,7 +98,8 @@ class GroupNorm(Module):
             "weight", Parameter(_core.ones(num_channels, device=device, dtype=dtype)) if affine else None
         )
         self.register_parameter(
-            "bias", Parameter(_core.zeros(num_channels, device=device, dtype=dtype)) if affine and bias else None
+            "bias",
+            Parameter(_core.zeros(num_channels, device=device, dtype=dtype)) if affine and bias else None,
         )
 
     def reset_parameters(self):

@@ -1,10 +1,10 @@
 """Lookup tables."""
 
 from wengert import _core
+from wengert.autograd.grad_mode import no_grad
 
 from .. import functional as F
 from .. import init
-from wengert.autograd.grad_mode import no_grad
 from ..parameter import Parameter
 from .module import Module
 

@@ -4,7 +4,6 @@ import warnings
 
 from wengert import _core
 from wengert._core import Tensor
-
 from wengert.autograd.grad_mode import no_grad
 
 

@@ -43,8 +43,7 @@ def default_collate(batch):
     if isinstance(first, Sequence):
         return _collate_fields(batch, first)
     raise TypeError(
-        "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; "
-        f"found {kind}"
+        f"default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {kind}"
     )
 
 

@@ -109,7 +109,9 @@ class WeightedRandomSampler(Sampler):
 
     def __init__(self, weights, num_samples, replacement=True, generator=None):
         if not isinstance(num_samples, int) or isinstance(num_samples, bool) or num_samples <= 0:
-            raise ValueError(f"num_samples should be a positive integer value, but got num_samples={num_samples}")
+            raise ValueError(
+                f"num_samples should be a positive integer value, but got num_samples={num_samples}"
+            )
         if not isinstance(replacement, bool):
             raise ValueError(f"replacement should be a boolean value, but got replacement={replacement}")
         self.weights = _core.as_tensor(weights, dtype=_core.float64)
@@ -125,7 +127,9 @@ class WeightedRandomSampler(Sampler):
         weights = self.weights
         values = weights.tolist()
         if not all(0 <= w < float("inf") for w in values) or sum(values) <= 0:
-            raise RuntimeError("invalid multinomial distribution: weights must be finite, not negative, and not all 0")
+            raise RuntimeError(
+                "invalid multinomial distribution: weights must be finite, not negative, and not all 0"
+            )
         if self.replacement and self.num_samples > 1:
             total = sum(values)
             # The last bound is infinite, so that rounding never leaves a draw without its place.
@@ -153,7 +157,9 @@ class BatchSampler(Sampler):
 
     def __init__(self, sampler, batch_size, drop_last):
         if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size <= 0:
-            raise ValueError(f"batch_size should be a positive integer value, but got batch_size={batch_size}")
+            raise ValueError(
+                f"batch_size should be a positive integer value, but got batch_size={batch_size}"
+            )
         if not isinstance(drop_last, bool):
             raise ValueError(f"drop_last should be a boolean value, but got drop_last={drop_last}")
         self.sampler = sampler
