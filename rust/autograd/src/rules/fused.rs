@@ -1,0 +1,261 @@
+//! Rules and definitions of products and fused primitives. Plain gradients run a kernel where there is one;
+//! the compositions beside them are what higher orders and other dtypes use, and what tests compare with.
+
+use super::{Ctx, Grads, Saves};
+use crate::dispatch::apply1;
+use crate::exec;
+use crate::tensor::Tensor;
+use crate::value::Value;
+use smallvec::smallvec;
+use wengert_ops::{fail, DType, LossReduction, Op, Result, Scalar};
+
+pub(super) fn saves(op: &Op, needs: u64) -> Saves {
+    let (first, second) = (needs & 1, needs >> 1 & 1);
+    match op {
+        Op::Matmul | Op::Linear => Saves::inputs(first << 1 | second),
+        Op::Softmax { .. } if first != 0 => Saves::outputs(1),
+        // Targets and log-softmax.
+        Op::CrossEntropy { .. } if first != 0 => Saves { inputs: 1 << 1, outputs: 1 << 1 },
+        // x, mean and 1/std.
+        Op::LayerNorm { .. } if first != 0 => Saves { inputs: 1, outputs: 0b110 },
+        _ => Saves::NONE,
+    }
+}
+
+pub(super) fn vjp(ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<Grads> {
+    let grad = |k: usize| grads.get(k).and_then(|g| g.as_ref());
+    match (ctx.op, grad(0)) {
+        (Op::Matmul, Some(g)) => matmul(ctx, g),
+        (Op::Linear, Some(g)) => linear(ctx, g),
+        (Op::Softmax { dim, log }, Some(g)) => {
+            if let Some(gx) = kernel(ctx, &[Some(g.value()), ctx.output_value(0).cloned()])? {
+                return Ok(smallvec![Some(gx)]);
+            }
+            let y = ctx.output(0)?;
+            let d = [*dim as isize];
+            let gx = if *log { log_softmax_vjp(g, &y, &d)? } else { y.mul(&g.sub(&g.mul(&y)?.sum(&d, true)?)?)? };
+            Ok(smallvec![Some(gx)])
+        }
+        (&Op::CrossEntropy { reduction, ignore_index }, g) => {
+            let gx = cross_entropy(ctx, reduction, ignore_index, g, grad(1))?;
+            Ok(smallvec![gx])
+        }
+        (&Op::LayerNorm { dims, .. }, g) => Ok(smallvec![layer_norm(ctx, dims as usize, g, grad(1), grad(2))?]),
+        _ => Ok(Grads::new()),
+    }
+}
+
+/// The gradient kernel for plain sweeps; its result has the first input's shape and dtype.
+fn kernel(ctx: &Ctx<'_>, operands: &[Option<Value>]) -> Result<Option<Tensor>> {
+    if ctx.create {
+        return Ok(None);
+    }
+    let Some(values) = operands.iter().cloned().collect::<Option<Vec<Value>>>() else { return Ok(None) };
+    // All these ops have an output or saved operand of the input's shape: the second operand.
+    let like = (values[1].layout.fresh(), values[1].dtype);
+    Ok(exec::fused_vjp(ctx.op, &values, &[like])?.and_then(|mut out| out.pop()).map(Tensor::from_value))
+}
+
+fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    apply1(Op::Matmul, &[a, b])
+}
+
+/// `[…, n]` as `[rows, n]`.
+fn rows(x: &Tensor) -> Result<Tensor> {
+    let shape = x.shape();
+    match shape.split_last() {
+        Some((&n, lead)) if lead.len() != 1 => x.reshape_to(&[lead.iter().product(), n]),
+        _ => Ok(x.clone()),
+    }
+}
+
+fn matmul(ctx: &Ctx<'_>, g: &Tensor) -> Result<Grads> {
+    let first = if ctx.needs(0) { Some(product(g, &ctx.input(1)?.mt()?)?) } else { None };
+    let second = if ctx.needs(1) {
+        let a = ctx.input(0)?;
+        // One matrix against a batch: its gradient sums over the batch, which one product over all rows does.
+        let gb = if a.rank() > 2 && ctx.input_shape(1)?.len() == 2 {
+            product(&rows(&a)?.mt()?, &rows(g)?)?
+        } else {
+            product(&a.mt()?, g)?
+        };
+        Some(gb)
+    } else {
+        None
+    };
+    Ok(smallvec![first, second])
+}
+
+fn linear(ctx: &Ctx<'_>, g: &Tensor) -> Result<Grads> {
+    let flat = rows(g)?;
+    let gx = if ctx.needs(0) {
+        Some(product(&flat, &ctx.input(1)?)?.reshape_to(&ctx.input_shape(0)?)?)
+    } else {
+        None
+    };
+    let gw = if ctx.needs(1) { Some(product(&flat.mt()?, &rows(&ctx.input(0)?)?)?) } else { None };
+    // The sweep sums to the bias's shape.
+    let gb = ctx.needs(2).then_some(flat);
+    Ok(smallvec![gx, gw, gb])
+}
+
+fn log_softmax_vjp(g: &Tensor, y: &Tensor, dims: &[isize]) -> Result<Tensor> {
+    g.sub(&y.exp()?.mul(&g.sum(dims, true)?)?)
+}
+
+/// Which targets count, and all targets made safe to read with.
+fn valid_targets(target: &Tensor, ignore: i64) -> Result<(Tensor, Tensor)> {
+    let valid = target.ne(ignore)?;
+    let safe = valid.where_(target, 0i64)?.unsqueeze(1)?;
+    Ok((valid, safe))
+}
+
+fn cross_entropy(
+    ctx: &Ctx<'_>,
+    reduction: LossReduction,
+    ignore: i64,
+    loss: Option<&Tensor>,
+    log: Option<&Tensor>,
+) -> Result<Option<Tensor>> {
+    if let (Some(g), None) = (loss, log) {
+        let operands = [Some(g.value()), ctx.output_value(1).cloned(), ctx.input_value(1).cloned()];
+        if let Some(gx) = kernel(ctx, &operands)? {
+            return Ok(Some(gx));
+        }
+    }
+    let y = ctx.output(1)?;
+    let mut total = match log {
+        Some(g) => Some(log_softmax_vjp(g, &y, &[1])?),
+        None => None,
+    };
+    if let Some(g) = loss {
+        let (valid, safe) = valid_targets(&ctx.input(1)?, ignore)?;
+        let g = match reduction {
+            LossReduction::Mean => g.div(&valid.to_dtype(g.dtype())?.sum(&[], false)?)?,
+            LossReduction::Sum | LossReduction::None => g.clone(),
+        };
+        let weight = valid.where_(&g, 0.0)?.unsqueeze(1)?;
+        let hits = Tensor::zeros(&y.shape(), y.dtype(), y.device())?.scatter(
+            wengert_ops::ScatterMode::Add,
+            1,
+            &safe,
+            &weight,
+        )?;
+        let gx = y.exp()?.mul(&weight)?.sub(&hits)?;
+        total = Some(match total {
+            Some(t) => t.add(&gx)?,
+            None => gx,
+        });
+    }
+    Ok(total)
+}
+
+/// With x̂ = (x − mean)/std: `(g − mean(g) − x̂ mean(g x̂))/std`, and the statistics' own gradients.
+fn layer_norm(
+    ctx: &Ctx<'_>,
+    dims: usize,
+    g: Option<&Tensor>,
+    g_mean: Option<&Tensor>,
+    g_rstd: Option<&Tensor>,
+) -> Result<Option<Tensor>> {
+    if let (Some(g), None, None) = (g, g_mean, g_rstd) {
+        let operands =
+            [Some(g.value()), ctx.input_value(0).cloned(), ctx.output_value(1).cloned(), ctx.output_value(2).cloned()];
+        if let Some(gx) = kernel(ctx, &operands)? {
+            return Ok(Some(gx));
+        }
+    }
+    let (x, mean, rstd) = (wide(&ctx.input(0)?)?, wide(&ctx.output(1)?)?, wide(&ctx.output(2)?)?);
+    let shape = x.shape();
+    let list: Vec<isize> = (shape.len() - dims..shape.len()).map(|d| d as isize).collect();
+    let count = shape[shape.len() - dims..].iter().product::<usize>() as f64;
+    let centred = x.sub(&mean)?;
+    let mut parts = Vec::new();
+    if let Some(g) = g {
+        let (g, hat) = (wide(g)?, centred.mul(&rstd)?);
+        let slope = hat.mul(&g.mul(&hat)?.mean(&list, true)?)?;
+        parts.push(g.sub(&g.mean(&list, true)?)?.sub(&slope)?.mul(&rstd)?);
+    }
+    if let Some(g) = g_mean {
+        parts.push(wide(g)?.div(count)?.expand_to(&shape)?);
+    }
+    if let Some(g) = g_rstd {
+        let cube = rstd.mul(&rstd)?.mul(&rstd)?;
+        parts.push(wide(g)?.mul(&cube)?.div(-count)?.mul(&centred)?);
+    }
+    let mut sum: Option<Tensor> = None;
+    for part in parts {
+        sum = Some(match sum {
+            Some(s) => s.add(&part)?,
+            None => part,
+        });
+    }
+    Ok(sum)
+}
+
+/// Half precision is summed in f32.
+fn wide(x: &Tensor) -> Result<Tensor> {
+    match x.dtype() {
+        DType::F16 | DType::BF16 => x.to_dtype(DType::F32),
+        _ => Ok(x.clone()),
+    }
+}
+
+/// The outputs of a fused op as a composition of primitives.
+pub(super) fn definition(op: &Op, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+    let narrow = |t: Tensor| t.to_dtype(inputs[0].dtype());
+    match (op, inputs) {
+        (&Op::Softmax { dim, log }, [x]) => Ok(vec![narrow(softmax(&wide(x)?, dim as isize, log)?)?]),
+        (Op::Linear, [x, w, rest @ ..]) => {
+            let y = product(&rows(x)?, &w.mt()?)?;
+            let mut shape = x.shape();
+            if let Some(last) = shape.last_mut() {
+                *last = w.shape()[0];
+            }
+            let y = y.reshape_to(&shape)?;
+            Ok(vec![match rest.first() {
+                Some(b) => y.add(*b)?,
+                None => y,
+            }])
+        }
+        (&Op::CrossEntropy { reduction, ignore_index }, [x, target]) => {
+            let log = softmax(&wide(x)?, 1, true)?;
+            let (valid, safe) = valid_targets(target, ignore_index)?;
+            let terms = valid.where_(&log.gather(1, &safe)?.squeeze_dim(1)?.neg()?, 0.0)?;
+            let loss = match reduction {
+                LossReduction::None => terms,
+                LossReduction::Sum => terms.sum(&[], false)?,
+                LossReduction::Mean => {
+                    terms.sum(&[], false)?.div(&valid.to_dtype(log.dtype())?.sum(&[], false)?)?
+                }
+            };
+            Ok(vec![narrow(loss)?, narrow(log)?])
+        }
+        (&Op::LayerNorm { dims, eps_bits }, [x]) => {
+            let x = wide(x)?;
+            let rank = x.rank();
+            let list: Vec<isize> = (rank - dims as usize..rank).map(|d| d as isize).collect();
+            let mean = x.mean(&list, true)?;
+            let centred = x.sub(&mean)?;
+            let variance = centred.mul(&centred)?.mean(&list, true)?;
+            let rstd = variance.add(Scalar::Float(f64::from_bits(eps_bits)))?.rsqrt()?;
+            Ok(vec![narrow(centred.mul(&rstd)?)?, narrow(mean)?, narrow(rstd)?])
+        }
+        _ => fail!(internal, "{op:?} has no definition over {} inputs", inputs.len()),
+    }
+}
+
+fn softmax(x: &Tensor, dim: isize, log: bool) -> Result<Tensor> {
+    if x.numel() == 0 {
+        return x.clone_();
+    }
+    // The shift cancels, so that it needs no gradient.
+    let shifted = x.sub(&x.detach().amax(&[dim], true)?)?;
+    let e = shifted.exp()?;
+    let total = e.sum(&[dim], true)?;
+    if log {
+        shifted.sub(&total.log()?)
+    } else {
+        e.div(&total)
+    }
+}
