@@ -27,7 +27,9 @@ pub fn conv(
         ConvRole::Input => [y, w, x],
         ConvRole::Weight => [y, x, w],
     };
-    if [a.layout.numel(), b.layout.numel(), out.layout().numel()] != wanted || a.dtype != b.dtype || a.dtype != out.dtype()
+    if [a.layout.numel(), b.layout.numel(), out.layout().numel()] != wanted
+        || a.dtype != b.dtype
+        || a.dtype != out.dtype()
     {
         fail!(
             internal,
@@ -109,8 +111,7 @@ impl Geometry {
             std::array::from_fn(|i| if i + d < 3 { fill } else { values[i + d - 3] })
         };
         let (input, kernel) = (lift(&x[2..], 1), lift(&w[2..], 1));
-        let (stride, padding, dilation) =
-            (lift(&spec.stride, 1), lift(&spec.padding, 0), lift(&spec.dilation, 1));
+        let (stride, padding, dilation) = (lift(&spec.stride, 1), lift(&spec.padding, 0), lift(&spec.dilation, 1));
         let mut output = [0; 3];
         for i in 0..3 {
             let reach = dilation[i] * kernel[i].saturating_sub(1) + 1;
@@ -181,7 +182,8 @@ impl Geometry {
         let blocks = self.lines().div_ceil(block);
         let y = Ptr::new(y.as_mut_ptr());
         let task = |columns: &mut Vec<T>, task: usize| {
-            let (image, lines) = (task / blocks, block * (task % blocks)..self.lines().min(block * (task % blocks + 1)));
+            let (image, lines) =
+                (task / blocks, block * (task % blocks)..self.lines().min(block * (task % blocks + 1)));
             let group = image % self.groups;
             let x = &x[image * self.c * plane..][..self.c * plane];
             let (first, count) = (lines.start * width, lines.len() * width);
@@ -215,8 +217,7 @@ impl Geometry {
             for start in (0..self.lines()).step_by(block) {
                 let lines = start..self.lines().min(start + block);
                 let (first, count) = (lines.start * width, lines.len() * width);
-                let gy =
-                    Matrix { at: gy[image * self.o * points + first..].as_ptr(), row: points as isize, col: 1 };
+                let gy = Matrix { at: gy[image * self.o * points + first..].as_ptr(), row: points as isize, col: 1 };
                 columns.resize(rows * count, T::ZERO);
                 let alone = threads && images == 1;
                 // SAFETY: sizes as allocated.

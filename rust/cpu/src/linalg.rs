@@ -54,9 +54,16 @@ fn run<T: Field>(op: Linalg, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_,
     }
     let (lead, matrix) = shape.split_at(shape.len() - 2);
     let batch: usize = lead.iter().product();
-    let size = Size { m: matrix[0], n: matrix[1], k: inputs.get(1).map_or(0, |b| *b.layout.shape().last().unwrap_or(&0)) };
+    let size =
+        Size { m: matrix[0], n: matrix[1], k: inputs.get(1).map_or(0, |b| *b.layout.shape().last().unwrap_or(&0)) };
     if size.m != size.n && !matches!(op, Linalg::Qr { .. } | Linalg::Svd { .. }) {
-        fail!(runtime, "{}: A must be batches of square matrices, but they are {} by {} matrices", name(op), size.m, size.n);
+        fail!(
+            runtime,
+            "{}: A must be batches of square matrices, but they are {} by {} matrices",
+            name(op),
+            size.m,
+            size.n
+        );
     }
     // SAFETY: the dtypes were checked; the outputs share no elements with the inputs or each other.
     let (a, b) = unsafe { (packed::<T>(inputs[0]), inputs.get(1).map(|&b| packed::<T>(b))) };

@@ -98,8 +98,7 @@ impl Plan {
     fn new(a: &Layout, b: &Layout) -> Plan {
         let r = a.rank() - 2;
         let (m, k, n) = (a.shape()[r], a.shape()[r + 1], b.shape()[r + 1]);
-        let batch =
-            Nest::new(&a.shape()[..r], [&a.strides()[..r], &b.strides()[..r]], [a.offset(), b.offset()]);
+        let batch = Nest::new(&a.shape()[..r], [&a.strides()[..r], &b.strides()[..r]], [a.offset(), b.offset()]);
         let mut plan =
             Plan { m, k, n, a: (a.strides()[r], a.strides()[r + 1]), b: (b.strides()[r], b.strides()[r + 1]), batch };
         plan.merge_rows(a, b);

@@ -44,12 +44,8 @@ struct Windows {
 impl Windows {
     fn new(spec: &PoolSpec, input: &[usize], output: &[usize]) -> Result<Windows> {
         let d = spec.kernel.len();
-        let mut w = Windows {
-            taps: std::array::from_fn(|_| vec![(0, 1)]),
-            dilation: [1; 3],
-            input: [1; 3],
-            output: [1; 3],
-        };
+        let mut w =
+            Windows { taps: std::array::from_fn(|_| vec![(0, 1)]), dilation: [1; 3], input: [1; 3], output: [1; 3] };
         for i in 0..d {
             let (slot, step, n) = (3 - d + i, spec.dilation[i].max(1), input[i]);
             w.dilation[slot] = step;

@@ -38,7 +38,15 @@ fn products(spec: &ConvSpec, y_shape: &[usize], mut f: impl FnMut(usize, usize, 
     }
 }
 
-fn check(dtype: DType, x: &[usize], w: &[usize], stride: &[usize], padding: &[usize], dilation: &[usize], groups: usize) {
+fn check(
+    dtype: DType,
+    x: &[usize],
+    w: &[usize],
+    stride: &[usize],
+    padding: &[usize],
+    dilation: &[usize],
+    groups: usize,
+) {
     let spec = ConvSpec {
         stride: Dims::from_slice(stride),
         padding: Dims::from_slice(padding),
@@ -106,8 +114,11 @@ fn empty_batches_and_misfits() {
         x_shape: shape(x),
         w_shape: shape(w),
     };
-    let (x, w, y) =
-        (Array::zeros(DType::F32, &[0, 2, 5]), Array::noise(DType::F32, &[3, 2, 2], 1), Array::zeros(DType::F32, &[0, 3, 4]));
+    let (x, w, y) = (
+        Array::zeros(DType::F32, &[0, 2, 5]),
+        Array::noise(DType::F32, &[3, 2, 2], 1),
+        Array::zeros(DType::F32, &[0, 3, 4]),
+    );
     let s = spec(&[0, 2, 5], &[3, 2, 2]);
     conv(ConvRole::Forward, &s, x.view(), w.view(), y.out()).unwrap();
     let gw = Array::noise(DType::F32, &[3, 2, 2], 2);
@@ -115,7 +126,11 @@ fn empty_batches_and_misfits() {
     assert_eq!(gw.f64s(), [0.0; 12]);
     let error = conv(ConvRole::Forward, &spec(&[1, 2, 1], &[3, 2, 2]), x.view(), w.view(), y.out()).unwrap_err();
     assert!(error.message().contains("Kernel size can't be greater than actual input size"));
-    let (x, w, y) = (Array::zeros(DType::I64, &[1, 1, 2]), Array::zeros(DType::I64, &[1, 1, 1]), Array::zeros(DType::I64, &[1, 1, 2]));
+    let (x, w, y) = (
+        Array::zeros(DType::I64, &[1, 1, 2]),
+        Array::zeros(DType::I64, &[1, 1, 1]),
+        Array::zeros(DType::I64, &[1, 1, 2]),
+    );
     let error = conv(ConvRole::Forward, &spec(&[1, 1, 2], &[1, 1, 1]), x.view(), w.view(), y.out()).unwrap_err();
     assert!(error.message().contains("int64"));
 }
@@ -171,7 +186,8 @@ fn max_pooling_of_nan_infinity_and_padding() {
     assert_eq!(pool(&x, &[1, 2], [&[2], &[2], &[1], &[1]]), (vec![f64::NEG_INFINITY; 2], vec![0, 1]));
     let (y, at) = (Array::zeros(DType::F64, &[1, 3]), Array::zeros(DType::I64, &[1, 3]));
     let one = Dims::from_slice(&[1]);
-    let spec = PoolSpec { kernel: one.clone(), stride: one.clone(), padding: one.clone(), dilation: one, ceil_mode: false };
+    let spec =
+        PoolSpec { kernel: one.clone(), stride: one.clone(), padding: one.clone(), dilation: one, ceil_mode: false };
     let error = max_pool(&spec, Array::f64(&[1, 1], &[1.0]).view(), y.out(), at.out()).unwrap_err();
     assert!(error.message().contains("padding should be at most half"));
 }

@@ -103,7 +103,9 @@ fn softmax_gradients_match_differences() {
 #[test]
 fn linear_adds_the_bias_over_any_leading_dims() {
     for dtype in [DType::F32, DType::F64] {
-        for (lead, k, n) in [(vec![16], 2, 3), (vec![], 5, 2), (vec![2, 3], 4, 9), (vec![33], 40, 50), (vec![4, 5], 64, 1)] {
+        for (lead, k, n) in
+            [(vec![16], 2, 3), (vec![], 5, 2), (vec![2, 3], 4, 9), (vec![33], 40, 50), (vec![4, 5], 64, 1)]
+        {
             let rows: usize = lead.iter().product();
             let (x_shape, y_shape) = ([&lead[..], &[k]].concat(), [&lead[..], &[n]].concat());
             let (x, w, b) =
@@ -118,7 +120,8 @@ fn linear_adds_the_bias_over_any_leading_dims() {
                     })
                     .collect();
                 let order: Vec<usize> = (0..x_shape.len()).rev().collect();
-                for (x, w, b) in [(&x, &w, &b), (&x.restride(&order, 1), &w.restride(&[1, 0], 2), &b.restride(&[0], 3))] {
+                for (x, w, b) in [(&x, &w, &b), (&x.restride(&order, 1), &w.restride(&[1, 0], 2), &b.restride(&[0], 3))]
+                {
                     let y = Array::zeros(dtype, &y_shape);
                     let inputs = if bias { vec![x, w, b] } else { vec![x, w] };
                     run(&Op::Linear, &inputs, &[&y]);

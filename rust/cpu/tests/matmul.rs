@@ -29,8 +29,10 @@ fn check(dtype: DType, batch: &[usize], m: usize, k: usize, n: usize) {
     let mut turned: Vec<usize> = (0..rank).collect();
     turned.swap(rank - 1, rank - 2);
     let start = Array::noise(dtype, &shape(m, n), 3);
-    let (fresh, added) =
-        (naive(count, m, k, n, &a.f64s(), &b.f64s(), None), naive(count, m, k, n, &a.f64s(), &b.f64s(), Some(&start.f64s())));
+    let (fresh, added) = (
+        naive(count, m, k, n, &a.f64s(), &b.f64s(), None),
+        naive(count, m, k, n, &a.f64s(), &b.f64s(), Some(&start.f64s())),
+    );
     let (a2, b2) = (a.restride(&turned, 1), b.restride(&turned, 2));
     for (x, y) in [(&a, &b), (&a2, &b), (&a, &b2), (&a2, &b2)] {
         let out = Array::zeros(dtype, &shape(m, n));
@@ -45,7 +47,9 @@ fn check(dtype: DType, batch: &[usize], m: usize, k: usize, n: usize) {
 #[test]
 fn every_dtype_size_and_stride_agrees_with_plain_loops() {
     for dtype in [DType::F32, DType::F64] {
-        for (m, k, n) in [(1, 1, 1), (16, 2, 3), (3, 5, 17), (7, 33, 8), (31, 29, 37), (1, 70, 90), (90, 70, 1), (65, 40, 9)] {
+        for (m, k, n) in
+            [(1, 1, 1), (16, 2, 3), (3, 5, 17), (7, 33, 8), (31, 29, 37), (1, 70, 90), (90, 70, 1), (65, 40, 9)]
+        {
             check(dtype, &[], m, k, n);
             check(dtype, &[2, 3], m, k, n);
         }
@@ -86,7 +90,8 @@ fn a_shared_matrix_broadcasts_over_the_batch() {
         let out = Array::zeros(DType::F64, &[5, m, n]);
         matmul(a.view(), b.under(&wide), false, out.out()).unwrap();
         close(&out.f64s(), &naive(5, m, k, n, &a.f64s(), &b.f64s().repeat(5), None), 1e-14);
-        let (c, row) = (Array::noise(DType::F64, &[1, m, k], 6), expand_to(&Layout::contiguous(&[1, m, k]), &[5, m, k]));
+        let (c, row) =
+            (Array::noise(DType::F64, &[1, m, k], 6), expand_to(&Layout::contiguous(&[1, m, k]), &[5, m, k]));
         matmul(c.under(&row), b.under(&wide), false, out.out()).unwrap();
         close(&out.f64s(), &naive(1, m, k, n, &c.f64s(), &b.f64s(), None).repeat(5), 1e-14);
     }

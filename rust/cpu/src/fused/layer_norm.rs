@@ -71,9 +71,8 @@ pub(super) fn backward<T: Real>(
         return Ok(());
     }
     // SAFETY: the dtypes were matched to T; the output shares no elements with the inputs.
-    let (g, x, mean, rstd, gx) = unsafe {
-        (packed::<T>(g), packed::<T>(x), packed::<T>(mean), packed::<T>(rstd), output::<T>(gx, rows * n)?)
-    };
+    let (g, x, mean, rstd, gx) =
+        unsafe { (packed::<T>(g), packed::<T>(x), packed::<T>(mean), packed::<T>(rstd), output::<T>(gx, rows * n)?) };
     let (g, x, mean, rstd, gx) = (&g[..], &x[..], &mean[..], &rstd[..], Ptr::new(gx.as_mut_ptr()));
     parallel(rows, n * 2, |range| {
         for i in range {

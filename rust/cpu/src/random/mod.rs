@@ -29,11 +29,11 @@ fn fill<T: Element>(generator: &mut Generator, law: Random, out: &ViewMut<'_, Bu
             }
             let (low, high) = (T::from_f64(from).to_f64(), T::from_f64(to).to_f64());
             if wide {
-                each(out, || T::from_f64(generator.unit_f64() * (to - from) + from));
+                each(out, || T::from_f64(generator.unit_f64().mul_add(to - from, from)));
             } else {
                 let (from, to) = (from as f32, to as f32);
                 each(out, || {
-                    let v = T::from_f32(generator.unit_f32() * (to - from) + from);
+                    let v = T::from_f32(generator.unit_f32().mul_add(to - from, from));
                     // Rounding to half precision may reach the open end.
                     if v.to_f64() == high {
                         T::from_f64(low)
@@ -124,7 +124,7 @@ fn normal<T: Element>(generator: &mut Generator, mean: f64, std: f64, out: &View
     // SAFETY: T is the output's type; nobody else uses its elements (contract of ViewMut).
     let y = match unsafe { dense_mut::<T>(out) } {
         Some(y) if y.len() >= 16 => y,
-        _ => return each(out, || T::from_f64(generator.unit_normal() * std + mean)),
+        _ => return each(out, || T::from_f64(generator.unit_normal().mul_add(std, mean))),
     };
     let blocks = y.len() / 16 * 16;
     match T::DTYPE {

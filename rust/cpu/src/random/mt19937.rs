@@ -4,6 +4,8 @@ use wengert_ops::{fail, Result};
 
 const N: usize = 624;
 const M: usize = 397;
+/// torch's saved states tell a stream not yet drawn from apart from one at the end of a block.
+const FRESH: usize = N + 1;
 /// Bytes of a saved state, in torch's layout.
 pub const STATE_BYTES: usize = 5056;
 /// Where the fields stand in it.
@@ -19,13 +21,13 @@ const NORMAL_VALID: usize = NORMAL + 16;
 pub struct Generator {
     seed: u64,
     state: [u32; N],
-    /// Position of the next word; `N` when the block is used up.
+    /// Position of the next word; `N` when the block is used up, `FRESH` when none was made.
     next: usize,
     /// The second half of a pair of normals drawn one by one.
     pub(super) spare_normal: Option<f64>,
 }
 
-/// What torch's default generator starts with.
+/// The seed of a generator that was given none.
 pub const DEFAULT_SEED: u64 = 67_280_421_310_721;
 
 impl Default for Generator {
@@ -48,7 +50,7 @@ impl Generator {
             let last = state[i - 1];
             state[i] = (last ^ (last >> 30)).wrapping_mul(1_812_433_253).wrapping_add(i as u32);
         }
-        Generator { seed, state, next: N, spare_normal: None }
+        Generator { seed, state, next: FRESH, spare_normal: None }
     }
 
     /// Starts anew from a seed (torch's `manual_seed`).
@@ -98,8 +100,11 @@ impl Generator {
     pub fn state_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![0u8; STATE_BYTES];
         let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
-        // torch counts what is left of the block, and a fresh stream stands at word 0 of an unmade block.
-        let (left, next) = if self.next == N { (1, N) } else { (N - self.next + 1, self.next) };
+        // torch counts what is left of the block, the word it is about to skip included.
+        let (left, next) = match self.next {
+            FRESH => (1, 0),
+            next => (N - next + 1, next),
+        };
         put(0, &self.seed.to_le_bytes());
         put(LEFT, &(left as i32).to_le_bytes());
         put(SEEDED, &1i32.to_le_bytes());
@@ -130,7 +135,11 @@ impl Generator {
             fail!(runtime, "set_state: invalid mt19937 state; pass what get_state returned");
         }
         self.seed = word(0);
-        self.next = if left == 1 { N } else { next as usize };
+        self.next = match (left, next) {
+            (1, 0) => FRESH,
+            (1, _) => N,
+            _ => next as usize,
+        };
         for (i, state) in self.state.iter_mut().enumerate() {
             *state = word(STATE + 8 * i) as u32;
         }

@@ -104,4 +104,3 @@ pub fn close(got: &[f64], wanted: &[f64], tolerance: f64) {
 pub fn tolerance(dtype: DType) -> f64 {
     dtype.finfo().map_or(0.0, |f| 8.0 * f.eps)
 }
-
