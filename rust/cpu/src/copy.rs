@@ -69,7 +69,12 @@ fn share<const N: usize>(nest: &Nest<N>, f: impl Fn(&Nest<N>) + Sync) {
 }
 
 /// Element by element with conversion.
-fn walk<D: Copy + Send + Sync, S: Copy + Send + Sync>(nest: &Nest<2>, to: Ptr<D>, from: Ptr<S>, convert: impl Fn(S) -> D + Sync) {
+fn walk<D: Copy + Send + Sync, S: Copy + Send + Sync>(
+    nest: &Nest<2>,
+    to: Ptr<D>,
+    from: Ptr<S>,
+    convert: impl Fn(S) -> D + Sync,
+) {
     share(nest, |nest| {
         nest.rows(|[d, s], steps, len| {
             // SAFETY: positions come from the layouts, which lie in their buffers; elements of different

@@ -5,24 +5,21 @@
 
 mod backend;
 pub mod buffer;
-pub mod elementwise;
+pub mod conv;
 pub mod copy;
-
-pub mod nest;
-pub mod strided;
-pub mod reduce;
+pub mod elementwise;
 pub mod extreme;
+pub mod fused;
+pub mod indexing;
+pub mod linalg;
+pub mod matmul;
+pub mod nest;
+pub mod pool;
+pub mod random;
+pub mod reduce;
 pub mod scan;
 pub mod sort;
-pub mod indexing;
-
-// Helper B2
-pub mod matmul;
-pub mod fused;
-pub mod conv;
-pub mod pool;
-pub mod linalg;
-pub mod random;
+pub mod strided;
 
 pub use buffer::Buffer;
 

@@ -121,7 +121,8 @@ pub fn run<T: Lane>(call: Call<T>, operands: &[Operand<'_, Buffer>], used: u8, o
         return unsafe { job.range(0..total, &mut scratch) };
     }
     // Whole rows a part; constants are filled anew in each thread's scratch.
-    let (count, unit) = if plan.is_flat() { (total.div_ceil(BLOCK), BLOCK) } else { (total / plan.inner(), plan.inner()) };
+    let (count, unit) =
+        if plan.is_flat() { (total.div_ceil(BLOCK), BLOCK) } else { (total / plan.inner(), plan.inner()) };
     nest::parallel(count, unit, |range| {
         let mut scratch = [const { MaybeUninit::<Block<T>>::uninit() }; ARRAYS - 1];
         for (k, operand) in operands.iter().enumerate() {

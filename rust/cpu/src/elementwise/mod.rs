@@ -81,7 +81,10 @@ fn short<T: Lane>(kernel: kernels::Value<T>, inputs: &[Operand<'_, Buffer>], out
     for (arg, operand) in args.iter_mut().zip(inputs) {
         *arg = match operand {
             Operand::Array(view)
-                if view.dtype == T::DTYPE && view.layout.is_contiguous() && !std::ptr::eq(view.buffer, out.buffer()) && !view.buffer.is_foreign() =>
+                if view.dtype == T::DTYPE
+                    && view.layout.is_contiguous()
+                    && !std::ptr::eq(view.buffer, out.buffer())
+                    && !view.buffer.is_foreign() =>
             {
                 let first = view.buffer.ptr().cast_const().cast::<T>().wrapping_add(view.layout.offset());
                 // SAFETY: the layout lies in the buffer, whose elements are `T`, and nobody writes them now.

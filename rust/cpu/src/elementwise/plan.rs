@@ -46,7 +46,9 @@ impl Plan {
                 *step = layout.map_or(0, |l| l.strides()[d]);
             }
             match loops.last_mut() {
-                Some(inner) if (0..layouts.len()).all(|k| steps[k] == inner.steps[k].wrapping_mul(inner.len as isize)) => {
+                Some(inner)
+                    if (0..layouts.len()).all(|k| steps[k] == inner.steps[k].wrapping_mul(inner.len as isize)) =>
+                {
                     inner.len *= len
                 }
                 _ => loops.push(Loop { len, steps }),

@@ -69,7 +69,9 @@ fn number(value: f64) -> (String, Binds) {
 
 fn call(row: Row, e: &[Expr], args: &[&str], y: &str) -> (String, Binds) {
     use Binds::*;
-    let infix = |op: &str, binds: Binds, right: Binds| (format!("{} {op} {}", e[0].at(binds, args, y), e[1].at(right, args, y)), binds);
+    let infix = |op: &str, binds: Binds, right: Binds| {
+        (format!("{} {op} {}", e[0].at(binds, args, y), e[1].at(right, args, y)), binds)
+    };
     let around = |open: &str, close: &str| (format!("{open}{}{close}", e[0].latex(args, y)), Atom);
     match row {
         Row::Add => infix("+", Sum, Sum),

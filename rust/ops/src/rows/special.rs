@@ -90,7 +90,7 @@ fn hurwitz_zeta(s: f64, q: f64) -> f64 {
     sum
 }
 
-/// The inverse of erf: a rational start (Giles, 2012), then two steps of Halley's method.
+/// The inverse of erf: a rational start (Giles, 2012), then three steps of Halley's method.
 pub fn erfinv(x: f64) -> f64 {
     if !(x.abs() < 1.0) {
         return if x.abs() == 1.0 { f64::INFINITY.copysign(x) } else { f64::NAN };
@@ -128,13 +128,10 @@ pub fn erfinv(x: f64) -> f64 {
         .fold(0.0, |acc, c| acc * w + c)
     };
     let mut y = start * x;
-    for _ in 0..2 {
+    for _ in 0..3 {
         // Near ±1 the complement keeps the digits that erf has lost.
-        let error = if x.abs() < 0.75 {
-            libm::erf(y) - x
-        } else {
-            ((1.0 - x.abs()) - libm::erfc(y.abs())) * x.signum()
-        };
+        let error =
+            if x.abs() < 0.75 { libm::erf(y) - x } else { ((1.0 - x.abs()) - libm::erfc(y.abs())) * x.signum() };
         let step = error / (std::f64::consts::FRAC_2_SQRT_PI * (-y * y).exp());
         y -= step / (1.0 + y * step);
     }
