@@ -18,7 +18,9 @@ def pytest_configure(config):
 
 def pytest_sessionstart(session):
     if os.environ.get("CI", "").lower() == "true" and importlib.util.find_spec("torch") is None:
-        raise pytest.UsageError("CI=true but torch is not installed: the parity tests must not be skipped in CI")
+        raise pytest.UsageError(
+            "CI=true but torch is not installed: the parity tests must not be skipped in CI"
+        )
 
 
 def pytest_collection_modifyitems(items):

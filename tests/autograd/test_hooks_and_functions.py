@@ -44,7 +44,9 @@ def test_hooks_of_nodes():
 
 
 def test_a_hook_is_refused_on_what_has_no_gradient():
-    with pytest.raises(RuntimeError, match="cannot register a hook on a tensor that doesn't require gradient"):
+    with pytest.raises(
+        RuntimeError, match="cannot register a hook on a tensor that doesn't require gradient"
+    ):
         wg.ones(2).register_hook(lambda g: g)
 
 

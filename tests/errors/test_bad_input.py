@@ -54,7 +54,11 @@ SHAPES = {
     "dot": (lambda: wg.dot(ones(2), ones(3)), RuntimeError, "2.*3"),
     "bmm": (lambda: wg.bmm(ones(2, 3, 4), ones(3, 4, 5)), RuntimeError, None),
     "view": (lambda: ones(6).view(4, 2), RuntimeError, r"shape '\[4, 2\]' is invalid for input of size 6"),
-    "reshape with two unknowns": (lambda: ones(6).reshape(-1, -1), RuntimeError, "only one dimension can be inferred"),
+    "reshape with two unknowns": (
+        lambda: ones(6).reshape(-1, -1),
+        RuntimeError,
+        "only one dimension can be inferred",
+    ),
     "view of a transposed": (lambda: ones(2, 3).t().view(6), RuntimeError, r"reshape"),
     "expand": (lambda: ones(2, 3).expand(4, 3), RuntimeError, r"expanded size"),
     "expand to fewer": (lambda: ones(2, 3).expand(3), RuntimeError, None),
@@ -66,7 +70,11 @@ SHAPES = {
     "where": (lambda: wg.where(ones(2) > 0, ones(3), ones(3)), RuntimeError, None),
     "linear": (lambda: wg.nn.functional.linear(ones(2, 3), ones(5, 4)), RuntimeError, None),
     "conv2d": (lambda: wg.nn.functional.conv2d(ones(1, 3, 8, 8), ones(4, 2, 3, 3)), RuntimeError, None),
-    "conv2d kernel too large": (lambda: wg.nn.functional.conv2d(ones(1, 1, 2, 2), ones(1, 1, 3, 3)), RuntimeError, None),
+    "conv2d kernel too large": (
+        lambda: wg.nn.functional.conv2d(ones(1, 1, 2, 2), ones(1, 1, 3, 3)),
+        RuntimeError,
+        None,
+    ),
     "gather": (lambda: wg.gather(ones(2, 2), 0, wg.zeros(3, dtype=wg.int64)), RuntimeError, None),
     "einsum": (lambda: wg.einsum("ij,jk->ik", ones(2, 3), ones(2, 3)), RuntimeError, None),
     "item": (lambda: ones(2).item(), RuntimeError, "2 elements cannot be converted to Scalar"),
@@ -77,7 +85,11 @@ SHAPES = {
     "select of a scalar": (lambda: wg.tensor(1.0)[0], IndexError, None),
     "inverse of a rectangle": (lambda: wg.linalg.inv(ones(2, 3)), RuntimeError, "(?i)square"),
     "inverse of a singular": (lambda: wg.linalg.inv(wg.zeros(2, 2)), RuntimeError, "(?i)singular"),
-    "cholesky of an indefinite": (lambda: wg.linalg.cholesky(-wg.eye(2)), RuntimeError, "(?i)positive.definite"),
+    "cholesky of an indefinite": (
+        lambda: wg.linalg.cholesky(-wg.eye(2)),
+        RuntimeError,
+        "(?i)positive.definite",
+    ),
     "cross entropy": (
         lambda: wg.nn.functional.cross_entropy(ones(2, 3), wg.zeros(4, dtype=wg.int64)),
         (ValueError, RuntimeError),
@@ -131,7 +143,11 @@ DTYPES = {
     "mask that is no mask": (lambda: ones(2).masked_fill(ones(2), 0.0), RuntimeError, "(?i)bool"),
     "integer division by zero": (lambda: t(1) // t(0), (RuntimeError, ZeroDivisionError), None),
     "integers for gather": (lambda: ones(2).gather(0, ones(2)), (RuntimeError, IndexError), "int64"),
-    "numpy of a tensor with gradients": (lambda: ones(2).requires_grad_().numpy(), RuntimeError, r"detach\(\)"),
+    "numpy of a tensor with gradients": (
+        lambda: ones(2).requires_grad_().numpy(),
+        RuntimeError,
+        r"detach\(\)",
+    ),
     "unknown name": (lambda: wg.no_such_function(), AttributeError, "no_such_function"),
     "unknown method": (lambda: ones(2).no_such_method(), AttributeError, "no_such_method"),
     "unknown argument": (lambda: ones(2).sum(axes=0), TypeError, None),
@@ -151,8 +167,16 @@ GRADIENTS = {
         "(?i)mismatch in shape",
     ),
     "leaf in place": (lambda: ones(2).requires_grad_().add_(1), RuntimeError, "(?i)leaf"),
-    "detach of a view in place": (lambda: (ones(2).requires_grad_() * 1)[:1].detach_(), RuntimeError, "(?i)view"),
-    "deepcopy of a result": (lambda: __import__("copy").deepcopy(ones(1).requires_grad_() * 2), RuntimeError, None),
+    "detach of a view in place": (
+        lambda: (ones(2).requires_grad_() * 1)[:1].detach_(),
+        RuntimeError,
+        "(?i)view",
+    ),
+    "deepcopy of a result": (
+        lambda: __import__("copy").deepcopy(ones(1).requires_grad_() * 2),
+        RuntimeError,
+        None,
+    ),
     "out with gradients": (
         lambda: wg.add(ones(2).requires_grad_(), 1, out=ones(2)),
         RuntimeError,
@@ -174,7 +198,9 @@ GROUPS = {
     "gradients": GRADIENTS,
     "meta": META,
 }
-CASES = [pytest.param(*case, id=f"{g}: {name}") for g, cases in GROUPS.items() for name, case in cases.items()]
+CASES = [
+    pytest.param(*case, id=f"{g}: {name}") for g, cases in GROUPS.items() for name, case in cases.items()
+]
 
 
 @pytest.mark.parametrize("act, kinds, pattern", CASES)

@@ -2,7 +2,6 @@
 
 import math
 
-import pytest
 import wengert as torch
 from support import close
 

@@ -93,7 +93,10 @@ def moons():
 
 
 NETWORKS = {
-    "relu": (lambda nn: nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 2)), 20),
+    "relu": (
+        lambda nn: nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 2)),
+        20,
+    ),
     "sigmoid": (lambda nn: nn.Sequential(nn.Linear(2, 10), nn.Sigmoid(), nn.Linear(10, 2)), 50),
 }
 

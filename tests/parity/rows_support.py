@@ -11,7 +11,20 @@ DTYPES = ["float16", "bfloat16", "float32", "float64", "int8", "uint8", "int16",
 FLOATS = DTYPES[:4]
 
 # Arguments that PyTorch takes as Python numbers, not as tensors.
-NUMBERS = {"alpha", "value", "slope", "negative_slope", "lambd", "threshold", "nan", "posinf", "neginf", "beta", "n", "eps"}
+NUMBERS = {
+    "alpha",
+    "value",
+    "slope",
+    "negative_slope",
+    "lambd",
+    "threshold",
+    "nan",
+    "posinf",
+    "neginf",
+    "beta",
+    "n",
+    "eps",
+}
 
 CALLS = {
     "addcmul": lambda m, x, a, b, v: m.addcmul(x, a, b, value=v),

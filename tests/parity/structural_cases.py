@@ -6,7 +6,9 @@ import numpy as np
 class Op:
     """`f(m, *inputs)`; inputs are shapes (drawn in float64) or numpy arrays (taken as they are)."""
 
-    def __init__(self, f, *inputs, grad=True, second=True, tol=1.0, positive=False, dtypes=("float32", "float64")):
+    def __init__(
+        self, f, *inputs, grad=True, second=True, tol=1.0, positive=False, dtypes=("float32", "float64")
+    ):
         self.f, self.inputs, self.grad, self.second = f, inputs, grad, grad and second
         self.tol, self.positive, self.dtypes = tol, positive, dtypes
 
@@ -110,7 +112,9 @@ REDUCTIONS = {
     "count_nonzero": Op(lambda m, x: m.count_nonzero(x > 0.3), (3, 4), grad=False),
     "softmax": Op(lambda m, x: x.softmax(1), (3, 4)),
     "log_softmax": Op(lambda m, x: m.nn.functional.log_softmax(x, dim=0), (3, 4)),
-    "softmax as dtype": Op(lambda m, x: m.softmax(x, -1, dtype=m.float64), (3, 4), dtypes=("float32", "int64")),
+    "softmax as dtype": Op(
+        lambda m, x: m.softmax(x, -1, dtype=m.float64), (3, 4), dtypes=("float32", "int64")
+    ),
 }
 PRODUCTS = {
     "matmul": Op(lambda m, x, y: x @ y, (3, 4), (4, 2), dtypes=("float32", "float64", "int64", "int32")),
@@ -184,4 +188,11 @@ def assign(x, index, value):
     return x
 
 
-GROUPS = {"views": VIEWS, "joins": JOINS, "reduce": REDUCTIONS, "products": PRODUCTS, "index": INDEXING, "order": ORDER}
+GROUPS = {
+    "views": VIEWS,
+    "joins": JOINS,
+    "reduce": REDUCTIONS,
+    "products": PRODUCTS,
+    "index": INDEXING,
+    "order": ORDER,
+}

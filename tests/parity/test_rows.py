@@ -151,13 +151,17 @@ def same_derivatives(case, arrays, dtypes, what, second=False, **kw):
         outcome(lambda m: derivatives(case, m, arrays, dtypes, weights, second, **kw), m) for m in MODULES
     )
     if refusal is not None:
-        assert "not implemented" in str(refusal) or isinstance(error, type(refusal)), f"{case.name}: {refusal!r}, {error!r}"
+        assert "not implemented" in str(refusal) or isinstance(error, type(refusal)), (
+            f"{case.name}: {refusal!r}, {error!r}"
+        )
         return
     assert error is None, f"{case.name}: {what}: wengert raises {error!r}"
     for k, (g, w) in enumerate(zip(got, want, strict=True)):
         if g is None or w is None:  # an absent gradient and one of zeros say the same
             present = g if g is not None else w
-            assert present is None or not to_numpy(present).any(), f"{case.name}: {what}: gradient {k} is missing"
+            assert present is None or not to_numpy(present).any(), (
+                f"{case.name}: {what}: gradient {k} is missing"
+            )
             continue
         assert_same(g, w, f"{case.name}: {what}: gradient {k}", scale=10)
 
@@ -221,7 +225,9 @@ def check_in_place(case):
         args, leaves = case.feed(m, arrays, dtypes, grad=True, arrange=lambda t: t * 1)
         extra = {"value": args.pop()} if case.name in ("addcmul", "addcdiv") else {}
         y = getattr(args[0], method)(*args[1:], **extra)
-        return m.autograd.grad(y.sum(), leaves, allow_unused=True) if y.requires_grad else [None] * len(leaves)
+        return (
+            m.autograd.grad(y.sum(), leaves, allow_unused=True) if y.requires_grad else [None] * len(leaves)
+        )
 
     want, refusal = outcome(gradients, torch)
     if refusal is not None:
@@ -277,7 +283,9 @@ def test_row(case, check):
 @pytest.mark.parametrize("case", LISTED, ids=repr)
 def test_listed_row_still_differs(case):
     failures = [outcome(check, case)[1] for check in CHECKS]
-    assert any(failures), f"docs/differences.md lists `{case.name}`, but nothing differs any more: remove the line"
+    assert any(failures), (
+        f"docs/differences.md lists `{case.name}`, but nothing differs any more: remove the line"
+    )
 
 
 def test_every_row_is_public_where_pytorch_has_it():

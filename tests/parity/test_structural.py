@@ -39,10 +39,16 @@ def feed(m, op, given, dtype, arrange=lambda t: t):
 @pytest.mark.parametrize("op", OPS)
 def test_values_and_dtypes(op):
     for dtype in op.dtypes:
-        (got, error), (want, refusal) = (outcome(op.f, m, *feed(m, op, arrays(op), dtype)[0]) for m in MODULES)
+        (got, error), (want, refusal) = (
+            outcome(op.f, m, *feed(m, op, arrays(op), dtype)[0]) for m in MODULES
+        )
         if refusal is not None:
             assert dtype not in ("float32", "float64"), f"the test itself is wrong: {refusal!r}"
-            assert "not implemented for" in str(refusal) or isinstance(error, type(refusal)), (dtype, refusal, error)
+            assert "not implemented for" in str(refusal) or isinstance(error, type(refusal)), (
+                dtype,
+                refusal,
+                error,
+            )
             continue
         assert error is None, f"{dtype}: {error!r}"
         assert len(tensors(got)) == len(tensors(want)) > 0
@@ -122,7 +128,9 @@ def test_inputs_with_any_strides(op):
 @pytest.mark.parametrize("op", OPS)
 def test_every_dtype(op):
     for dtype in structural_cases.ALL:
-        (got, error), (want, refusal) = (outcome(op.f, m, *feed(m, op, arrays(op), dtype)[0]) for m in MODULES)
+        (got, error), (want, refusal) = (
+            outcome(op.f, m, *feed(m, op, arrays(op), dtype)[0]) for m in MODULES
+        )
         if refusal is None and error is None:
             for g, w in zip(tensors(got), tensors(want), strict=True):
                 assert_same(g, w, dtype, scale=10 * op.tol)

@@ -47,7 +47,21 @@ def test_iteration_and_membership():
     assert dict(zip(wg.tensor([1, 2]).tolist(), "ab", strict=True)) == {1: "a", 2: "b"}
 
 
-BINARY = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift"]
+BINARY = [
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "pow",
+    "matmul",
+    "and_",
+    "or_",
+    "xor",
+    "lshift",
+    "rshift",
+]
 COMPARE = ["eq", "ne", "lt", "le", "gt", "ge"]
 
 
@@ -60,7 +74,9 @@ def test_operators_are_torchs(name, kind):
         results = []
         for m in (wg, torch):
             t = m.tensor([3, 1, 2]).to(getattr(m, kind))
-            args = [{"t": t, "0-d": m.tensor(2.0)}.get(v, v) if isinstance(v, str) else v for v in (left, right)]
+            args = [
+                {"t": t, "0-d": m.tensor(2.0)}.get(v, v) if isinstance(v, str) else v for v in (left, right)
+            ]
             results.append(outcome(op, *args))
         (got, error), (want, refusal) = results
         if refusal is not None:
@@ -170,7 +186,10 @@ def test_writing_by_index_is_numpys(index):
     t[mine] = -1.0
     assert t.tolist() == a.tolist()
     values = np.arange(100.0, 100.0 + a[key].size).reshape(a[key].shape)
-    if not any(isinstance(i, list) and len(i) == 2 and i[0] == i[1] for i in index) and index != (slice(None), [1, 0, 1]):
+    if not any(isinstance(i, list) and len(i) == 2 and i[0] == i[1] for i in index) and index != (
+        slice(None),
+        [1, 0, 1],
+    ):
         a[key] = values
         t[mine] = wg.tensor(values)
         assert t.tolist() == a.tolist()
@@ -201,11 +220,18 @@ PICKLES = {
 
 
 @pytest.mark.parametrize("make", PICKLES.values(), ids=PICKLES)
-@pytest.mark.parametrize("copier", [lambda t: pickle.loads(pickle.dumps(t)), copy.deepcopy], ids=["pickle", "deepcopy"])
+@pytest.mark.parametrize(
+    "copier", [lambda t: pickle.loads(pickle.dumps(t)), copy.deepcopy], ids=["pickle", "deepcopy"]
+)
 def test_copies_are_equal_and_apart(make, copier):
     t = make()
     c = copier(t)
-    assert type(c) is type(t) and c.dtype == t.dtype and c.shape == t.shape and c.requires_grad == t.requires_grad
+    assert (
+        type(c) is type(t)
+        and c.dtype == t.dtype
+        and c.shape == t.shape
+        and c.requires_grad == t.requires_grad
+    )
     assert wg.equal(c, t) and (t.numel() == 0 or c.data_ptr() != t.data_ptr())
     with wg.no_grad():
         c.zero_()

@@ -23,7 +23,9 @@ RANDOM = {
     "bernoulli_": lambda m: m.empty(40).bernoulli_(0.7),
     "rand_like": lambda m: m.rand_like(m.zeros(3, 2)),
     "randint_like": lambda m: m.randint_like(m.zeros(6), 9),
-    "a mixture": lambda m: m.cat([m.rand(3).double(), m.randperm(5).double(), m.randint(7, (3,)).double(), m.rand(2)]),
+    "a mixture": lambda m: m.cat(
+        [m.rand(3).double(), m.randperm(5).double(), m.randint(7, (3,)).double(), m.rand(2)]
+    ),
 }
 NORMAL = {
     "randn": lambda m: m.randn(5),

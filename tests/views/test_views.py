@@ -53,7 +53,9 @@ def test_a_base_starts_to_need_gradients_through_its_view():
 
 def test_setting_an_item_of_a_leaf_is_refused_and_changes_nothing():
     x = leaf(1.0, 2.0)
-    with pytest.raises(RuntimeError, match="a view of a leaf Variable that requires grad is being used in an in-place"):
+    with pytest.raises(
+        RuntimeError, match="a view of a leaf Variable that requires grad is being used in an in-place"
+    ):
         x[0] = 3.0
     with pytest.raises(RuntimeError, match="a leaf Variable that requires grad is being used in an in-place"):
         x.mul_(2)
@@ -62,11 +64,15 @@ def test_setting_an_item_of_a_leaf_is_refused_and_changes_nothing():
 
 def test_setting_an_item_of_an_expanded_row_is_refused():
     y = wg.zeros(1, 3).expand(2, 3)
-    with pytest.raises(RuntimeError, match="more than one element of the written-to tensor refers to a single"):
+    with pytest.raises(
+        RuntimeError, match="more than one element of the written-to tensor refers to a single"
+    ):
         y[:, 0] = wg.tensor([1.0, 2.0])
     assert y.tolist() == [[0.0] * 3] * 2
     row = wg.zeros(2, 1).expand(2, 3)[0]
-    with pytest.raises(RuntimeError, match="more than one element of the written-to tensor refers to a single"):
+    with pytest.raises(
+        RuntimeError, match="more than one element of the written-to tensor refers to a single"
+    ):
         row.add_(1)
 
 
@@ -118,7 +124,9 @@ def test_a_no_grad_view_of_a_leaf_requires_gradients_but_is_a_constant_history()
 
 
 @pytest.mark.parametrize(
-    "split", [lambda y: y.unbind(0), lambda y: y.split(1), lambda y: y.chunk(2)], ids=["unbind", "split", "chunk"]
+    "split",
+    [lambda y: y.unbind(0), lambda y: y.split(1), lambda y: y.chunk(2)],
+    ids=["unbind", "split", "chunk"],
 )
 def test_outputs_of_a_split_refuse_recorded_writes(split):
     x = leaf(1.0, 2.0)
