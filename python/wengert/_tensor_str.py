@@ -28,6 +28,8 @@ def tensor_repr(x):
             suffixes.append(f"dtype={x.dtype}")
         body = "[]"
     else:
+        if not OPTIONS.edgeitems:
+            suffixes.append(f"size={tuple(x.shape)}")
         if x.dtype != default and x.dtype not in _WHOLE_DTYPES:
             suffixes.append(f"dtype={x.dtype}")
         body = _body(value, indent)

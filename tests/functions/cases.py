@@ -140,7 +140,7 @@ CASES = {
     "diagflat": [lambda t: _(t.f(2, 2)), lambda t: _(t.f(2), 1)],
     "trace": [lambda t: _(t.f(3, 4)), lambda t: _(t.i(2, 2))],
     "logspace": [lambda t: _(0, 2, 5), lambda t: _(-1, 1, 3, 2.0)],
-    "vander": [lambda t: _(t.f(3)), lambda t: _(t.i(3), 4, True)],
+    "vander": [lambda t: _(t.f(3).detach()), lambda t: _(t.i(3), 4, True)],
     "scalar_tensor": [lambda t: _(2)],
     **{n: [lambda t: _(5), lambda t: _(6, False), lambda t: _(1)] for n in ("bartlett_window", "hann_window", "hamming_window")},
     "take": [lambda t: _(t.f(2, 3), torch.tensor([[0, -1], [2, 2]]))],
@@ -193,10 +193,11 @@ CASES = {
     "linalg.diagonal": [lambda t: _(t.f(2, 3, 3), offset=1)],
     "linalg.vander": [lambda t: _(t.f(3)), lambda t: _(t.f(3), N=5)],
     **{n: [lambda t: _(t.spd(3)), lambda t: _(t.spd(2, 4))] for n in (
-        "inverse", "det", "logdet", "cholesky", "matrix_exp", "pinverse", "cholesky_inverse", "linalg.inv", "linalg.det",
+        "inverse", "det", "logdet", "cholesky", "matrix_exp", "pinverse", "linalg.inv", "linalg.det",
         "linalg.cholesky", "linalg.eigvalsh", "linalg.svdvals", "linalg.pinv", "linalg.matrix_rank", "linalg.matrix_exp",
         "linalg.slogdet", "slogdet", "linalg.cond")},
-    "cholesky_solve": [lambda t: _(t.f(3, 2), torch.linalg.cholesky(t.spd(3)).detach().requires_grad_())],
+    "cholesky_solve": [lambda t: _(t.f(3, 2), torch.linalg.cholesky(t.spd(3)).detach())],
+    "cholesky_inverse": [lambda t: _(torch.linalg.cholesky(t.spd(3)).detach())],
     "matrix_power": [lambda t: _(t.f(3, 3), 3), lambda t: _(t.spd(3), -2), lambda t: _(t.f(3, 3), 0)],
     "linalg.matrix_power": [lambda t: _(t.f(3, 3), 5)],
     "linalg.solve": [lambda t: _(t.spd(3), t.f(3)), lambda t: _(t.spd(3, 2), t.f(2, 3, 4)), lambda t: _(

@@ -14,6 +14,8 @@ INPLACE_ONLY = {"fill_diagonal"}
 
 def find(module, name):
     """The function (or, for methods only, the method) of a registry name."""
+    if module is torch and name == "cholesky":
+        name = "linalg.cholesky"  # torch 2.15 no longer has the old name
     for part in name.split("."):
         found = getattr(module, part, None)
         if found is None:

@@ -198,8 +198,7 @@ def heaviside(input, values):
     if input.dtype != values.dtype:
         raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
     step = (input > 0).to(input.dtype)
-    result = _core.where(input == 0, values, step)
-    return _core.where(input.isnan(), input, result) if input.is_floating_point() else result
+    return _core.where(input == 0, values, step)
 
 
 @composed(inplace=True, out=True)

@@ -4,7 +4,7 @@ from .. import _core
 from ._compose import composed, results
 from ._dims import product, wrap_dim
 from .products import cross_along, multi_dot_chain
-from .reductions import HALVES, safe_root, vector_norm_over
+from .reductions import HALVES, constant_of, safe_root, vector_norm_over
 
 _qr = results("linalg_qr", "Q", "R")
 _eigh = results("linalg_eigh", "eigenvalues", "eigenvectors")
@@ -283,7 +283,7 @@ def matrix_power(A, n):
     if A.ndim < 2 or A.shape[-1] != A.shape[-2]:
         raise RuntimeError(f"linalg.matrix_power: A must be batches of square matrices, but they are {list(A.shape)}")
     if n == 0:
-        return _core.eye(A.shape[-1], dtype=A.dtype).expand(A.shape).clone()
+        return constant_of(A, _core.eye(A.shape[-1], dtype=A.dtype).expand(A.shape).clone())
     base = inv(A) if n < 0 else A
     n = abs(n)
     result = None

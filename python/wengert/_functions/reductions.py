@@ -26,6 +26,11 @@ def safe_root(square, root):
     return root(square.masked_fill(zero, 1.0)).masked_fill(zero, 0.0)
 
 
+def constant_of(input, value):
+    """`value` on the input's graph, with zero gradient: what PyTorch gives for functions constant in their input."""
+    return _core.where(_core.ones((), dtype=_core.bool), value, input) if input.requires_grad else value
+
+
 def _spread(name, input, dim, unbiased, correction):
     """(dims, correction) of the overloads of var and std: (unbiased), (dim, unbiased), (dim, correction)."""
     if isinstance(dim, bool):
@@ -189,7 +194,7 @@ def vector_power_sum(x, p, dims, keepdim):
     if p == float("-inf"):
         return x.abs().amin(dims, keepdim=keepdim)
     if p == 0:
-        return (x != 0).to(x.dtype).sum(dims, keepdim=keepdim)
+        return constant_of(x, (x != 0).to(x.dtype)).sum(dims, keepdim=keepdim)
     magnitude = x.abs()
     if x.requires_grad:
         zero = x == 0
