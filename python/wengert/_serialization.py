@@ -58,30 +58,28 @@ def _from_bytes(data, type_name, shape):
     return _core.from_numpy(array.astype(np.dtype(numpy_type).newbyteorder("=")).reshape(shape))
 
 
-def _describe(value, tensors, where):
-    """`value` as JSON data; its tensors go into `tensors` under names made of their place."""
+def _describe(value, where, tensors, known):
+    """`value` as JSON data; its tensors go into `tensors` under names made of their place, each once by `known`."""
     if isinstance(value, Tensor):
-        name = where or "tensor"
-        known = next((n for n, t in tensors.items() if t is value), None)
-        if known is None:
-            while name in tensors:
+        if id(value) not in known:
+            name = where or "tensor"
+            while name in tensors or name == "__metadata__":
                 name += "_"
             tensors[name] = value
-            known = name
-        return {"tensor": known}
+            known[id(value)] = name
+        return {"tensor": known[id(value)]}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    below = f"{where}." if where else ""
     if isinstance(value, (list, tuple)):
         kind = "tuple" if isinstance(value, tuple) else "list"
-        return {
-            kind: [_describe(v, tensors, f"{where}.{i}" if where else str(i)) for i, v in enumerate(value)]
-        }
+        return {kind: [_describe(v, f"{below}{i}", tensors, known) for i, v in enumerate(value)]}
     if isinstance(value, dict):
         items = []
         for key, entry in value.items():
             if not (key is None or isinstance(key, (bool, int, float, str))):
                 raise TypeError(f"save(): dict keys must be strings or numbers, but got {type(key).__name__}")
-            items.append([key, _describe(entry, tensors, f"{where}.{key}" if where else str(key))])
+            items.append([key, _describe(entry, f"{below}{key}", tensors, known)])
         return {"ordered" if isinstance(value, OrderedDict) else "dict": items}
     hint = "; save module.state_dict() instead" if hasattr(value, "state_dict") else ""
     raise TypeError(
@@ -150,7 +148,7 @@ def save(obj, f, pickle_module=None, pickle_protocol=2, _use_new_zipfile_seriali
             metadata[_STRUCTURE] = "dict"
     else:
         tensors = {}
-        metadata[_STRUCTURE] = json.dumps(_describe(obj, tensors, ""), separators=(",", ":"))
+        metadata[_STRUCTURE] = json.dumps(_describe(obj, "", tensors, {}), separators=(",", ":"))
     if hasattr(f, "write"):
         _write(f, tensors, metadata)
         return

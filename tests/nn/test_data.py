@@ -225,6 +225,21 @@ def test_workers_keep_order_share_streams_and_pass_errors_on():
         list(wg.utils.data.DataLoader(Broken(), batch_size=2))
 
 
+def test_a_slow_worker_times_out():
+    import time
+
+    class Slow(wg.utils.data.Dataset):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, i):
+            time.sleep(0.5)
+            return i
+
+    with pytest.raises(RuntimeError, match="timed out"):
+        list(wg.utils.data.DataLoader(Slow(), num_workers=1, timeout=0.05))
+
+
 def test_getitems_is_used():
     class Together(wg.utils.data.Dataset):
         def __len__(self):

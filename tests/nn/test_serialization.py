@@ -104,6 +104,14 @@ def test_one_tensor_and_shared_tensors():
     assert back[0] is back[1]
 
 
+def test_names_never_collide():
+    nested = {"a": {"b": wg.ones(1)}, "a.b": wg.zeros(1), "list": [{"x": wg.full((1,), 2.0)}], "tensor": None}
+    back = roundtrip(nested)
+    assert back["a"]["b"].item() == 1.0 and back["a.b"].item() == 0.0 and back["list"][0]["x"].item() == 2.0
+    reserved = {"__metadata__": wg.ones(1), "w": wg.zeros(1)}
+    assert roundtrip(reserved)["__metadata__"].item() == 1.0
+
+
 def test_map_location_forms():
     state = {"x": wg.ones(2)}
     assert roundtrip(state, map_location=wg.device("cpu"))["x"].tolist() == [1.0, 1.0]

@@ -86,8 +86,7 @@ class Adam(Optimizer):
             means.append(state["exp_avg"])
             squares.append(state["exp_avg_sq"])
             steps.append(state["step"])
-            if amsgrad:
-                largest.append(state["max_exp_avg_sq"])
+            largest.append(state["max_exp_avg_sq"] if amsgrad else None)
         if not params:
             return
         beta1, beta2 = group["betas"]

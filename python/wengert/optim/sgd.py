@@ -69,7 +69,7 @@ class SGD(Optimizer):
         decay, nesterov = float(group["weight_decay"]), bool(group["nesterov"])
         maximize = bool(group["maximize"])
         if momentum == 0.0:
-            _sgd_step(params, [], lr, 0.0, 0.0, decay, nesterov, maximize)
+            _sgd_step(params, [None] * len(params), lr, 0.0, 0.0, decay, nesterov, maximize)
             return
         old, buffers, fresh, fresh_buffers = [], [], [], []
         for param in params:

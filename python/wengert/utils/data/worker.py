@@ -1,7 +1,7 @@
 """Worker threads that read batches ahead of the training loop, in a fixed order."""
 
 import threading
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 _local = threading.local()
 _END = object()
@@ -101,7 +101,7 @@ class WorkerIterator:
                 continue
             try:
                 result = self._results[i].get(timeout=self._timeout)
-            except Exception:
+            except Empty:
                 self.close()
                 raise RuntimeError(f"DataLoader timed out after {self._timeout} seconds") from None
             if result is _END:
