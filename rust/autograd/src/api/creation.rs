@@ -1,0 +1,99 @@
+//! Fresh tensors: copies, conversions and simple sequences.
+
+use crate::buffer::Device;
+use crate::dispatch::{apply1, row, Arg};
+use crate::tensor::Tensor;
+use crate::value::Value;
+use wengert_ops::{fail, DType, Layout, Op, Result, Row};
+
+impl Tensor {
+    /// Converts the elements; itself if nothing changes.
+    pub fn to_dtype(&self, dtype: DType) -> Result<Tensor> {
+        if self.dtype() == dtype {
+            return Ok(self.clone());
+        }
+        apply1(Op::Cast(dtype), &[self])
+    }
+
+    /// A taped copy in fresh memory.
+    pub fn clone_(&self) -> Result<Tensor> {
+        row(Row::Copy, &[Arg::Tensor(self)])
+    }
+
+    /// Itself if row-major, else a row-major copy.
+    pub fn contiguous(&self) -> Result<Tensor> {
+        if self.layout().is_contiguous() {
+            Ok(self.clone())
+        } else {
+            self.clone_()
+        }
+    }
+
+    /// Moves to another device. Only meta can be reached from elsewhere for now.
+    pub fn to_device(&self, device: Device) -> Result<Tensor> {
+        match (self.device(), device) {
+            (a, b) if a == b => Ok(self.clone()),
+            (_, Device::Meta) => Tensor::empty(&self.shape(), self.dtype(), Device::Meta),
+            _ => fail!(not_implemented, "Cannot copy out of meta tensor; no data! Use empty_like(x, device='cpu') to get memory"),
+        }
+    }
+
+    /// `0, 1, …, n − 1`.
+    pub fn arange(n: usize, dtype: DType) -> Result<Tensor> {
+        let values: Vec<i64> = (0..n as i64).collect();
+        Tensor::from_i64(&values, &[n])?.to_dtype(dtype)
+    }
+
+    /// Ones.
+    pub fn ones(shape: &[usize], dtype: DType, device: Device) -> Result<Tensor> {
+        Tensor::full(shape, 1i64, dtype, device)
+    }
+
+    /// A tensor over memory of somebody else, shared in both directions. `strides` and `offset` count elements.
+    ///
+    /// # Safety
+    /// `ptr..ptr + bytes` is valid, and writable, while `owner` lives.
+    pub unsafe fn from_foreign(
+        ptr: std::ptr::NonNull<u8>,
+        bytes: usize,
+        layout: Layout,
+        dtype: DType,
+        owner: Box<dyn std::any::Any + Send + Sync>,
+    ) -> Result<Tensor> {
+        if layout.numel() > 0 && layout.span().1 * dtype.size() > bytes {
+            fail!(value, "the array's shape and strides reach past its memory");
+        }
+        let buffer = crate::buffer::Buffer::wrap(crate::buffer::Data::Cpu(wengert_cpu::Buffer::foreign(ptr, bytes, owner)));
+        // Somebody else sees it: it is never swapped for a copy.
+        buffer.pins.store(1, std::sync::atomic::Ordering::Relaxed);
+        Ok(Tensor::from_value(Value { buffer, layout, dtype }))
+    }
+
+    /// Shares the elements with the outside: address of the first element and a guard that must live as long as the
+    /// address is used. Writes through it show here, and the other way round.
+    pub fn export(&self) -> Result<(*mut u8, Layout, Export)> {
+        crate::inplace::own_buffer(self)?;
+        let value = self.value();
+        let host = value.host()?;
+        let ptr = host.ptr();
+        value.buffer.pins.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let layout = value.layout.clone();
+        let at = ptr.wrapping_add(layout.offset() * value.dtype.size());
+        Ok((at, layout, Export(value)))
+    }
+
+    /// Address of the first element, for identity only.
+    pub fn data_ptr(&self) -> usize {
+        let value = self.value();
+        value.buffer.host().map_or(0, |h| h.ptr() as usize + value.layout.offset() * value.dtype.size())
+    }
+}
+
+/// Keeps exported memory where it is.
+pub struct Export(Value);
+
+impl Drop for Export {
+    fn drop(&mut self) {
+        self.0.buffer.pins.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}

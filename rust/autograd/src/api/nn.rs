@@ -1,0 +1,104 @@
+//! Fused primitives of neural networks.
+
+use crate::dispatch::{apply, apply1};
+use crate::tensor::Tensor;
+use std::sync::Arc;
+use wengert_ops::infer;
+use wengert_ops::layout::wrap_dim;
+use wengert_ops::{fail, ConvRole, LossReduction, Meta, Op, Result};
+
+impl Tensor {
+    /// `self @ wᵀ + b`.
+    pub fn linear(&self, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
+        if w.rank() == 1 {
+            // A vector of weights drops the last dim, as PyTorch allows.
+            let out = self.matmul(w)?;
+            return match b {
+                Some(b) => out.add(b),
+                None => Ok(out),
+            };
+        }
+        match b {
+            Some(b) => apply1(Op::Linear, &[self, w, b]),
+            None => apply1(Op::Linear, &[self, w]),
+        }
+    }
+
+    /// Softmax along a dim.
+    pub fn softmax(&self, dim: isize) -> Result<Tensor> {
+        let dim = wrap_dim("softmax", dim, self.rank())? as u8;
+        apply1(Op::Softmax { dim, log: false }, &[self])
+    }
+
+    /// Logarithm of softmax along a dim.
+    pub fn log_softmax(&self, dim: isize) -> Result<Tensor> {
+        let dim = wrap_dim("log_softmax", dim, self.rank())? as u8;
+        apply1(Op::Softmax { dim, log: true }, &[self])
+    }
+
+    /// Cross-entropy of logits `[n, c]` against class numbers `[n]`.
+    pub fn cross_entropy(&self, target: &Tensor, reduction: LossReduction, ignore_index: i64) -> Result<Tensor> {
+        apply1(Op::CrossEntropy { reduction, ignore_index }, &[self, target])
+    }
+
+    /// Normalised over the trailing `dims` dims.
+    pub fn layer_norm(&self, dims: usize, eps: f64) -> Result<Tensor> {
+        if dims == 0 || dims > self.rank() {
+            fail!(
+                runtime,
+                "layer_norm: the normalized shape must name 1 to {} trailing dimensions of the input, got {dims}",
+                self.rank()
+            );
+        }
+        apply1(Op::LayerNorm { dims: dims as u8, eps_bits: eps.to_bits() }, &[self])
+    }
+
+    /// Convolution over the trailing dims, one per entry of `stride`.
+    pub fn conv(
+        &self,
+        name: &str,
+        w: &Tensor,
+        b: Option<&Tensor>,
+        stride: &[isize],
+        padding: &[isize],
+        dilation: &[isize],
+        groups: isize,
+    ) -> Result<Tensor> {
+        let spec = infer::conv_spec(name, &self.shape(), &w.shape(), stride, padding, dilation, groups)?;
+        infer::check_same_dtype(name, self.dtype(), w.dtype())?;
+        let spatial = spec.stride.len();
+        let out = apply1(Op::Conv { role: ConvRole::Forward, spec: Arc::new(spec) }, &[self, w])?;
+        let Some(b) = b else { return Ok(out) };
+        if b.rank() != 1 || b.numel() != w.shape()[0] {
+            fail!(
+                runtime,
+                "{name}: Given weight of size {:?}, expected bias to be 1-dimensional with {} elements, but got bias of size {:?} instead",
+                &w.shape()[..],
+                w.shape()[0],
+                &b.shape()[..]
+            );
+        }
+        let mut shape = vec![1usize; spatial + 1];
+        shape[0] = b.numel();
+        let out = out.add(&b.reshape_to(&shape)?)?;
+        out.relabel("Convolution");
+        Ok(out)
+    }
+
+    /// Max over windows of the trailing dims, and positions in the flattened input window dims.
+    #[allow(clippy::too_many_arguments)]
+    pub fn max_pool(
+        &self,
+        name: &str,
+        dims: usize,
+        kernel: &[isize],
+        stride: &[isize],
+        padding: &[isize],
+        dilation: &[isize],
+        ceil_mode: bool,
+    ) -> Result<(Tensor, Tensor)> {
+        let spec = infer::pool_spec(name, dims, kernel, stride, padding, dilation, ceil_mode)?;
+        infer::infer(&Op::MaxPool(Arc::new(spec.clone())), &[Meta::new(&self.shape(), self.dtype())])?;
+        super::reduce::pair(apply(Op::MaxPool(Arc::new(spec)), &[self])?)
+    }
+}

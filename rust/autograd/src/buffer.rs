@@ -1,0 +1,109 @@
+//! Bytes on a device, counted by who holds them.
+//!
+//! Every `Arc` of a [`Buffer`] is one of: a storage cell, a whole-buffer save of the tape, a partial
+//! save (registered in `spans`, see [`crate::tape::saved`]) or the lease of a running kernel. An
+//! in-place write may go to the bytes where they stand only if its own cell is the sole holder besides
+//! partial saves that it does not touch.
+
+use crate::lock::{Guarded, Key};
+use crate::tape::saved::Spans;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::Arc;
+use wengert_cpu as cpu;
+use wengert_ops::{Backend, Result};
+
+/// Where values live.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Device {
+    Cpu,
+    /// Shapes and dtypes without memory.
+    Meta,
+}
+
+impl std::fmt::Display for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Device::Cpu => "cpu",
+            Device::Meta => "meta",
+        })
+    }
+}
+
+pub(crate) enum Data {
+    Cpu(cpu::Buffer),
+    Meta,
+}
+
+/// A counted block of bytes on one device.
+pub struct Buffer {
+    pub(crate) data: Data,
+    /// Exports to numpy or DLPack that are alive: such a buffer is never swapped for a copy.
+    pub(crate) pins: AtomicU32,
+    /// In-place writes so far, which saves of pinned buffers compare.
+    pub(crate) writes: AtomicU32,
+    /// A kernel is writing in place: readers wait.
+    pub(crate) writing: AtomicBool,
+    pub(crate) spans: Guarded<Option<Box<Spans>>>,
+}
+
+impl Buffer {
+    pub(crate) fn wrap(data: Data) -> Arc<Buffer> {
+        Arc::new(Buffer {
+            data,
+            pins: AtomicU32::new(0),
+            writes: AtomicU32::new(0),
+            writing: AtomicBool::new(false),
+            spans: Guarded::new(None),
+        })
+    }
+
+    pub(crate) fn allocate(device: Device, bytes: usize) -> Result<Arc<Buffer>> {
+        Ok(Buffer::wrap(match device {
+            Device::Cpu => Data::Cpu(cpu::Cpu.allocate(bytes)?),
+            Device::Meta => Data::Meta,
+        }))
+    }
+
+    pub(crate) fn device(&self) -> Device {
+        match self.data {
+            Data::Cpu(_) => Device::Cpu,
+            Data::Meta => Device::Meta,
+        }
+    }
+
+    /// The host bytes, if that is where they are.
+    pub(crate) fn host(&self) -> Option<&cpu::Buffer> {
+        match &self.data {
+            Data::Cpu(b) => Some(b),
+            Data::Meta => None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.pins.load(Ordering::Relaxed) != 0
+    }
+
+    #[inline]
+    pub(crate) fn is_writing(&self) -> bool {
+        self.writing.load(Ordering::Acquire)
+    }
+
+    /// Saves through partial views: they hold the buffer without owning it.
+    pub(crate) fn partial_saves(&self, key: &Key) -> usize {
+        self.spans.get(key).as_ref().map_or(0, |s| s.len())
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // Foreign memory runs its owner's code when it goes, which must not happen inside the lock.
+        if crate::lock::held() {
+            if let Data::Cpu(b) = &self.data {
+                if b.is_foreign() {
+                    crate::lock::defer(std::mem::replace(&mut self.data, Data::Meta));
+                }
+            }
+        }
+    }
+}

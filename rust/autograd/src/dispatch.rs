@@ -1,0 +1,316 @@
+//! How an operation runs: look at the operands, infer, compute, maybe record.
+
+use crate::buffer::Device;
+use crate::exec;
+use crate::lock::{lock, Locked};
+use crate::mode::{default_float, is_grad_enabled};
+use crate::record::{self, Input};
+use crate::rules;
+use crate::tape::node::Edge;
+use crate::tensor::{requires_grad, Tensor};
+use crate::value::Value;
+use smallvec::SmallVec;
+use wengert_ops::rows::Class;
+use wengert_ops::{fail, layout, Backend, DType, Layout, Op, Operand, Promotion, Result, Row, Scalar};
+
+/// An operand of an elementwise operation.
+#[derive(Clone, Copy)]
+pub enum Arg<'a> {
+    Tensor(&'a Tensor),
+    Scalar(Scalar),
+}
+
+impl<'a> From<&'a Tensor> for Arg<'a> {
+    fn from(t: &'a Tensor) -> Self {
+        Arg::Tensor(t)
+    }
+}
+impl From<Scalar> for Arg<'_> {
+    fn from(s: Scalar) -> Self {
+        Arg::Scalar(s)
+    }
+}
+impl From<f64> for Arg<'_> {
+    fn from(s: f64) -> Self {
+        Arg::Scalar(Scalar::Float(s))
+    }
+}
+impl From<i64> for Arg<'_> {
+    fn from(s: i64) -> Self {
+        Arg::Scalar(Scalar::Int(s))
+    }
+}
+
+/// Up to this many elements a kernel runs inside the lock, on borrowed operands: cheaper than counting.
+const SMALL: usize = 1024;
+
+/// What an elementwise operation will do, decided before anything is computed.
+pub(crate) struct Plan {
+    pub compute: DType,
+    pub out: DType,
+    pub layout: Layout,
+    pub device: Device,
+    pub needs: u64,
+}
+
+/// Dtypes, shape, device and gradient needs of a row over operands.
+pub(crate) fn plan(row: Row, args: &[Arg<'_>], locked: &Locked) -> Result<Plan> {
+    let class = row.info().class;
+    let mut promotion = Promotion::default();
+    let mut shape: Option<&Layout> = None;
+    let mut broadcast = false;
+    let mut device: Option<(Device, usize)> = None;
+    let mut needs = 0;
+    let taped = is_grad_enabled();
+    for (i, arg) in args.iter().enumerate() {
+        match arg {
+            Arg::Tensor(t) => {
+                let state = t.0.state.get(&locked.key);
+                let rank = state.layout.rank();
+                if !(class == Class::Select && i == 0) {
+                    promotion.tensor(t.0.dtype, rank);
+                } else if t.0.dtype != DType::Bool && t.0.dtype != DType::U8 {
+                    fail!(runtime, "where expected condition to be a boolean tensor, but got a tensor with dtype {}", t.0.dtype);
+                }
+                match shape {
+                    None => shape = Some(&state.layout),
+                    Some(s) => broadcast |= !s.same(&state.layout) && s.shape() != state.layout.shape(),
+                }
+                match device {
+                    Some((d, r)) if d != t.0.device => {
+                        // A 0-d CPU tensor mixes with any device, as a Python number does.
+                        if d == Device::Cpu && r == 0 {
+                            device = Some((t.0.device, rank));
+                        } else if !(t.0.device == Device::Cpu && rank == 0) {
+                            return Err(mixed_devices(row.name(), d, t.0.device));
+                        }
+                    }
+                    Some((d, r)) => device = Some((d, r.max(rank))),
+                    None => device = Some((t.0.device, rank)),
+                }
+                if taped && requires_grad(t, &locked.key) {
+                    needs |= 1 << i;
+                }
+            }
+            Arg::Scalar(s) => {
+                if !(class == Class::Select && i == 0) {
+                    promotion.scalar(*s, default_float());
+                }
+            }
+        }
+    }
+    let (Some(promoted), Some(first), Some((device, _))) = (promotion.result(), shape, device) else {
+        fail!(type_, "{}(): at least one argument must be a Tensor", row.name());
+    };
+    let (compute, out) = class.result(promoted, default_float(), row)?;
+    let layout = if broadcast {
+        let shapes: SmallVec<[&[usize]; 3]> = args
+            .iter()
+            .filter_map(|a| match a {
+                Arg::Tensor(t) => Some(t.0.state.get(&locked.key).layout.shape()),
+                Arg::Scalar(_) => None,
+            })
+            .collect();
+        Layout::checked(row.name(), &layout::broadcast_shapes(row.name(), &shapes)?)?
+    } else if args.len() > 1 {
+        // Prefer an operand whose layout handle can be shared.
+        first.fresh()
+    } else {
+        first.fresh()
+    };
+    if !out.is_float() {
+        needs = 0;
+    }
+    Ok(Plan { compute, out, layout, device, needs })
+}
+
+#[cold]
+pub(crate) fn mixed_devices(op: &str, a: Device, b: Device) -> wengert_ops::Error {
+    wengert_ops::Error::runtime(format!(
+        "{op}: Expected all tensors to be on the same device, but found at least two devices, {a} and {b}! Move one with .to(\"{a}\")"
+    ))
+}
+
+/// Runs a row and records it.
+///
+/// ```
+/// use wengert::{row, Row, Tensor};
+/// let x = Tensor::from_f32(&[0.0, 1.0], &[2]).unwrap();
+/// let y = row(Row::Add, &[(&x).into(), 1.0.into()]).unwrap();
+/// assert_eq!(y.to_vec_f64().unwrap(), [1.0, 2.0]);
+/// ```
+pub fn row(row: Row, args: &[Arg<'_>]) -> Result<Tensor> {
+    let mut guard = lock();
+    let plan = plan(row, args, &guard)?;
+    let n = plan.layout.numel();
+    if n <= SMALL && plan.device == Device::Cpu {
+        if let Some(out) = run_small(row, args, &plan, &guard)? {
+            if plan.needs == 0 {
+                drop(guard);
+                return Ok(Tensor::from_value(out));
+            }
+            let inputs: SmallVec<[Input<'_>; 3]> = inputs(row, args, plan.needs, &guard);
+            let node = record::prepare(Op::Row(row), 0, plan.needs, &inputs, (out.layout.clone(), out.dtype), &mut guard)?;
+            let node = record::push(node, plan.needs, &[&out], &mut guard);
+            drop(guard);
+            return Ok(Tensor::with_edge(out, Edge::Node(node)));
+        }
+    }
+    drop(guard);
+    let values: SmallVec<[Option<Value>; 3]> = args
+        .iter()
+        .map(|a| match a {
+            Arg::Tensor(t) => Some(t.value()),
+            Arg::Scalar(_) => None,
+        })
+        .collect();
+    let operands: SmallVec<[exec::RowInput<'_>; 3]> = args
+        .iter()
+        .zip(&values)
+        .map(|(a, v)| match (a, v) {
+            (_, Some(v)) => exec::RowInput::Value(v),
+            (Arg::Scalar(s), None) => exec::RowInput::Scalar(*s),
+            (Arg::Tensor(_), None) => exec::RowInput::Scalar(Scalar::Int(0)),
+        })
+        .collect();
+    let out = exec::row(row, plan.compute, plan.out, &plan.layout, plan.device, &operands)?;
+    drop(operands);
+    if plan.needs == 0 {
+        return Ok(Tensor::from_value(out));
+    }
+    let inputs: SmallVec<[Input<'_>; 3]> = args
+        .iter()
+        .zip(values)
+        .map(|(a, v)| match (a, v) {
+            (Arg::Tensor(t), Some(v)) => Input::Tensor(t, v),
+            (Arg::Scalar(s), _) => Input::Scalar(*s),
+            (Arg::Tensor(_), None) => Input::Scalar(Scalar::Int(0)),
+        })
+        .collect();
+    let node = {
+        let mut guard = lock();
+        let node = record::prepare(Op::Row(row), 0, plan.needs, &inputs, (out.layout.clone(), out.dtype), &mut guard)?;
+        record::push(node, plan.needs, &[&out], &mut guard)
+    };
+    Ok(Tensor::with_edge(out, Edge::Node(node)))
+}
+
+/// The kernel on operands borrowed under the lock; `None` if one of them is being written.
+#[inline]
+fn run_small(row: Row, args: &[Arg<'_>], plan: &Plan, locked: &Locked) -> Result<Option<Value>> {
+    let key = &locked.key;
+    let mut expanded: SmallVec<[Option<Layout>; 3]> = SmallVec::new();
+    for arg in args {
+        expanded.push(match arg {
+            Arg::Tensor(t) => {
+                let l = &t.0.state.get(key).layout;
+                (!l.same(&plan.layout) && l.shape() != plan.layout.shape()).then(|| layout::expand_to(l, plan.layout.shape()))
+            }
+            Arg::Scalar(_) => None,
+        });
+    }
+    let mut operands: SmallVec<[Operand<'_, wengert_cpu::Buffer>; 3]> = SmallVec::new();
+    for (arg, layout) in args.iter().zip(&expanded) {
+        operands.push(match arg {
+            Arg::Tensor(t) => {
+                let state = t.0.state.get(key);
+                let buffer = state.cell.buffer(key);
+                if buffer.is_writing() {
+                    return Ok(None);
+                }
+                let Some(host) = buffer.host() else { return Ok(None) };
+                Operand::Array(wengert_ops::View { buffer: host, layout: layout.as_ref().unwrap_or(&state.layout), dtype: t.0.dtype })
+            }
+            Arg::Scalar(s) => Operand::Scalar(*s),
+        });
+    }
+    let out = Value::empty(Device::Cpu, plan.layout.clone(), plan.out)?;
+    // SAFETY: `out` is fresh.
+    wengert_cpu::Cpu.elementwise(row, plan.compute.compute(), &operands, unsafe { out.view_mut()? })?;
+    Ok(Some(out))
+}
+
+/// The operands as the recorder wants them; values only where they will be saved.
+fn inputs<'a>(_row: Row, args: &[Arg<'a>], _needs: u64, locked: &Locked) -> SmallVec<[Input<'a>; 3]> {
+    args.iter()
+        .map(|a| match a {
+            Arg::Tensor(t) => {
+                let state = t.0.state.get(&locked.key);
+                let buffer = state.cell.buffer(&locked.key).clone();
+                Input::Tensor(t, Value { buffer, layout: state.layout.clone(), dtype: t.0.dtype })
+            }
+            Arg::Scalar(s) => Input::Scalar(*s),
+        })
+        .collect()
+}
+
+/// Runs any operation over tensors and records it if something requires grad.
+pub fn apply(op: Op, inputs: &[&Tensor]) -> Result<SmallVec<[Tensor; 2]>> {
+    apply_labelled(op, inputs, 0)
+}
+
+/// The only output of an operation.
+pub fn apply1(op: Op, inputs: &[&Tensor]) -> Result<Tensor> {
+    let mut out = apply(op, inputs)?;
+    out.truncate(1);
+    match out.pop() {
+        Some(t) => Ok(t),
+        None => fail!(internal, "an operation gave no output"),
+    }
+}
+
+pub(crate) fn apply_labelled(op: Op, inputs: &[&Tensor], label: u16) -> Result<SmallVec<[Tensor; 2]>> {
+    if let Op::View(view) = &op {
+        return Ok(SmallVec::from_iter([crate::views::view(inputs[0], (**view).clone())?]));
+    }
+    let values: SmallVec<[Value; 3]> = inputs.iter().map(|t| t.value()).collect();
+    if let Some(other) = values.iter().find(|v| v.device() != values[0].device()) {
+        return Err(mixed_devices(&crate::tape::labels::name(&op, 0).replace("Backward0", ""), values[0].device(), other.device()));
+    }
+    let outputs = exec::run(&op, &values)?;
+    record_outputs(op, label, inputs, values, outputs)
+}
+
+/// Tapes computed outputs as the results of `op`.
+pub(crate) fn record_outputs(
+    op: Op,
+    label: u16,
+    inputs: &[&Tensor],
+    values: SmallVec<[Value; 3]>,
+    outputs: SmallVec<[Value; 2]>,
+) -> Result<SmallVec<[Tensor; 2]>> {
+    let differentiable = |v: &Value| v.dtype.is_float();
+    if !is_grad_enabled() || !rules::differentiable(&op) || !outputs.iter().any(differentiable) {
+        return Ok(outputs.into_iter().map(Tensor::from_value).collect());
+    }
+    let mut guard = lock();
+    let needs = record::needs(inputs.iter().map(|t| Some(*t)), &guard);
+    if needs == 0 {
+        drop(guard);
+        return Ok(outputs.into_iter().map(Tensor::from_value).collect());
+    }
+    let recorded: SmallVec<[Input<'_>; 3]> = inputs.iter().zip(values).map(|(t, v)| Input::Tensor(t, v)).collect();
+    let first = (outputs[0].layout.clone(), outputs[0].dtype);
+    let node = record::prepare(op, label, needs, &recorded, first, &mut guard)?;
+    let views: SmallVec<[&Value; 2]> = outputs.iter().collect();
+    let node = record::push(node, needs, &views, &mut guard);
+    drop(views);
+    let mut holders = 0;
+    let results = outputs
+        .into_iter()
+        .enumerate()
+        .map(|(k, v)| {
+            if differentiable(&v) {
+                holders += 1;
+                Tensor::with_edge(v, Edge::Node(node.with_output(k as u16)))
+            } else {
+                Tensor::from_value(v)
+            }
+        })
+        .collect();
+    for _ in 1..holders {
+        guard.tape.hold(node);
+    }
+    drop(guard);
+    Ok(results)
+}

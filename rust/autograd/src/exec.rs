@@ -1,0 +1,362 @@
+//! Evaluation of operations on values, without history: the one place that calls a backend.
+
+use crate::buffer::Device;
+use crate::mode::default_float;
+use crate::tensor::Tensor;
+use crate::value::Value;
+use smallvec::SmallVec;
+use wengert_cpu::Cpu;
+use wengert_ops::{
+    fail, infer, layout, Backend, DType, Layout, Meta, Op, Operand, Result, Row, Scalar, View, ViewMut,
+};
+
+pub(crate) type Outputs = SmallVec<[Value; 2]>;
+
+/// An operand of a row at value level.
+#[derive(Clone, Copy)]
+pub(crate) enum RowInput<'a> {
+    Value(&'a Value),
+    Scalar(Scalar),
+}
+
+fn expanded(input: &RowInput<'_>, shape: &Layout) -> Option<Layout> {
+    match input {
+        RowInput::Value(v) if v.layout.shape() != shape.shape() => Some(layout::expand_to(&v.layout, shape.shape())),
+        _ => None,
+    }
+}
+
+fn operand<'a>(input: &RowInput<'a>, layout: &'a Option<Layout>) -> Result<Operand<'a, wengert_cpu::Buffer>> {
+    Ok(match input {
+        RowInput::Scalar(s) => Operand::Scalar(*s),
+        // A 0-d host value among meta or other-device operands cannot occur here: metas never compute.
+        RowInput::Value(v) => Operand::Array(View {
+            buffer: v.host()?,
+            layout: layout.as_ref().unwrap_or(&v.layout),
+            dtype: v.dtype,
+        }),
+    })
+}
+
+/// A row into a fresh result.
+pub(crate) fn row(row: Row, compute: DType, out: DType, shape: &Layout, device: Device, inputs: &[RowInput<'_>]) -> Result<Value> {
+    let result = Value::empty(device, shape.clone(), out)?;
+    if device == Device::Cpu {
+        // SAFETY: `result` is fresh.
+        row_into(row, compute, inputs, unsafe { result.view_mut()? })?;
+    }
+    Ok(result)
+}
+
+/// A row into given elements.
+pub(crate) fn row_into(row: Row, compute: DType, inputs: &[RowInput<'_>], out: ViewMut<'_, wengert_cpu::Buffer>) -> Result<()> {
+    let layouts: SmallVec<[Option<Layout>; 3]> = inputs.iter().map(|i| expanded(i, out.layout())).collect();
+    let operands =
+        inputs.iter().zip(&layouts).map(|(i, l)| operand(i, l)).collect::<Result<SmallVec<[_; 3]>>>()?;
+    Cpu.elementwise(row, compute.compute(), &operands, out)
+}
+
+/// `g · ∂row/∂inputs[which]` into a fresh result of the output's shape.
+pub(crate) fn row_vjp(
+    row: Row,
+    which: usize,
+    inputs: &[RowInput<'_>],
+    y: RowInput<'_>,
+    g: &Value,
+    shape: &Layout,
+    dtype: DType,
+) -> Result<Value> {
+    let result = Value::empty(g.device(), shape.fresh(), dtype)?;
+    if g.device() == Device::Cpu {
+        let layouts: SmallVec<[Option<Layout>; 3]> = inputs.iter().map(|i| expanded(i, shape)).collect();
+        let operands =
+            inputs.iter().zip(&layouts).map(|(i, l)| operand(i, l)).collect::<Result<SmallVec<[_; 3]>>>()?;
+        let g_input = RowInput::Value(g);
+        let (y_layout, g_layout) = (expanded(&y, shape), expanded(&g_input, shape));
+        let (y, g) = (operand(&y, &y_layout)?, operand(&g_input, &g_layout)?);
+        // SAFETY: `result` is fresh.
+        Cpu.elementwise_vjp(row, which, dtype.compute(), &operands, y, g, unsafe { result.view_mut()? })?;
+    }
+    Ok(result)
+}
+
+fn metas(values: &[Value]) -> SmallVec<[Meta; 3]> {
+    values.iter().map(|v| Meta::new(v.layout.shape(), v.dtype)).collect()
+}
+
+/// Runs a structural or fused operation (or a row over values of its promoted dtype).
+pub(crate) fn run(op: &Op, inputs: &[Value]) -> Result<Outputs> {
+    let device = inputs.first().map_or(Device::Cpu, |v| v.device());
+    if let Op::View(view) = op {
+        return Ok(SmallVec::from_iter([inputs[0].with_layout(view.apply(&inputs[0].layout)?)]));
+    }
+    if let Op::Custom(_) = op {
+        fail!(internal, "a custom op is run by its own apply");
+    }
+    let metas = infer::infer(op, &metas(inputs))?;
+    let outputs = metas
+        .iter()
+        .map(|m| Value::empty(device, Layout::contiguous(&m.shape), m.dtype))
+        .collect::<Result<Outputs>>()?;
+    if device == Device::Cpu && !kernel(op, inputs, &outputs)? {
+        let tensors: SmallVec<[Tensor; 3]> = inputs.iter().map(|v| Tensor::from_value(v.clone())).collect();
+        let refs: SmallVec<[&Tensor; 3]> = tensors.iter().collect();
+        let _off = crate::mode::GradMode::set(false);
+        let results = crate::rules::definition(op, &refs)?;
+        return Ok(results.iter().map(|t| t.value()).collect());
+    }
+    Ok(outputs)
+}
+
+/// Runs the kernel into fresh outputs; `false` where there is only a definition.
+fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
+    let views = inputs.iter().map(|v| v.view()).collect::<Result<SmallVec<[_; 3]>>>()?;
+    // SAFETY: the outputs were allocated by the caller for this call.
+    let outs = || outputs.iter().map(|v| unsafe { v.view_mut() }).collect::<Result<SmallVec<[_; 2]>>>();
+    let mut out = outs()?.into_iter();
+    let mut next = || out.next().ok_or_else(|| wengert_ops::Error::internal("an output is missing"));
+    match op {
+        Op::Row(row) => {
+            let (compute, _) = row.info().class.result(
+                inputs.last().map_or(DType::F32, |v| v.dtype),
+                default_float(),
+                *row,
+            )?;
+            let rows: SmallVec<[RowInput<'_>; 3]> = inputs.iter().map(RowInput::Value).collect();
+            row_into(*row, compute, &rows, next()?)?;
+        }
+        Op::Cast(_) => Cpu.copy(views[0], next()?)?,
+        Op::View(_) | Op::Custom(_) => return Ok(false),
+        Op::Pad(pads) => {
+            let whole = next()?;
+            Cpu.fill(Scalar::Int(0), ViewMutCopy::of(&whole))?;
+            let inner = inner_layout(whole.layout(), pads, views[0].layout.shape());
+            // SAFETY: part of the same fresh output, after the fill.
+            Cpu.copy(views[0], unsafe { ViewMut::new(whole.buffer(), &inner, whole.dtype()) })?;
+        }
+        Op::Cat { dim } => {
+            let whole = next()?;
+            let mut at = 0;
+            for (v, value) in views.iter().zip(inputs) {
+                if value.layout.rank() == 1 && value.layout.numel() == 0 {
+                    continue;
+                }
+                let len = v.layout.shape()[*dim as usize];
+                let part =
+                    wengert_ops::ViewOp::Slice { dim: *dim as usize, start: at, step: 1, len }.apply(whole.layout())?;
+                at += len;
+                // SAFETY: disjoint parts of the fresh output, one after another.
+                Cpu.copy(*v, unsafe { ViewMut::new(whole.buffer(), &part, whole.dtype()) })?;
+            }
+        }
+        Op::Reduce { kind, dims, .. } => Cpu.reduce(*kind, views[0], *dims, next()?)?,
+        Op::ArgReduce { kind, dim, .. } => {
+            let flat;
+            let (x, dim) = match dim {
+                Some(d) if inputs[0].layout.rank() > 0 => (views[0], *d as usize),
+                _ => {
+                    flat = inputs[0].contiguous()?;
+                    let layout = Layout::strided(
+                        SmallVec::from_slice(&[flat.layout.numel()]),
+                        SmallVec::from_slice(&[1]),
+                        flat.layout.offset(),
+                    );
+                    let view = flat.with_layout(layout);
+                    Cpu.extreme(*kind, view.view()?, 0, None, Some(next()?))?;
+                    return Ok(true);
+                }
+            };
+            Cpu.extreme(*kind, x, dim, None, Some(next()?))?;
+        }
+        Op::Extreme { kind, dim, .. } => {
+            let (values, indices) = (next()?, next()?);
+            Cpu.extreme(*kind, views[0], *dim as usize, Some(values), Some(indices))?;
+        }
+        Op::Scan { kind, dim, reverse } => Cpu.scan(*kind, views[0], *dim as usize, *reverse, next()?)?,
+        Op::Matmul => {
+            let out = next()?;
+            let rank = out.layout().rank();
+            let batch = &out.layout().shape()[..rank - 2];
+            let expand = |v: &View<'_, wengert_cpu::Buffer>| {
+                let mut shape: wengert_ops::Dims = SmallVec::from_slice(batch);
+                shape.extend_from_slice(&v.layout.shape()[v.layout.rank() - 2..]);
+                layout::expand_to(v.layout, &shape)
+            };
+            let (a, b) = (expand(&views[0]), expand(&views[1]));
+            Cpu.matmul(View { layout: &a, ..views[0] }, View { layout: &b, ..views[1] }, false, out)?;
+        }
+        Op::Gather { dim } => Cpu.gather(views[0], *dim as usize, views[1], next()?)?,
+        Op::Scatter { dim, mode } => {
+            let out = next()?;
+            Cpu.copy(views[0], ViewMutCopy::of(&out))?;
+            Cpu.scatter(*mode, *dim as usize, views[1], views[2], out)?;
+        }
+        Op::Index { dims } => {
+            let indices = expand_indices(&views[1..])?;
+            let views_i = with_layouts(&views[1..], &indices);
+            Cpu.index(views[0], *dims, &views_i, next()?)?;
+        }
+        Op::IndexPut { dims, accumulate } => {
+            let out = next()?;
+            Cpu.copy(views[0], ViewMutCopy::of(&out))?;
+            index_put_into(*dims, *accumulate, &views[2..], &views[1], out)?;
+        }
+        Op::Sort { dim, descending } => {
+            let (values, indices) = (next()?, next()?);
+            Cpu.sort(views[0], *dim as usize, *descending, values, indices)?;
+        }
+        Op::TopK { dim, largest, .. } => {
+            let (values, indices) = (next()?, next()?);
+            Cpu.sort(views[0], *dim as usize, *largest, values, indices)?;
+        }
+        Op::Put(region) => {
+            let out = next()?;
+            Cpu.copy(views[0], ViewMutCopy::of(&out))?;
+            let part = relative(region, out.layout())?;
+            // SAFETY: part of the fresh output, after the copy.
+            Cpu.copy(views[1], unsafe { ViewMut::new(out.buffer(), &part, out.dtype()) })?;
+        }
+        Op::Take(region) => {
+            let base = inputs[0].contiguous()?;
+            let part = relative(region, &base.layout)?;
+            let part = shifted(&part, base.layout.offset());
+            Cpu.copy(View { buffer: base.host()?, layout: &part, dtype: base.dtype }, next()?)?;
+        }
+        Op::Conv { role, spec } => Cpu.conv(*role, spec, views[0], views[1], next()?)?,
+        Op::MaxPool(spec) => {
+            let (values, indices) = (next()?, next()?);
+            Cpu.max_pool(spec, views[0], values, indices)?;
+        }
+        Op::Linalg(op) => {
+            let all = outs()?;
+            Cpu.linalg(*op, &views, &all)?;
+        }
+        Op::Softmax { .. } | Op::Linear | Op::CrossEntropy { .. } | Op::LayerNorm { .. } => {
+            let all = outs()?;
+            return Cpu.fused(op, &views, &all);
+        }
+    }
+    Ok(true)
+}
+
+/// Runs the gradient kernel of a fused op into fresh outputs of the given shapes, if there is one.
+pub(crate) fn fused_vjp(op: &Op, inputs: &[Value], outputs: &[(Layout, DType)]) -> Result<Option<Outputs>> {
+    let device = inputs[0].device();
+    let outputs =
+        outputs.iter().map(|(l, d)| Value::empty(device, l.fresh(), *d)).collect::<Result<Outputs>>()?;
+    if device != Device::Cpu {
+        return Ok(Some(outputs));
+    }
+    let views = inputs.iter().map(|v| v.view()).collect::<Result<SmallVec<[_; 3]>>>()?;
+    // SAFETY: fresh outputs.
+    let outs = outputs.iter().map(|v| unsafe { v.view_mut() }).collect::<Result<SmallVec<[_; 2]>>>()?;
+    let done = Cpu.fused_vjp(op, &views, &outs)?;
+    drop(outs);
+    Ok(done.then_some(outputs))
+}
+
+/// Writes `values` at advanced indices of `out`, which holds the base; values broadcast.
+pub(crate) fn index_put_into(
+    dims: u64,
+    accumulate: bool,
+    indices: &[View<'_, wengert_cpu::Buffer>],
+    values: &View<'_, wengert_cpu::Buffer>,
+    out: ViewMut<'_, wengert_cpu::Buffer>,
+) -> Result<()> {
+    let mut metas: SmallVec<[Meta; 4]> = SmallVec::new();
+    metas.push(Meta::new(out.layout().shape(), out.dtype()));
+    metas.extend(indices.iter().map(|v| Meta::new(v.layout.shape(), v.dtype)));
+    let target = infer::infer(&Op::Index { dims }, &metas)?;
+    let shape = &target[0].shape;
+    if layout::broadcast_shapes("index_put_", &[shape, values.layout.shape()]).map_or(true, |s| s != *shape) {
+        fail!(
+            runtime,
+            "shape mismatch: value tensor of shape {:?} cannot be broadcast to indexing result of shape {:?}",
+            values.layout.shape(),
+            &shape[..]
+        );
+    }
+    let layouts = expand_indices(indices)?;
+    let values_layout = layout::expand_to(values.layout, shape);
+    let indices = with_layouts(indices, &layouts);
+    let result = Cpu.index_put(dims, &indices, View { layout: &values_layout, ..*values }, accumulate, out);
+    drop(indices);
+    result
+}
+
+fn expand_indices(indices: &[View<'_, wengert_cpu::Buffer>]) -> Result<SmallVec<[Layout; 2]>> {
+    let shapes: SmallVec<[&[usize]; 4]> = indices.iter().map(|v| v.layout.shape()).collect();
+    let shape = layout::broadcast_shapes("index", &shapes)?;
+    Ok(indices.iter().map(|v| layout::expand_to(v.layout, &shape)).collect())
+}
+
+fn with_layouts<'a>(
+    views: &[View<'a, wengert_cpu::Buffer>],
+    layouts: &'a [Layout],
+) -> SmallVec<[View<'a, wengert_cpu::Buffer>; 2]> {
+    views.iter().zip(layouts).map(|(v, layout)| View { layout, ..*v }).collect()
+}
+
+/// A second writable view for the steps of one call that follow one another.
+struct ViewMutCopy;
+impl ViewMutCopy {
+    fn of<'a>(v: &ViewMut<'a, wengert_cpu::Buffer>) -> ViewMut<'a, wengert_cpu::Buffer> {
+        // SAFETY: same promise as the original's; used before it, not beside it.
+        unsafe { ViewMut::new(v.buffer(), v.layout(), v.dtype()) }
+    }
+}
+
+fn inner_layout(whole: &Layout, pads: &[(usize, usize)], inner: &[usize]) -> Layout {
+    let start: isize = pads.iter().zip(whole.strides()).map(|(p, s)| p.0 as isize * s).sum();
+    Layout::strided(
+        SmallVec::from_slice(inner),
+        SmallVec::from_slice(whole.strides()),
+        (whole.offset() as isize + start) as usize,
+    )
+}
+
+fn shifted(layout: &Layout, by: usize) -> Layout {
+    Layout::strided(SmallVec::from_slice(layout.shape()), SmallVec::from_slice(layout.strides()), layout.offset() + by)
+}
+
+/// The region's part as a layout over a contiguous copy of its base (at offset 0).
+///
+/// Both absolute layouts describe one buffer; the copy's element order follows the base's own indices.
+/// A part's position is decoded through the base's strides, largest first.
+pub(crate) fn relative(region: &wengert_ops::Region, contiguous: &Layout) -> Result<Layout> {
+    let (base, part) = (&region.base, &region.part);
+    if base.is_contiguous() {
+        return Ok(Layout::strided(
+            SmallVec::from_slice(part.shape()),
+            SmallVec::from_slice(part.strides()),
+            part.offset().wrapping_sub(base.offset()),
+        ));
+    }
+    let steps = wengert_ops::layout::contiguous_strides(base.shape());
+    let mut order: SmallVec<[usize; 4]> = (0..base.rank()).filter(|&d| base.shape()[d] > 1 && base.strides()[d] != 0).collect();
+    order.sort_by_key(|&d| std::cmp::Reverse(base.strides()[d].unsigned_abs()));
+    // Translates a distance in the buffer into a distance in the copy.
+    let translate = |distance: isize| -> Option<isize> {
+        let (mut rest, mut out) = (distance, 0);
+        for &d in &order {
+            let count = rest / base.strides()[d];
+            rest -= count * base.strides()[d];
+            out += count * steps[d];
+        }
+        (rest == 0).then_some(out)
+    };
+    let failed = || wengert_ops::Error::not_implemented("a view of this strided base cannot be expressed over the base's elements; use .clone() or .contiguous() first");
+    let offset = translate(part.offset() as isize - base.offset() as isize).ok_or_else(failed)?;
+    let strides = part
+        .shape()
+        .iter()
+        .zip(part.strides())
+        .map(|(&n, &s)| if n <= 1 { Some(0) } else { translate(s) })
+        .collect::<Option<wengert_ops::Strides>>()
+        .ok_or_else(failed)?;
+    let result = Layout::strided(SmallVec::from_slice(part.shape()), strides, offset as usize);
+    if result.numel() > 0 && result.span().1 > contiguous.numel() {
+        return Err(failed());
+    }
+    Ok(result)
+}

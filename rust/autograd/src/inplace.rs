@@ -1,0 +1,579 @@
+//! In-place writes: functional underneath, copy on write at the bytes.
+
+use crate::buffer::{Buffer, Device};
+use crate::dispatch::{mixed_devices, plan, Arg};
+use crate::exec::{self, RowInput};
+use crate::lock::{lock, Key, Locked};
+use crate::mode::is_grad_enabled;
+use crate::record::{self, Input};
+use crate::tape::node::{Edge, Node, NodeRef};
+use crate::tape::saved;
+use crate::tensor::{edge, flag, requires_grad, view_error, Cell, Tensor, ViewKind};
+use crate::value::Value;
+use smallvec::SmallVec;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use wengert_ops::rows::Class;
+use wengert_ops::{fail, layout, Backend, Error, Layout, Op, Region, Result, Row, Scalar, ViewMut};
+
+/// What PyTorch refuses of a taped write: leaves, views of leaves, views of multi-view functions.
+pub(crate) fn check_taped_write(x: &Tensor, locked: &mut Locked) -> Result<()> {
+    let state = x.0.state.get(&locked.key);
+    if let Some(view) = &state.view {
+        if view.kind != ViewKind::Default {
+            return Err(view_error(view.kind, false));
+        }
+        let base = view.base.0.state.get(&locked.key);
+        if base.flags & flag::REQ != 0 && !base.edge.is_some() {
+            fail!(runtime, "a view of a leaf Variable that requires grad is being used in an in-place operation.");
+        }
+    } else if state.flags & flag::REQ != 0 && !state.edge.is_some() {
+        fail!(
+            runtime,
+            "a leaf Variable that requires grad is being used in an in-place operation. Wrap the update in `with no_grad():`"
+        );
+    }
+    if state.flags & flag::INFERENCE != 0 && !crate::mode::inference() {
+        fail!(runtime, "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a normal tensor before doing inplace update.");
+    }
+    Ok(())
+}
+
+#[cold]
+fn overlap_error() -> Error {
+    Error::runtime(
+        "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() \
+         the tensor before performing the operation.",
+    )
+}
+
+fn dense(l: &Layout) -> bool {
+    if l.is_contiguous() {
+        return true;
+    }
+    let (low, high) = l.span();
+    high - low == l.numel() && !l.self_overlaps()
+}
+
+/// How an input lies over the written elements of the same buffer.
+#[derive(PartialEq)]
+enum Overlap {
+    No,
+    Same,
+    /// Both dense and overlapping: PyTorch refuses.
+    Partial,
+    /// Cannot be told cheaply: the input is copied first.
+    Unknown,
+}
+
+fn overlap(x: &Layout, other: &Layout, same_dtype: bool) -> Overlap {
+    if x.numel() == 0 || other.numel() == 0 {
+        return Overlap::No;
+    }
+    if same_dtype && x == other {
+        return Overlap::Same;
+    }
+    let (a, b) = (x.span(), other.span());
+    if a.1 <= b.0 || b.1 <= a.0 {
+        return Overlap::No;
+    }
+    if dense(x) && dense(other) {
+        return if a == b && x.strides() == other.strides() { Overlap::Same } else { Overlap::Partial };
+    }
+    Overlap::Unknown
+}
+
+/// A write under way: ends (also by a panic) with readers let in again.
+struct Writing(Arc<Buffer>);
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.writing.store(false, Ordering::Release);
+    }
+}
+
+/// Makes the bytes under `x` safe to overwrite. `fresh` says that old contents are not needed where
+/// `x` covers its whole buffer. Saves of parts that the write touches are moved out first.
+fn make_writable(x: &Tensor, fresh: bool, locked: &mut Locked) -> Result<()> {
+    let key = &mut locked.key;
+    let state = x.0.state.get(key);
+    let buffer = state.cell.buffer(key);
+    let Some(host) = buffer.host() else { return Ok(()) };
+    if buffer.is_pinned() {
+        buffer.writes.fetch_add(1, Ordering::Relaxed);
+        return Ok(());
+    }
+    let partial = buffer.partial_saves(key);
+    let size = x.0.dtype.size();
+    if Arc::strong_count(buffer) - partial > 1 {
+        let bytes = host.len();
+        let covers = fresh && state.layout.covers(bytes / size.max(1)) && bytes % size == 0;
+        let copy = Buffer::allocate(Device::Cpu, bytes)?;
+        if !covers {
+            let all = Layout::contiguous(&[bytes]);
+            let view = wengert_ops::View { buffer: host, layout: &all, dtype: wengert_ops::DType::U8 };
+            if let Some(target) = copy.host() {
+                // SAFETY: `copy` is fresh.
+                wengert_cpu::Cpu.copy(view, unsafe { ViewMut::new(target, &all, wengert_ops::DType::U8) })?;
+            }
+            COPIES.fetch_add(1, Ordering::Relaxed);
+        }
+        let state = x.0.state.get_mut(key);
+        let old = match &mut state.cell {
+            Cell::Own(buffer, _) => std::mem::replace(buffer, copy),
+            Cell::Shared(storage) => {
+                let storage = storage.clone();
+                std::mem::replace(&mut storage.0.get_mut(key).0, copy)
+            }
+        };
+        crate::lock::defer(old);
+        return Ok(());
+    }
+    if partial > 0 {
+        let (low, high) = state.layout.span();
+        let buffer = buffer.clone();
+        for save in saved::touched(&buffer, low * size, high * size, key) {
+            let value = save.value(key);
+            let copy = value.copied(value.dtype)?;
+            save.move_to(copy, key);
+            MOVES.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    Ok(())
+}
+
+use std::sync::atomic::AtomicUsize;
+static COPIES: AtomicUsize = AtomicUsize::new(0);
+static MOVES: AtomicUsize = AtomicUsize::new(0);
+
+/// Buffers copied on write, and partial saves moved out, since the process began.
+pub fn write_counters() -> (usize, usize) {
+    (COPIES.load(Ordering::Relaxed), MOVES.load(Ordering::Relaxed))
+}
+
+/// Inputs of a write as values, taken after the bytes were made writable; those that overlap the
+/// written elements otherwise than exactly are copied.
+fn input_values(name: &str, x: &Tensor, args: &[Arg<'_>]) -> Result<SmallVec<[Option<Value>; 3]>> {
+    let target = x.value();
+    let mut out = SmallVec::new();
+    for arg in args {
+        out.push(match arg {
+            Arg::Scalar(_) => None,
+            Arg::Tensor(t) => {
+                let value = t.value();
+                let shared = Arc::ptr_eq(&value.buffer, &target.buffer);
+                Some(match shared.then(|| overlap(&target.layout, &value.layout, value.dtype == target.dtype)) {
+                    None | Some(Overlap::No | Overlap::Same) => value,
+                    Some(Overlap::Unknown) => value.copied(value.dtype)?,
+                    Some(Overlap::Partial) => fail!(
+                        runtime,
+                        "{name}: unsupported operation: some elements of the input tensor and the written-to tensor refer to a single \
+                         memory location. Please clone() the tensor before performing the operation."
+                    ),
+                })
+            }
+        });
+    }
+    Ok(out)
+}
+
+/// One in-place write. `op` with inputs `(x, args…)` is what it means functionally; `run` puts the new
+/// elements into the view it is given, reading `args` as values.
+pub(crate) struct Write<'a> {
+    pub name: &'a str,
+    pub op: Op,
+    pub args: &'a [Arg<'a>],
+    /// Old contents are not read: `copy_`, `fill_`.
+    pub overwrites: bool,
+}
+
+impl Write<'_> {
+    pub fn run(
+        &self,
+        x: &Tensor,
+        kernel: &dyn Fn(&[Option<Value>], ViewMut<'_, wengert_cpu::Buffer>) -> Result<()>,
+    ) -> Result<()> {
+        for arg in self.args {
+            if let Arg::Tensor(t) = arg {
+                if t.device() != x.device() && !(t.device() == Device::Cpu && t.rank() == 0) {
+                    return Err(mixed_devices(self.name, x.device(), t.device()));
+                }
+            }
+        }
+        let prepared = self.prepare(x)?;
+        let result = self.write(x, kernel);
+        match (result, prepared) {
+            (Ok(()), None) => Ok(()),
+            (Ok(()), Some((node, needs))) => self.finish(x, node, needs),
+            (Err(e), prepared) => {
+                if let Some((node, _)) = prepared {
+                    record::abandon(node, &mut lock());
+                }
+                Err(e)
+            }
+        }
+    }
+
+    /// Checks, and takes the old edges and saves the old values if the write is taped.
+    fn prepare(&self, x: &Tensor) -> Result<Option<(Node, u64)>> {
+        let mut guard = lock();
+        let state = x.0.state.get(&guard.key);
+        if !self.overwrites && state.layout.self_overlaps() {
+            return Err(overlap_error());
+        }
+        if state.flags & flag::INFERENCE == 0 && !is_grad_enabled() {
+            return Ok(None);
+        }
+        let tensors = std::iter::once(Some(x)).chain(self.args.iter().map(|a| match a {
+            Arg::Tensor(t) => Some(*t),
+            Arg::Scalar(_) => None,
+        }));
+        let needs = record::needs(tensors, &guard);
+        if needs == 0 || !is_grad_enabled() || !x.dtype().is_float() {
+            return Ok(None);
+        }
+        check_taped_write(x, &mut guard)?;
+        let value = |t: &Tensor, guard: &Locked| {
+            let state = t.0.state.get(&guard.key);
+            Value { buffer: state.cell.buffer(&guard.key).clone(), layout: state.layout.clone(), dtype: t.dtype() }
+        };
+        let mut inputs: SmallVec<[Input<'_>; 3]> = SmallVec::new();
+        inputs.push(Input::Tensor(x, value(x, &guard)));
+        for arg in self.args {
+            inputs.push(match arg {
+                Arg::Tensor(t) => Input::Tensor(t, value(t, &guard)),
+                Arg::Scalar(s) => Input::Scalar(*s),
+            });
+        }
+        let layout = x.0.state.get(&guard.key).layout.clone();
+        let node = record::prepare(self.op.clone(), 0, needs, &inputs, (layout, x.dtype()), &mut guard)?;
+        Ok(Some((node, needs)))
+    }
+
+    fn write(&self, x: &Tensor, kernel: &dyn Fn(&[Option<Value>], ViewMut<'_, wengert_cpu::Buffer>) -> Result<()>) -> Result<()> {
+        if x.device() == Device::Meta {
+            return Ok(());
+        }
+        make_writable(x, self.overwrites, &mut lock())?;
+        let values = input_values(self.name, x, self.args)?;
+        let (buffer, layout) = loop {
+            let guard = lock();
+            let state = x.0.state.get(&guard.key);
+            let buffer = state.cell.buffer(&guard.key);
+            if !buffer.writing.swap(true, Ordering::Acquire) {
+                break (Writing(buffer.clone()), state.layout.clone());
+            }
+            drop(guard);
+            std::thread::yield_now();
+        };
+        let layout = if layout.self_overlaps() { unexpanded(&layout)? } else { layout };
+        let host = buffer.0.host().ok_or_else(|| Error::internal("a host buffer was expected"))?;
+        // SAFETY: `writing` keeps readers out, copy on write has left this cell the only owner (or the
+        // memory is shared on purpose), and inputs that overlap otherwise than exactly were copied.
+        let result = kernel(&values, unsafe { ViewMut::new(host, &layout, x.dtype()) });
+        drop(buffer);
+        let mut guard = lock();
+        bump(x, &mut guard.key);
+        result
+    }
+
+    /// Puts the write on the tape: x's node is the operation; a view's base gets the changed region.
+    fn finish(&self, x: &Tensor, node: Node, needs: u64) -> Result<()> {
+        let value = x.value();
+        let mut guard = lock();
+        let locked = &mut *guard;
+        let is_view = x.0.state.get(&locked.key).view.is_some();
+        if !is_view {
+            let node = record::push(node, needs, &[&value], locked);
+            set_node(x, node, locked);
+            return Ok(());
+        }
+        let Some(base) = x.0.state.get(&locked.key).view.as_ref().map(|v| v.base.clone()) else { return Ok(()) };
+        let region = Region { base: base.0.state.get(&locked.key).layout.clone(), part: value.layout.clone() };
+        let base_edge = edge(&base, locked)?;
+        // A plain overwrite of the view is one Put on the base, of the value that was written.
+        let direct = matches!(node.op, Op::Put(_));
+        let (value_edge, held) = if direct {
+            let edge = node.edges.get(1).cloned().unwrap_or_default();
+            record::abandon(node, locked);
+            (edge, None)
+        } else {
+            let node = record::push(node, needs, &[&value], locked);
+            (Edge::Node(node), Some(node))
+        };
+        let mut put = record::node(Op::Put(Arc::new(region.clone())), region.base, base.dtype(), 0);
+        put.edges.push(base_edge);
+        put.edges.push(value_edge);
+        let put = locked.tape.push(put);
+        if let Some(node) = held {
+            locked.tape.release(node, &mut locked.key);
+        }
+        set_node(&base, put, locked);
+        crate::lock::defer(base);
+        Ok(())
+    }
+}
+
+/// The distinct elements of an expanded layout: stride-0 dims count once.
+fn unexpanded(l: &Layout) -> Result<Layout> {
+    let shape = l.shape().iter().zip(l.strides()).map(|(&n, &s)| if s == 0 && n > 0 { 1 } else { n }).collect();
+    let distinct = Layout::strided(shape, SmallVec::from_slice(l.strides()), l.offset());
+    if distinct.self_overlaps() {
+        return Err(overlap_error());
+    }
+    Ok(distinct)
+}
+
+fn bump(x: &Tensor, key: &mut Key) {
+    let state = x.0.state.get_mut(key);
+    match &mut state.cell {
+        Cell::Own(_, version) => *version = version.wrapping_add(1),
+        Cell::Shared(storage) => {
+            let storage = storage.clone();
+            let v = &mut storage.0.get_mut(key).1;
+            *v = v.wrapping_add(1);
+        }
+    }
+}
+
+/// Gives `x` the node `new` (held once by the caller, now by x); a retained gradient moves along.
+fn set_node(x: &Tensor, new: NodeRef, locked: &mut Locked) {
+    let state = x.0.state.get_mut(&mut locked.key);
+    let retain = state.flags & flag::RETAIN != 0;
+    // An in-place result is no leaf any more, whatever it was.
+    state.flags &= !flag::REQ;
+    let old = std::mem::replace(&mut state.edge, Edge::Node(new));
+    if let Edge::Node(old) = old {
+        if retain {
+            let me = Arc::as_ptr(&x.0);
+            if let Some(side) = locked.tape.side.as_mut().and_then(|s| s.get_mut(&(old.chunk, old.index))) {
+                side.retain.retain(|(_, t)| t.as_ptr() != me);
+            }
+            let weak = Arc::downgrade(&x.0);
+            locked.tape.side_mut(new).retain.push((new.output, weak));
+        }
+        locked.tape.release(old, &mut locked.key);
+    }
+}
+
+/// `x = row(x, args…)` in place.
+pub fn row_(row: Row, x: &Tensor, args: &[Arg<'_>]) -> Result<()> {
+    let mut all: SmallVec<[Arg<'_>; 3]> = SmallVec::new();
+    all.push(Arg::Tensor(x));
+    all.extend_from_slice(args);
+    let plan = plan(row, &all, &lock())?;
+    row_into_(row, x, &plan, &all, args)
+}
+
+fn row_into_(row: Row, x: &Tensor, plan: &crate::dispatch::Plan, all: &[Arg<'_>], args: &[Arg<'_>]) -> Result<()> {
+    check_out(row.name(), x, plan)?;
+    let bool_result = matches!(row.info().class, Class::Compare | Class::Test | Class::Logic);
+    if bool_result && x.dtype().is_float() && x.requires_grad() && is_grad_enabled() {
+        check_taped_write(x, &mut lock())?;
+    }
+    let write = Write { name: row.name(), op: Op::Row(row), args, overwrites: false };
+    write.run(x, &|values, out| {
+        let first = x.value_unchecked();
+        let mut inputs: SmallVec<[RowInput<'_>; 3]> = SmallVec::new();
+        inputs.push(RowInput::Value(&first));
+        for (arg, value) in args.iter().zip(values) {
+            inputs.push(match (arg, value) {
+                (_, Some(v)) => RowInput::Value(v),
+                (Arg::Scalar(s), None) => RowInput::Scalar(*s),
+                (Arg::Tensor(_), None) => RowInput::Scalar(Scalar::Int(0)),
+            });
+        }
+        debug_assert_eq!(inputs.len(), all.len());
+        exec::row_into(row, plan.compute, &inputs, out)
+    })
+}
+
+fn check_out(name: &str, x: &Tensor, plan: &crate::dispatch::Plan) -> Result<()> {
+    if plan.layout.shape() != &x.shape()[..] {
+        fail!(
+            runtime,
+            "{name}: output with shape {:?} doesn't match the broadcast shape {:?}",
+            &x.shape()[..],
+            plan.layout.shape()
+        );
+    }
+    let (from, to) = (plan.out, x.dtype());
+    if from.category() > to.category() {
+        fail!(runtime, "{name}: result type {} can't be cast to the desired output type {}", from.scalar_name(), to.scalar_name());
+    }
+    Ok(())
+}
+
+fn whole(x: &Tensor) -> Op {
+    let layout = x.layout();
+    Op::Put(Arc::new(Region { base: layout.clone(), part: layout }))
+}
+
+impl Tensor {
+    /// The value while this thread itself holds the write flag.
+    fn value_unchecked(&self) -> Value {
+        let guard = lock();
+        let state = self.0.state.get(&guard.key);
+        Value { buffer: state.cell.buffer(&guard.key).clone(), layout: state.layout.clone(), dtype: self.dtype() }
+    }
+
+    /// Overwrites the elements with those of `src`, broadcast and converted.
+    pub fn copy_(&self, src: &Tensor) -> Result<()> {
+        let (shape, from) = (self.shape(), src.shape());
+        if layout::broadcast_shapes("copy_", &[&shape, &from]).map_or(true, |s| s != shape) {
+            fail!(
+                runtime,
+                "copy_: The size of the source {:?} must match or broadcast to the size of the target {:?}",
+                &from[..],
+                &shape[..]
+            );
+        }
+        if self.is(src) {
+            return Ok(());
+        }
+        if self.layout().self_overlaps() {
+            return Err(overlap_error());
+        }
+        if self.device() == Device::Cpu && src.device() == Device::Meta {
+            src.value().host()?;
+        }
+        let write = Write { name: "copy_", op: whole(self), args: &[Arg::Tensor(src)], overwrites: true };
+        write.run(self, &|values, out| {
+            let Some(value) = &values[0] else { return Ok(()) };
+            let layout = layout::expand_to(&value.layout, out.layout().shape());
+            wengert_cpu::Cpu.copy(wengert_ops::View { buffer: value.host()?, layout: &layout, dtype: value.dtype }, out)
+        })
+    }
+
+    /// Overwrites every element with a number.
+    pub fn fill_(&self, value: impl Into<Scalar>) -> Result<()> {
+        let value = value.into();
+        let write = Write { name: "fill_", op: whole(self), args: &[], overwrites: true };
+        write.run(self, &|_, out| wengert_cpu::Cpu.fill(value, out))
+    }
+
+    /// Overwrites with zeros.
+    pub fn zero_(&self) -> Result<()> {
+        self.fill_(0i64)
+    }
+
+    /// Takes over the value and history of `result`, which a composed in-place function computed from it.
+    pub fn assign_(&self, result: &Tensor) -> Result<()> {
+        if result.shape() != self.shape() {
+            fail!(
+                runtime,
+                "output with shape {:?} doesn't match the broadcast shape {:?}",
+                &self.shape()[..],
+                &result.shape()[..]
+            );
+        }
+        if result.dtype().category() > self.dtype().category() {
+            fail!(
+                runtime,
+                "result type {} can't be cast to the desired output type {}",
+                result.dtype().scalar_name(),
+                self.dtype().scalar_name()
+            );
+        }
+        self.copy_(result)
+    }
+
+    /// Puts `values` at advanced indices of this tensor, or adds them there.
+    pub fn index_put_(&self, dims: u64, indices: &[&Tensor], values: &Tensor, accumulate: bool) -> Result<()> {
+        if values.dtype() != self.dtype() {
+            fail!(
+                runtime,
+                "Index put requires the source and destination dtypes match, got {} for the destination and {} for the source.",
+                self.dtype().scalar_name(),
+                values.dtype().scalar_name()
+            );
+        }
+        let mut args: SmallVec<[Arg<'_>; 4]> = SmallVec::new();
+        args.push(Arg::Tensor(values));
+        args.extend(indices.iter().map(|i| Arg::Tensor(i)));
+        let write = Write { name: "index_put_", op: Op::IndexPut { dims, accumulate }, args: &args, overwrites: false };
+        write.run(self, &|values, out| {
+            let views = values.iter().flatten().map(|v| v.view()).collect::<Result<SmallVec<[_; 4]>>>()?;
+            exec::index_put_into(dims, accumulate, &views[1..], &views[0], out)
+        })
+    }
+
+    /// `torch.scatter_` and `scatter_add_`.
+    pub fn scatter_(&self, mode: wengert_ops::ScatterMode, dim: usize, index: &Tensor, src: &Tensor) -> Result<()> {
+        let metas = [self, index, src].map(|t| wengert_ops::Meta::new(&t.shape(), t.dtype()));
+        let op = Op::Scatter { dim: dim as u8, mode };
+        wengert_ops::infer::infer(&op, &metas)?;
+        let args = [Arg::Tensor(index), Arg::Tensor(src)];
+        let write = Write { name: "scatter_", op, args: &args, overwrites: false };
+        write.run(self, &|values, out| {
+            let [Some(index), Some(src)] = values else { return Ok(()) };
+            wengert_cpu::Cpu.scatter(mode, dim, index.view()?, src.view()?, out)
+        })
+    }
+
+    /// Fills with random numbers; never taped, as in PyTorch the old value gets zeros.
+    pub fn random_(&self, generator: &mut wengert_cpu::random::Generator, law: wengert_ops::Random) -> Result<()> {
+        let fill = std::cell::RefCell::new(generator);
+        let write = Write { name: "random_", op: whole(self), args: &[], overwrites: true };
+        write.run(self, &|_, out| wengert_cpu::Cpu.random(&mut fill.borrow_mut(), law, out))
+    }
+}
+
+/// Whether `t` may be the target of `out=`.
+pub fn check_out_argument(t: &Tensor) -> Result<()> {
+    if is_grad_enabled() && requires_grad(t, &lock().key) {
+        fail!(
+            runtime,
+            "functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
+        );
+    }
+    Ok(())
+}
+
+/// Before memory is shared with the outside: a buffer that the tape or somebody else holds is left to them.
+pub(crate) fn own_buffer(t: &Tensor) -> Result<()> {
+    let mut guard = lock();
+    let state = t.0.state.get(&guard.key);
+    if state.cell.buffer(&guard.key).is_pinned() {
+        return Ok(());
+    }
+    make_writable(t, false, &mut guard)
+}
+
+/// A tensor's elements, to be written by the holder alone; released (and the version raised) on drop.
+pub(crate) struct Lease {
+    tensor: Tensor,
+    pub value: Value,
+    writing: Option<Writing>,
+}
+
+impl Lease {
+    /// For updates that are never taped (optimizer steps): refuses what a kernel cannot write.
+    pub fn take(t: &Tensor) -> Result<Lease> {
+        loop {
+            let mut guard = lock();
+            let state = t.0.state.get(&guard.key);
+            if state.layout.self_overlaps() {
+                return Err(overlap_error());
+            }
+            if state.cell.buffer(&guard.key).is_writing() {
+                drop(guard);
+                std::thread::yield_now();
+                continue;
+            }
+            make_writable(t, false, &mut guard)?;
+            let state = t.0.state.get(&guard.key);
+            let buffer = state.cell.buffer(&guard.key).clone();
+            buffer.writing.store(true, Ordering::Release);
+            let value = Value { buffer: buffer.clone(), layout: state.layout.clone(), dtype: t.dtype() };
+            return Ok(Lease { tensor: t.clone(), value, writing: Some(Writing(buffer)) });
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.writing = None;
+        bump(&self.tensor, &mut lock().key);
+    }
+}

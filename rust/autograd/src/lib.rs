@@ -1,0 +1,61 @@
+//! Automatic differentiation on one list.
+//!
+//! ```
+//! use wengert::{backward, SweepOptions, Tensor};
+//! # fn main() -> wengert::Result<()> {
+//! let x = Tensor::from_f32(&[2.0], &[1])?.requiring_grad()?;
+//! let y = x.mul(&x)?.add(&x.mul(4.0)?)?.add(3.0)?;
+//! backward(&[y], &[None], SweepOptions::default(), None)?;
+//! assert_eq!(x.grad().unwrap().to_vec_f64()?, [8.0]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The way of an operation: [`dispatch`](crate::apply) looks at the operands, `exec` computes, `record` puts a node on
+//! the tape; `tape::sweep` reads the tape backwards and `rules` say how.
+
+mod api;
+mod buffer;
+mod dispatch;
+mod exec;
+mod graph;
+mod inplace;
+mod lock;
+mod mode;
+pub mod optim;
+mod record;
+mod rules;
+mod tape;
+mod tensor;
+mod value;
+mod views;
+
+pub use api::Export;
+pub use buffer::Device;
+pub use dispatch::{apply, apply1, row, Arg};
+pub use graph::{live, GraphNode, Live, NextFunction};
+pub use inplace::{check_out_argument, write_counters};
+pub use mode::{
+    default_float, inference, is_grad_enabled, set_default_float, set_grad_enabled, set_inference, GradMode,
+};
+pub use rules::custom::{apply_function, record_function, BackwardCtx, Function, SavedVariable};
+pub use tape::sweep::{backward, grad, set_interrupt_check, SweepOptions};
+pub use tape::Hook;
+pub use tensor::Tensor;
+pub use wengert_cpu::random::Generator;
+pub use wengert_ops::{
+    infer, layout, rows, Category, Compute, DType, Dims, Error, ErrorKind, Extremum, Layout, Linalg, LossReduction, Op, Promotion, Random,
+    Reduction, Result, Row, Scalar, ScatterMode, Strides, ViewOp,
+};
+
+/// Fork handlers: the child works, with the tape as it was.
+pub mod fork {
+    /// Call before `fork`.
+    pub fn before() {
+        crate::lock::before_fork();
+    }
+    /// Call after `fork`, in both processes.
+    pub fn after() {
+        crate::lock::after_fork();
+    }
+}

@@ -1,0 +1,75 @@
+//! Per-thread modes: whether operations are taped, and the default float type.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU8, Ordering};
+use wengert_ops::DType;
+
+thread_local! {
+    static GRAD: Cell<bool> = const { Cell::new(true) };
+    static INFERENCE: Cell<bool> = const { Cell::new(false) };
+}
+
+static DEFAULT_FLOAT: AtomicU8 = AtomicU8::new(DType::F32 as u8);
+
+/// Whether this thread's operations are taped.
+#[inline]
+pub fn is_grad_enabled() -> bool {
+    GRAD.with(|g| g.get())
+}
+
+/// Turns taping on or off for this thread; returns how it was.
+pub fn set_grad_enabled(on: bool) -> bool {
+    GRAD.with(|g| g.replace(on))
+}
+
+/// Whether inference mode is on: nothing made now can be taped later.
+#[inline]
+pub fn inference() -> bool {
+    INFERENCE.with(|g| g.get())
+}
+
+/// Turns inference mode on or off for this thread; returns how it was.
+pub fn set_inference(on: bool) -> bool {
+    INFERENCE.with(|g| g.replace(on))
+}
+
+/// The float type of Python floats and factories.
+pub fn default_float() -> DType {
+    match DEFAULT_FLOAT.load(Ordering::Relaxed) {
+        x if x == DType::F64 as u8 => DType::F64,
+        x if x == DType::F16 as u8 => DType::F16,
+        x if x == DType::BF16 as u8 => DType::BF16,
+        _ => DType::F32,
+    }
+}
+
+/// Sets the default float type of the process.
+pub fn set_default_float(dtype: DType) -> wengert_ops::Result<()> {
+    if !dtype.is_float() {
+        wengert_ops::fail!(type_, "only floating-point types are supported as the default type, got {dtype}");
+    }
+    DEFAULT_FLOAT.store(dtype as u8, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Restores a grad mode when dropped.
+pub struct GradMode(bool);
+
+impl GradMode {
+    /// Sets the mode until the result is dropped.
+    ///
+    /// ```
+    /// let _off = wengert::GradMode::set(false);
+    /// assert!(!wengert::is_grad_enabled());
+    /// ```
+    #[must_use]
+    pub fn set(on: bool) -> GradMode {
+        GradMode(set_grad_enabled(on))
+    }
+}
+
+impl Drop for GradMode {
+    fn drop(&mut self) {
+        set_grad_enabled(self.0);
+    }
+}

@@ -1,0 +1,287 @@
+//! Optimizer steps: one call over all parameters, each updated in one pass where it stands.
+
+use crate::inplace::Lease;
+use crate::mode::GradMode;
+use crate::tensor::Tensor;
+use crate::value::Value;
+use wengert_ops::{fail, Backend, DType, Result, View};
+
+/// Settings of stochastic gradient descent (Sutskever et al. 2013, as PyTorch words it).
+#[derive(Clone, Copy, Debug)]
+pub struct Sgd {
+    pub lr: f64,
+    pub momentum: f64,
+    pub dampening: f64,
+    pub weight_decay: f64,
+    pub nesterov: bool,
+    pub maximize: bool,
+}
+
+/// Settings of Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019, `decoupled`).
+#[derive(Clone, Copy, Debug)]
+pub struct Adam {
+    pub lr: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub eps: f64,
+    pub weight_decay: f64,
+    pub decoupled: bool,
+    pub amsgrad: bool,
+    pub maximize: bool,
+}
+
+/// The floating-point types that updates are computed in.
+trait Number: Copy {
+    fn of(v: f64) -> Self;
+}
+impl Number for f32 {
+    fn of(v: f64) -> f32 {
+        v as f32
+    }
+}
+impl Number for f64 {
+    fn of(v: f64) -> f64 {
+        v
+    }
+}
+
+fn check(name: &str, p: &Tensor, others: &[&Tensor]) -> Result<()> {
+    if !p.dtype().is_float() {
+        fail!(runtime, "{name}: parameters must be of a floating-point type, got {}", p.dtype());
+    }
+    for o in others {
+        if o.shape() != p.shape() || o.dtype() != p.dtype() || o.device() != p.device() {
+            fail!(
+                runtime,
+                "{name}: gradient and state of a parameter must have its shape and dtype: parameter {:?} {}, got {:?} {}",
+                &p.shape()[..],
+                p.dtype(),
+                &o.shape()[..],
+                o.dtype()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Elements of a leased or read value as a slice, if they are contiguous `T`s.
+fn plain(v: &Value) -> bool {
+    v.layout.is_contiguous() && matches!(v.dtype, DType::F32 | DType::F64)
+}
+
+/// # Safety
+/// The value is contiguous, of `T`'s dtype, leased by the caller and aliased by no other slice in use.
+#[allow(clippy::mut_from_ref)]
+unsafe fn slice_mut<T>(v: &Value) -> Result<&mut [T]> {
+    let host = v.host()?;
+    Ok(&mut host.slice_mut::<T>()[v.layout.offset()..v.layout.offset() + v.layout.numel()])
+}
+
+/// # Safety
+/// The value is contiguous, of `T`'s dtype, and nobody writes it.
+unsafe fn slice<T>(v: &Value) -> Result<&[T]> {
+    let host = v.host()?;
+    Ok(&host.slice::<T>()[v.layout.offset()..v.layout.offset() + v.layout.numel()])
+}
+
+/// Runs `update` on the targets as leased contiguous values of one type, `g` beside them; what is strided or of
+/// half precision goes through contiguous copies of a wider type.
+fn update(targets: &[&Tensor], g: &Tensor, f: &dyn Fn(&[&Value], &Value) -> Result<()>) -> Result<()> {
+    let leases = targets.iter().map(|t| Lease::take(t)).collect::<Result<smallvec::SmallVec<[_; 4]>>>()?;
+    let g = g.value();
+    let shared = leases.iter().any(|l| std::sync::Arc::ptr_eq(&l.value.buffer, &g.buffer));
+    if plain(&g) && !shared && leases.iter().all(|l| plain(&l.value)) {
+        let values: smallvec::SmallVec<[&Value; 4]> = leases.iter().map(|l| &l.value).collect();
+        return f(&values, &g);
+    }
+    let wide = if g.dtype == DType::F64 { DType::F64 } else { DType::F32 };
+    let copies = leases.iter().map(|l| l.value.copied(wide)).collect::<Result<Vec<_>>>()?;
+    f(&copies.iter().collect::<Vec<_>>(), &g.copied(wide)?)?;
+    for (lease, copy) in leases.iter().zip(&copies) {
+        let view = View { buffer: copy.host()?, layout: &copy.layout, dtype: copy.dtype };
+        // SAFETY: the lease keeps everybody else away.
+        wengert_cpu::Cpu.copy(view, unsafe { lease.value.view_mut()? })?;
+    }
+    Ok(())
+}
+
+/// One SGD step over parameters with gradients. `buffers[i]` is the momentum buffer of parameter i, `None` before
+/// its first step; new ones are returned in place.
+pub fn sgd_step(params: &[Tensor], buffers: &mut [Option<Tensor>], s: &Sgd) -> Result<()> {
+    let _off = GradMode::set(false);
+    for (p, buffer) in params.iter().zip(buffers) {
+        let Some(g) = p.grad() else { continue };
+        check("SGD", p, &[&g])?;
+        let first = s.momentum != 0.0 && buffer.is_none();
+        if first {
+            *buffer = Some(Tensor::zeros(&p.shape(), p.dtype(), p.device())?);
+        }
+        let mut targets: smallvec::SmallVec<[&Tensor; 4]> = smallvec::SmallVec::from_iter([p]);
+        if let (Some(b), true) = (buffer.as_ref(), s.momentum != 0.0) {
+            check("SGD", p, &[b])?;
+            targets.push(b);
+        }
+        update(&targets, &g, &|t, g| match g.dtype {
+            // SAFETY: `update` gives contiguous leased values of one dtype, no two sharing a buffer.
+            DType::F64 => unsafe { sgd_kernel::<f64>(t, g, s, first) },
+            // SAFETY: as above.
+            _ => unsafe { sgd_kernel::<f32>(t, g, s, first) },
+        })?;
+    }
+    Ok(())
+}
+
+unsafe fn sgd_kernel<T>(t: &[&Value], g: &Value, s: &Sgd, first: bool) -> Result<()>
+where
+    T: Number + std::ops::Mul<Output = T> + std::ops::Add<Output = T> + std::ops::Sub<Output = T> + std::ops::Neg<Output = T>,
+{
+    let (lr, decay, momentum, keep) = (T::of(s.lr), T::of(s.weight_decay), T::of(s.momentum), T::of(1.0 - s.dampening));
+    let sign = T::of(if s.maximize { -1.0 } else { 1.0 });
+    let (p, g) = (slice_mut::<T>(t[0])?, slice::<T>(g)?);
+    if t.len() == 1 {
+        for (p, &g) in p.iter_mut().zip(g) {
+            *p = *p - lr * (sign * g + decay * *p);
+        }
+        return Ok(());
+    }
+    for ((p, b), &g) in p.iter_mut().zip(slice_mut::<T>(t[1])?).zip(g) {
+        let d = sign * g + decay * *p;
+        *b = if first { d } else { momentum * *b + keep * d };
+        let step = if s.nesterov { d + momentum * *b } else { *b };
+        *p = *p - lr * step;
+    }
+    Ok(())
+}
+
+/// State of one parameter under Adam.
+pub struct AdamState {
+    pub exp_avg: Tensor,
+    pub exp_avg_sq: Tensor,
+    /// With `amsgrad`.
+    pub max_exp_avg_sq: Option<Tensor>,
+    /// Steps done, this one included.
+    pub step: f64,
+}
+
+/// One Adam or AdamW step over parameters with gradients.
+pub fn adam_step(params: &[Tensor], states: &[AdamState], s: &Adam) -> Result<()> {
+    let _off = GradMode::set(false);
+    for (p, state) in params.iter().zip(states) {
+        let Some(g) = p.grad() else { continue };
+        check("Adam", p, &[&g, &state.exp_avg, &state.exp_avg_sq])?;
+        let mut targets: smallvec::SmallVec<[&Tensor; 4]> = smallvec::SmallVec::from_iter([p, &state.exp_avg, &state.exp_avg_sq]);
+        if let (Some(m), true) = (&state.max_exp_avg_sq, s.amsgrad) {
+            check("Adam", p, &[m])?;
+            targets.push(m);
+        }
+        update(&targets, &g, &|t, g| match g.dtype {
+            // SAFETY: as in `sgd_step`.
+            DType::F64 => unsafe { adam_kernel::<f64>(t, g, s, state.step) },
+            // SAFETY: as in `sgd_step`.
+            _ => unsafe { adam_kernel::<f32>(t, g, s, state.step) },
+        })?;
+    }
+    Ok(())
+}
+
+trait Root: Number {
+    fn root(self) -> Self;
+    fn larger(self, other: Self) -> Self;
+}
+impl Root for f32 {
+    fn root(self) -> f32 {
+        self.sqrt()
+    }
+    fn larger(self, other: f32) -> f32 {
+        if self > other { self } else { other }
+    }
+}
+impl Root for f64 {
+    fn root(self) -> f64 {
+        self.sqrt()
+    }
+    fn larger(self, other: f64) -> f64 {
+        if self > other { self } else { other }
+    }
+}
+
+unsafe fn adam_kernel<T>(t: &[&Value], g: &Value, s: &Adam, step: f64) -> Result<()>
+where
+    T: Root + std::ops::Mul<Output = T> + std::ops::Add<Output = T> + std::ops::Sub<Output = T> + std::ops::Div<Output = T>,
+{
+    let b2 = T::of(s.beta2);
+    let (c1, c2) = (T::of(1.0 - s.beta1), T::of(1.0 - s.beta2));
+    let correction2 = (1.0 - s.beta2.powf(step)).sqrt();
+    let step_size = T::of(s.lr / (1.0 - s.beta1.powf(step)));
+    let (root, eps) = (T::of(correction2), T::of(s.eps));
+    let sign = T::of(if s.maximize { -1.0 } else { 1.0 });
+    let coupled = T::of(if s.decoupled { 0.0 } else { s.weight_decay });
+    let shrink = T::of(if s.decoupled { 1.0 - s.lr * s.weight_decay } else { 1.0 });
+    let (p, g) = (slice_mut::<T>(t[0])?, slice::<T>(g)?);
+    let (m, v) = (slice_mut::<T>(t[1])?, slice_mut::<T>(t[2])?);
+    let mut max = match t.get(3) {
+        Some(x) => Some(slice_mut::<T>(x)?),
+        None => None,
+    };
+    for i in 0..p.len() {
+        let (g, old) = (sign * g[i], p[i] * shrink);
+        let g = g + coupled * old;
+        m[i] = m[i] + c1 * (g - m[i]);
+        v[i] = b2 * v[i] + c2 * g * g;
+        let second = match &mut max {
+            Some(max) => {
+                max[i] = max[i].larger(v[i]);
+                max[i]
+            }
+            None => v[i],
+        };
+        p[i] = old - step_size * m[i] / (second.root() / root + eps);
+    }
+    Ok(())
+}
+
+/// Removes (or zeroes) the gradients of parameters.
+pub fn zero_grad(params: &[Tensor], set_to_none: bool) -> Result<()> {
+    for p in params {
+        if set_to_none {
+            p.set_grad(None)?;
+        } else if let Some(g) = p.grad() {
+            let _off = GradMode::set(false);
+            if g.grad_fn()?.is_some() {
+                g.detach_()?;
+            }
+            g.zero_()?;
+        }
+    }
+    Ok(())
+}
+
+/// Scales gradients in place so that their joint norm is at most `max_norm`; returns the norm before.
+pub fn clip_grad_norm(params: &[Tensor], max_norm: f64, norm_type: f64) -> Result<Tensor> {
+    let _off = GradMode::set(false);
+    let grads: Vec<Tensor> = params.iter().filter_map(|p| p.grad()).collect();
+    if grads.is_empty() {
+        return Tensor::scalar(0.0, DType::F32);
+    }
+    let norm_of = |t: &Tensor| -> Result<Tensor> {
+        if norm_type == f64::INFINITY {
+            t.abs()?.amax(&[], false)
+        } else if norm_type == 2.0 {
+            t.mul(t)?.sum(&[], false)?.sqrt()
+        } else {
+            t.abs()?.pow(norm_type)?.sum(&[], false)?.pow(1.0 / norm_type)
+        }
+    };
+    let norms = grads.iter().filter(|g| g.numel() > 0).map(norm_of).collect::<Result<Vec<_>>>()?;
+    if norms.is_empty() {
+        return Tensor::scalar(0.0, DType::F32);
+    }
+    let total = norm_of(&Tensor::stack(&norms.iter().collect::<Vec<_>>(), 0)?)?;
+    let scale = max_norm / (total.item()?.as_f64() + 1e-6);
+    if scale < 1.0 {
+        for g in &grads {
+            g.row_(wengert_ops::Row::Mul, &[scale.into()])?;
+        }
+    }
+    Ok(total)
+}

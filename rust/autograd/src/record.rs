@@ -1,0 +1,107 @@
+//! Putting an operation on the tape.
+
+use crate::lock::Locked;
+use crate::rules;
+use crate::tape::node::{Edge, Node, NodeRef};
+use crate::tape::saved::{Saved, OUTPUT};
+use crate::tensor::{self, Tensor};
+use crate::value::Value;
+use smallvec::SmallVec;
+use wengert_ops::{DType, Error, Layout, Op, Result, Scalar};
+
+/// An operand as it is remembered: a tensor with the value it had, or a scalar.
+pub(crate) enum Input<'a> {
+    Tensor(&'a Tensor, Value),
+    Scalar(Scalar),
+}
+
+/// A node without edges and saved values.
+pub(crate) fn node(op: Op, layout: Layout, dtype: DType, label: u16) -> Node {
+    Node {
+        op,
+        edges: SmallVec::new(),
+        saved: SmallVec::new(),
+        layout,
+        more: None,
+        refs: 0,
+        label,
+        dtype,
+        flags: 0,
+    }
+}
+
+/// The bits of the inputs that require grad.
+#[inline]
+pub(crate) fn needs<'a>(tensors: impl Iterator<Item = Option<&'a Tensor>>, locked: &Locked) -> u64 {
+    let mut mask = 0;
+    for (i, t) in tensors.enumerate() {
+        if let Some(t) = t {
+            if tensor::requires_grad(t, &locked.key) {
+                mask |= 1u64 << i.min(63);
+            }
+        }
+    }
+    mask
+}
+
+/// A saved value must not have been made in inference mode.
+#[inline]
+pub(crate) fn check_inference(t: &Tensor, locked: &Locked) -> Result<()> {
+    if t.0.state.get(&locked.key).flags & tensor::flag::INFERENCE != 0 {
+        return Err(Error::runtime(
+            "Inference tensors cannot be saved for backward. To work around you can make a clone to get a normal tensor \
+             and use it in autograd.",
+        ));
+    }
+    Ok(())
+}
+
+/// Builds the node: edges of the inputs that require grad, and what the rule of `op` wants saved.
+/// Nothing is pushed yet, so that an in-place write may come between.
+pub(crate) fn prepare(op: Op, label: u16, needs: u64, inputs: &[Input<'_>], out: (Layout, DType), locked: &mut Locked) -> Result<Node> {
+    let mut node = node(op, out.0, out.1, label);
+    for (i, input) in inputs.iter().enumerate() {
+        node.edges.push(match input {
+            Input::Tensor(t, _) if needs >> i.min(63) & 1 == 1 => tensor::edge(t, locked)?,
+            _ => Edge::None,
+        });
+    }
+    let wanted = rules::saves(&node.op, needs);
+    // Checks first: once a save is registered, nothing may fail.
+    for (i, input) in inputs.iter().enumerate() {
+        if let (Input::Tensor(t, _), 1) = (input, wanted.inputs >> i.min(63) & 1) {
+            check_inference(t, locked)?;
+        }
+    }
+    for (i, input) in inputs.iter().enumerate() {
+        match input {
+            Input::Tensor(_, value) if wanted.inputs >> i.min(63) & 1 == 1 => {
+                node.saved.push(Saved::new(i as u8, value, &mut locked.key));
+            }
+            Input::Scalar(value) => node.saved.push(Saved::Scalar { slot: i as u8, value: *value }),
+            _ => {}
+        }
+    }
+    Ok(node)
+}
+
+/// Saves the outputs that the rule wants and puts the node on the tape, held once.
+pub(crate) fn push(mut node: Node, needs: u64, outputs: &[&Value], locked: &mut Locked) -> NodeRef {
+    let wanted = rules::saves(&node.op, needs);
+    for (k, value) in outputs.iter().enumerate() {
+        if wanted.outputs >> k & 1 == 1 {
+            node.saved.push(Saved::new(OUTPUT | k as u8, value, &mut locked.key));
+        }
+    }
+    if outputs.len() > 1 {
+        node.more = Some(outputs[1..].iter().map(|v| (v.layout.clone(), v.dtype)).collect());
+    }
+    locked.tape.push(node)
+}
+
+/// Lets go of a prepared node that will not be pushed after all.
+pub(crate) fn abandon(node: Node, locked: &mut Locked) {
+    for saved in &node.saved {
+        saved.release(&mut locked.key);
+    }
+}

@@ -1,0 +1,230 @@
+//! Operations that users define.
+
+use super::{Ctx, Grads};
+use crate::lock::lock;
+use crate::mode::{is_grad_enabled, GradMode};
+use crate::record;
+use crate::tape::node::{Edge, NodeRef};
+use crate::tape::saved::{Saved, OUTPUT};
+use crate::tensor::{self, requires_grad, Tensor};
+use crate::value::Value;
+use std::any::Any;
+use std::sync::Arc;
+use wengert_ops::{fail, CustomOp, Meta, Op, Result};
+
+/// A differentiable operation of the user's: what it computes and its gradient.
+///
+/// ```
+/// use std::sync::Arc;
+/// use wengert::{apply_function, backward, BackwardCtx, Function, Result, SweepOptions, Tensor};
+///
+/// #[derive(Debug)]
+/// struct Cube;
+/// impl Function for Cube {
+///     fn name(&self) -> &str { "CubeBackward" }
+///     fn forward(&self, x: &[Tensor]) -> Result<Vec<Tensor>> {
+///         Ok(vec![x[0].mul(&x[0])?.mul(&x[0])?])
+///     }
+///     fn backward(&self, ctx: &BackwardCtx<'_>, g: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
+///         let x = ctx.input(0)?;
+///         let Some(g) = &g[0] else { return Ok(vec![None]) };
+///         Ok(vec![Some(g.mul(&x.mul(&x)?.mul(3.0)?)?)])
+///     }
+/// }
+/// let x = Tensor::from_f32(&[2.0], &[1]).unwrap().requiring_grad().unwrap();
+/// let y = apply_function(Arc::new(Cube), &[&x]).unwrap();
+/// backward(&y, &[None], SweepOptions::default(), None).unwrap();
+/// assert_eq!(x.grad().unwrap().to_vec_f64().unwrap(), [12.0]);
+/// ```
+pub trait Function: Send + Sync + std::fmt::Debug + 'static {
+    /// Name of the gradient node.
+    fn name(&self) -> &str;
+    /// The outputs; runs untaped.
+    fn forward(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>>;
+    /// Gradients of the inputs. Taped when a graph of the gradient is wanted.
+    fn backward(&self, ctx: &BackwardCtx<'_>, grads: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>>;
+    /// Whether all inputs and outputs are kept for `backward` (a binding may keep its own).
+    fn saves_operands(&self) -> bool {
+        true
+    }
+}
+
+/// What a [`Function`]'s backward may ask for.
+pub struct BackwardCtx<'a> {
+    ctx: &'a Ctx<'a>,
+}
+
+impl BackwardCtx<'_> {
+    /// The input as it was in the forward pass.
+    pub fn input(&self, i: usize) -> Result<Tensor> {
+        self.ctx.input(i)
+    }
+    /// The output as it was computed.
+    pub fn output(&self, k: usize) -> Result<Tensor> {
+        self.ctx.output(k)
+    }
+    /// Whether this input's gradient is wanted.
+    pub fn needs_input_grad(&self, i: usize) -> bool {
+        self.ctx.needs(i)
+    }
+    /// Whether the backward pass itself is taped.
+    pub fn create_graph(&self) -> bool {
+        self.ctx.create
+    }
+    /// Shape, dtype of output `k`.
+    pub fn output_meta(&self, k: usize) -> Option<Meta> {
+        self.ctx.metas.get(k).map(|(l, d)| Meta::new(l.shape(), *d))
+    }
+    /// A saved variable that was this node's own output gets its place on the tape back.
+    pub fn unpack(&self, saved: &SavedVariable) -> Result<Tensor> {
+        saved.unpack_in(Some(self.ctx.node))
+    }
+}
+
+#[derive(Debug)]
+struct CustomNode(Arc<dyn Function>);
+
+impl CustomOp for CustomNode {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+    fn infer(&self, _: &[Meta]) -> Result<Vec<Meta>> {
+        fail!(not_implemented, "{}: shapes of a user's function are known only by running it", self.0.name())
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// Runs a user's function and tapes it.
+pub fn apply_function(function: Arc<dyn Function>, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+    let owned: Vec<Tensor> = inputs.iter().map(|t| (*t).clone()).collect();
+    let outputs = {
+        let _off = GradMode::set(false);
+        function.forward(&owned)?
+    };
+    record_function(function, inputs, &outputs, &[])?;
+    Ok(outputs)
+}
+
+/// Makes `outputs` the taped results of `function` over `inputs`, if gradients are on and needed. An output that is an
+/// input is replaced by a new handle. Returns whether it was taped.
+pub fn record_function(
+    function: Arc<dyn Function>,
+    inputs: &[&Tensor],
+    outputs: &[Tensor],
+    not_differentiable: &[bool],
+) -> Result<bool> {
+    if !is_grad_enabled() || outputs.is_empty() {
+        return Ok(false);
+    }
+    let keep = function.saves_operands();
+    let in_values: Vec<Value> = if keep { inputs.iter().map(|t| t.value()).collect() } else { Vec::new() };
+    let out_values: Vec<Value> = outputs.iter().map(|t| t.value()).collect();
+    let mut guard = lock();
+    if !inputs.iter().any(|t| requires_grad(t, &guard.key)) {
+        return Ok(false);
+    }
+    let op = Op::Custom(Arc::new(CustomNode(function)));
+    let mut node = record::node(op, out_values[0].layout.clone(), out_values[0].dtype, 0);
+    for t in inputs {
+        node.edges.push(if requires_grad(t, &guard.key) { tensor::edge(t, &mut guard)? } else { Edge::None });
+    }
+    for (i, v) in in_values.iter().enumerate() {
+        node.saved.push(Saved::new(i as u8, v, &mut guard.key));
+    }
+    if keep {
+        for (k, v) in out_values.iter().enumerate() {
+            node.saved.push(Saved::new(OUTPUT | k as u8, v, &mut guard.key));
+        }
+    }
+    if out_values.len() > 1 {
+        node.more = Some(out_values[1..].iter().map(|v| (v.layout.clone(), v.dtype)).collect());
+    }
+    let node = guard.tape.push(node);
+    for (k, t) in outputs.iter().enumerate() {
+        if !t.dtype().is_float() || not_differentiable.get(k).copied().unwrap_or(false) {
+            continue;
+        }
+        guard.tape.hold(node);
+        let locked = &mut *guard;
+        let state = t.0.state.get_mut(&mut locked.key);
+        if let Edge::Node(old) = std::mem::replace(&mut state.edge, Edge::Node(node.with_output(k as u16))) {
+            locked.tape.release(old, &mut locked.key);
+        }
+    }
+    let locked = &mut *guard;
+    locked.tape.release(node, &mut locked.key);
+    Ok(true)
+}
+
+pub(crate) fn vjp(ctx: &Ctx<'_>, op: &dyn CustomOp, grads: &[Option<Tensor>]) -> Result<Grads> {
+    let Some(node) = op.as_any().downcast_ref::<CustomNode>() else {
+        fail!(not_implemented, "{}: this custom op has no backward; implement wengert::Function", op.name());
+    };
+    let mut grads = grads.to_vec();
+    grads.resize(ctx.metas.len(), None);
+    let results = node.0.backward(&BackwardCtx { ctx }, &grads)?;
+    Ok(results.into_iter().collect())
+}
+
+/// A tensor kept for a user's backward pass: a snapshot that does not keep its own node alive in a cycle.
+pub struct SavedVariable {
+    value: Value,
+    pinned_writes: Option<u32>,
+    edge: SavedEdge,
+}
+
+enum SavedEdge {
+    /// The tensor itself: an input, or something made before the node.
+    Tensor(Tensor),
+    Output(u16),
+}
+
+impl SavedVariable {
+    /// Snapshots `t`. `output` is its number among the outputs of the node being made, if it is one.
+    pub fn new(t: &Tensor, output: Option<u16>) -> SavedVariable {
+        let value = t.value();
+        let pinned = value.buffer.is_pinned();
+        let pinned_writes = pinned.then(|| value.buffer.writes.load(std::sync::atomic::Ordering::Relaxed));
+        let edge = match output {
+            Some(k) => SavedEdge::Output(k),
+            None => {
+                // A handle of its own: later in-place writes to `t` must not show.
+                let mut guard = lock();
+                let edge = if requires_grad(t, &guard.key) { tensor::edge(t, &mut guard).unwrap_or_default() } else { Edge::None };
+                if let Edge::Node(n) = edge {
+                    guard.tape.hold(n);
+                }
+                drop(guard);
+                SavedEdge::Tensor(Tensor::with_edge(value.clone(), edge))
+            }
+        };
+        SavedVariable { value, pinned_writes, edge }
+    }
+
+    /// The tensor as it was, with its history.
+    pub fn unpack(&self) -> Result<Tensor> {
+        self.unpack_in(None)
+    }
+
+    fn unpack_in(&self, node: Option<NodeRef>) -> Result<Tensor> {
+        if let Some(writes) = self.pinned_writes {
+            if self.value.buffer.writes.load(std::sync::atomic::Ordering::Relaxed) != writes {
+                fail!(
+                    runtime,
+                    "one of the variables needed for gradient computation has been modified by an inplace operation: memory shared \
+                     with numpy or DLPack was written after it was saved. Hint: clone() before the write."
+                );
+            }
+        }
+        Ok(match (&self.edge, node) {
+            (SavedEdge::Tensor(t), _) => t.clone(),
+            (SavedEdge::Output(k), Some(node)) if is_grad_enabled() => {
+                lock().tape.hold(node);
+                Tensor::with_edge(self.value.clone(), Edge::Node(node.with_output(*k)))
+            }
+            _ => Tensor::from_value(self.value.clone()),
+        })
+    }
+}

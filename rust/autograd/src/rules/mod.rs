@@ -1,0 +1,199 @@
+//! Derivatives: one file per idea, each op's rule beside what it saves.
+//!
+//! A rule is written once, over tensors: in an ordinary sweep they carry no history, with
+//! `create_graph` they are taped, so every order of derivative exists. Shapes and dtypes of inputs that
+//! were broadcast or promoted are no rule's business: the sweep sums and casts gradients to fit.
+
+pub(crate) mod custom;
+mod fused;
+mod indexing;
+mod linalg;
+mod reduce;
+pub(crate) mod row;
+mod shaping;
+mod window;
+
+use crate::lock::lock;
+use crate::tape::node::{Edge, NodeRef};
+use crate::tape::saved::OUTPUT;
+use crate::tensor::Tensor;
+use crate::value::Value;
+use smallvec::SmallVec;
+use wengert_ops::{fail, DType, Dims, Error, Layout, Op, Result, Scalar};
+
+/// Gradients for the inputs, in their order; missing ones at the end count as none.
+pub(crate) type Grads = SmallVec<[Option<Tensor>; 2]>;
+
+/// Which operands a rule keeps: a bit per input and per output.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Saves {
+    pub inputs: u64,
+    pub outputs: u64,
+}
+
+impl Saves {
+    pub const NONE: Saves = Saves { inputs: 0, outputs: 0 };
+    pub const fn inputs(mask: u64) -> Saves {
+        Saves { inputs: mask, outputs: 0 }
+    }
+    pub const fn outputs(mask: u64) -> Saves {
+        Saves { inputs: 0, outputs: mask }
+    }
+}
+
+/// A saved operand, taken out for the rule.
+pub(crate) enum Unpacked {
+    Scalar(u8, Scalar),
+    Array(u8, Value, Edge),
+}
+
+/// What a rule sees.
+pub(crate) struct Ctx<'a> {
+    pub op: &'a Op,
+    pub saved: &'a [Unpacked],
+    /// A bit per input that wants a gradient.
+    pub needs: u64,
+    pub node: NodeRef,
+    /// Layout and dtype of each output.
+    pub metas: &'a [(Layout, DType)],
+    pub create: bool,
+}
+
+impl Ctx<'_> {
+    pub fn needs(&self, input: usize) -> bool {
+        self.needs >> input.min(63) & 1 == 1
+    }
+
+    fn find(&self, slot: u8) -> Option<&Unpacked> {
+        self.saved.iter().find(|s| match s {
+            Unpacked::Scalar(k, _) | Unpacked::Array(k, _, _) => *k == slot,
+        })
+    }
+
+    fn array(&self, slot: u8) -> Result<Tensor> {
+        match self.find(slot) {
+            Some(Unpacked::Array(_, value, edge)) => Ok(taped(value.clone(), edge)),
+            Some(Unpacked::Scalar(_, s)) => Tensor::scalar(*s, self.metas[0].1),
+            None => Err(Error::internal(format!("{:?} did not save operand {slot}", self.op))),
+        }
+    }
+
+    /// A saved input.
+    pub fn input(&self, i: usize) -> Result<Tensor> {
+        self.array(i as u8)
+    }
+
+    /// A saved output.
+    pub fn output(&self, k: usize) -> Result<Tensor> {
+        self.array(OUTPUT | k as u8)
+    }
+
+    pub fn input_value(&self, i: usize) -> Option<&Value> {
+        match self.find(i as u8) {
+            Some(Unpacked::Array(_, value, _)) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub fn output_value(&self, k: usize) -> Option<&Value> {
+        match self.find(OUTPUT | k as u8) {
+            Some(Unpacked::Array(_, value, _)) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub fn scalar(&self, i: usize) -> Option<Scalar> {
+        match self.find(i as u8) {
+            Some(Unpacked::Scalar(_, s)) => Some(*s),
+            _ => None,
+        }
+    }
+
+    /// Shape of an input that wants a gradient, as its own node or leaf has it.
+    pub fn input_shape(&self, i: usize) -> Result<Dims> {
+        let guard = lock();
+        let node = guard.tape.node(self.node);
+        Ok(match node.edges.get(i) {
+            Some(Edge::Node(n)) => Dims::from_slice(guard.tape.node(*n).meta(n.output).0.shape()),
+            Some(Edge::Leaf(l)) => Dims::from_slice(l.state.get(&guard.key).layout.shape()),
+            _ => fail!(internal, "{:?}: input {i} has no gradient edge", self.op),
+        })
+    }
+
+    /// Number of inputs.
+    pub fn inputs(&self) -> usize {
+        lock().tape.node(self.node).edges.len()
+    }
+}
+
+/// A value with its place on the tape (none in an ordinary sweep).
+fn taped(value: Value, edge: &Edge) -> Tensor {
+    match edge {
+        Edge::None => Tensor::from_value(value),
+        Edge::Leaf(leaf) => Tensor::with_edge(value, Edge::Leaf(leaf.clone())),
+        Edge::Node(n) => {
+            lock().tape.hold(*n);
+            Tensor::with_edge(value, Edge::Node(*n))
+        }
+    }
+}
+
+/// Whether gradients pass through an operation at all.
+pub(crate) fn differentiable(op: &Op) -> bool {
+    match op {
+        Op::ArgReduce { .. } => false,
+        Op::Reduce { kind, .. } => !matches!(kind, wengert_ops::Reduction::Any | wengert_ops::Reduction::All),
+        Op::Cast(to) => to.is_float(),
+        _ => true,
+    }
+}
+
+/// What the rule of `op` wants kept when the inputs of the mask want gradients.
+pub(crate) fn saves(op: &Op, needs: u64) -> Saves {
+    match op {
+        Op::Row(row) => row::saves(*row, needs),
+        Op::Cast(_) | Op::View(_) | Op::Pad(_) | Op::Cat { .. } | Op::Put(_) | Op::Take(_) => Saves::NONE,
+        Op::Reduce { .. } | Op::ArgReduce { .. } | Op::Extreme { .. } | Op::Scan { .. } => reduce::saves(op, needs),
+        Op::Gather { .. } | Op::Scatter { .. } | Op::Index { .. } | Op::IndexPut { .. } | Op::Sort { .. } | Op::TopK { .. } => {
+            indexing::saves(op, needs)
+        }
+        Op::Conv { .. } | Op::MaxPool(_) => window::saves(op, needs),
+        Op::Matmul | Op::Softmax { .. } | Op::Linear | Op::CrossEntropy { .. } | Op::LayerNorm { .. } => fused::saves(op, needs),
+        Op::Linalg(l) => linalg::saves(*l, needs),
+        Op::Custom(_) => Saves::NONE,
+    }
+}
+
+/// Gradients of the inputs from those of the outputs.
+pub(crate) fn vjp(ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<Grads> {
+    let g = match grads.first() {
+        Some(Some(g)) => g,
+        _ => return several(ctx, grads),
+    };
+    match ctx.op {
+        Op::Row(row) => row::vjp(ctx, *row, g),
+        Op::Cast(_) | Op::View(_) | Op::Pad(_) | Op::Cat { .. } | Op::Put(_) | Op::Take(_) => shaping::vjp(ctx, g),
+        Op::Reduce { .. } | Op::ArgReduce { .. } | Op::Extreme { .. } | Op::Scan { .. } => reduce::vjp(ctx, g),
+        Op::Gather { .. } | Op::Scatter { .. } | Op::Index { .. } | Op::IndexPut { .. } | Op::Sort { .. } | Op::TopK { .. } => {
+            indexing::vjp(ctx, g)
+        }
+        Op::Conv { .. } | Op::MaxPool(_) => window::vjp(ctx, g),
+        _ => several(ctx, grads),
+    }
+}
+
+/// Rules of ops with several differentiable outputs, any of whose gradients may be missing.
+fn several(ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<Grads> {
+    match ctx.op {
+        Op::Matmul | Op::Softmax { .. } | Op::Linear | Op::CrossEntropy { .. } | Op::LayerNorm { .. } => fused::vjp(ctx, grads),
+        Op::Linalg(l) => linalg::vjp(ctx, *l, grads),
+        Op::Custom(op) => custom::vjp(ctx, op.as_ref(), grads),
+        // Only the first output of the others is differentiable.
+        _ => Ok(SmallVec::new()),
+    }
+}
+
+/// The composition of primitives that a fused op stands for.
+pub(crate) fn definition(op: &Op, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+    fused::definition(op, inputs)
+}

@@ -1,0 +1,227 @@
+//! The live Wengert list: nodes in chunks, ids that grow, counts instead of a collector.
+//!
+//! A node's *order* (its chunk's base plus its index) is larger than that of everything it depends
+//! on, so sweeping by descending order is sweeping backwards.
+
+pub(crate) mod labels;
+pub(crate) mod node;
+pub(crate) mod saved;
+pub(crate) mod sweep;
+
+use crate::lock::Key;
+use crate::tensor::Tensor;
+use node::{Edge, Node, NodeRef};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Nodes per chunk.
+pub(crate) const CHUNK: usize = 256;
+/// Empty chunks kept for reuse; more go back to the system.
+const SPARE: usize = 64;
+
+pub(crate) struct Chunk {
+    /// Order of the first node.
+    pub base: u64,
+    live: u32,
+    pub nodes: Vec<Option<Node>>,
+}
+
+pub(crate) struct Tape {
+    chunks: Vec<Option<Box<Chunk>>>,
+    vacant: Vec<u32>,
+    spare: Vec<Box<Chunk>>,
+    current: Option<u32>,
+    next: u64,
+    live: usize,
+    worklist: Vec<NodeRef>,
+    /// Hooks and retained gradients, for the few nodes that have any.
+    pub side: Option<HashMap<(u32, u16), Side>>,
+}
+
+/// A function of a gradient: `None` leaves it as it is.
+pub type Hook = Arc<dyn Fn(&Tensor) -> wengert_ops::Result<Option<Tensor>> + Send + Sync>;
+
+/// Rare attachments of a node.
+#[derive(Default)]
+pub(crate) struct Side {
+    /// (id, output, hook) in order of registration.
+    pub hooks: Vec<(u64, u16, Hook)>,
+    /// Tensors whose `.grad` is kept, by output.
+    pub retain: Vec<(u16, std::sync::Weak<crate::tensor::TensorImpl>)>,
+}
+
+impl Tape {
+    pub const fn new() -> Tape {
+        Tape {
+            chunks: Vec::new(),
+            vacant: Vec::new(),
+            spare: Vec::new(),
+            current: None,
+            next: 1,
+            live: 0,
+            worklist: Vec::new(),
+            side: None,
+        }
+    }
+
+    /// Nodes alive now.
+    pub fn live(&self) -> usize {
+        self.live
+    }
+
+    /// Bytes of the chunks that hold nodes now.
+    pub fn bytes(&self) -> usize {
+        self.chunks.iter().flatten().count() * (std::mem::size_of::<Chunk>() + CHUNK * std::mem::size_of::<Node>())
+    }
+
+    /// Appends a node that its caller holds once.
+    #[inline]
+    pub fn push(&mut self, mut node: Node) -> NodeRef {
+        for edge in &node.edges {
+            if let Edge::Node(n) = edge {
+                self.node_mut(*n).refs += 1;
+            }
+        }
+        node.refs = 1;
+        let chunk = match self.current {
+            Some(c) if self.chunks[c as usize].as_ref().is_some_and(|k| k.nodes.len() < CHUNK) => c,
+            _ => self.open(),
+        };
+        let Some(open) = self.chunks[chunk as usize].as_mut() else { unreachable!("the current chunk is there") };
+        let index = open.nodes.len() as u16;
+        open.nodes.push(Some(node));
+        open.live += 1;
+        self.live += 1;
+        self.next += 1;
+        NodeRef { chunk, index, output: 0 }
+    }
+
+    #[cold]
+    fn open(&mut self) -> u32 {
+        let mut chunk = self
+            .spare
+            .pop()
+            .unwrap_or_else(|| Box::new(Chunk { base: 0, live: 0, nodes: Vec::with_capacity(CHUNK) }));
+        chunk.base = self.next;
+        let slot = match self.vacant.pop() {
+            Some(slot) => {
+                self.chunks[slot as usize] = Some(chunk);
+                slot
+            }
+            None => {
+                self.chunks.push(Some(chunk));
+                self.chunks.len() as u32 - 1
+            }
+        };
+        if let Some(old) = self.current.replace(slot) {
+            self.close_if_empty(old);
+        }
+        slot
+    }
+
+    fn close_if_empty(&mut self, slot: u32) {
+        let empty = self.chunks[slot as usize].as_ref().is_some_and(|c| c.live == 0);
+        if empty && self.current != Some(slot) {
+            if let Some(mut chunk) = self.chunks[slot as usize].take() {
+                chunk.nodes.clear();
+                self.vacant.push(slot);
+                if self.spare.len() < SPARE {
+                    self.spare.push(chunk);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    pub fn node(&self, n: NodeRef) -> &Node {
+        self.chunks[n.chunk as usize]
+            .as_ref()
+            .and_then(|c| c.nodes[n.index as usize].as_ref())
+            .expect("a held node is alive")
+    }
+
+    #[inline]
+    pub fn node_mut(&mut self, n: NodeRef) -> &mut Node {
+        self.chunks[n.chunk as usize]
+            .as_mut()
+            .and_then(|c| c.nodes[n.index as usize].as_mut())
+            .expect("a held node is alive")
+    }
+
+    /// Position in the list; grows with time and is never used twice.
+    #[inline]
+    pub fn order(&self, n: NodeRef) -> u64 {
+        self.chunks[n.chunk as usize].as_ref().map_or(0, |c| c.base + n.index as u64)
+    }
+
+    #[inline]
+    pub fn base(&self, chunk: u32) -> u64 {
+        self.chunks[chunk as usize].as_ref().map_or(0, |c| c.base)
+    }
+
+    #[inline]
+    pub fn hold(&mut self, n: NodeRef) {
+        self.node_mut(n).refs += 1;
+    }
+
+    /// Lets go of a node; what nothing can reach any more is freed at once, by a worklist.
+    #[inline]
+    pub fn release(&mut self, n: NodeRef, key: &mut Key) {
+        let node = self.node_mut(n);
+        node.refs -= 1;
+        if node.refs == 0 {
+            self.worklist.push(n);
+            self.free(key);
+        }
+    }
+
+    fn free(&mut self, key: &mut Key) {
+        while let Some(n) = self.worklist.pop() {
+            let Some(chunk) = self.chunks[n.chunk as usize].as_mut() else { continue };
+            let Some(node) = chunk.nodes[n.index as usize].take() else { continue };
+            chunk.live -= 1;
+            self.live -= 1;
+            if chunk.live == 0 {
+                if self.current == Some(n.chunk) {
+                    chunk.nodes.clear();
+                    chunk.base = self.next;
+                } else {
+                    self.close_if_empty(n.chunk);
+                }
+            }
+            if node.flags & node::flag::HOOKS != 0 {
+                if let Some(side) = self.side.as_mut().and_then(|s| s.remove(&(n.chunk, n.index))) {
+                    crate::lock::defer(side.hooks);
+                    crate::lock::defer(side.retain);
+                }
+            }
+            for edge in &node.edges {
+                if let Edge::Node(input) = edge {
+                    let input_node = self.node_mut(*input);
+                    input_node.refs -= 1;
+                    if input_node.refs == 0 {
+                        self.worklist.push(*input);
+                    }
+                }
+            }
+            for saved in &node.saved {
+                saved.release(key);
+            }
+            if let wengert_ops::Op::Custom(op) = node.op {
+                crate::lock::defer(op);
+            }
+            // Leaf handles and buffers: their drops defer themselves where they must.
+            drop(node.edges);
+            drop(node.saved);
+        }
+    }
+
+    pub fn side_mut(&mut self, n: NodeRef) -> &mut Side {
+        self.node_mut(n).flags |= node::flag::HOOKS;
+        self.side.get_or_insert_with(HashMap::new).entry((n.chunk, n.index)).or_default()
+    }
+
+    pub fn side(&self, n: NodeRef) -> Option<&Side> {
+        self.side.as_ref()?.get(&(n.chunk, n.index))
+    }
+}

@@ -1,0 +1,154 @@
+//! What a node keeps for its backward pass: snapshots of buffers, never of tensors.
+
+use crate::buffer::Buffer;
+use crate::lock::{Guarded, Key};
+use crate::value::Value;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use wengert_ops::{DType, Layout, Scalar};
+
+/// Where a saved value came from: unpacked with `create_graph`, it is taped again as that.
+pub(crate) const OUTPUT: u8 = 0x80;
+
+/// One saved operand. `slot` is the input's number, or `OUTPUT | k` for the k-th output.
+pub(crate) enum Saved {
+    Scalar { slot: u8, value: Scalar },
+    /// The whole buffer is held: a later in-place write copies first.
+    Whole { slot: u8, dtype: DType, writes: u32, buffer: Arc<Buffer>, layout: Layout },
+    /// Part of a larger buffer: held without owning, moved out when somebody writes over it.
+    Part { slot: u8, dtype: DType, save: Arc<PartialSave> },
+}
+
+impl Saved {
+    pub fn slot(&self) -> u8 {
+        match self {
+            Saved::Scalar { slot, .. } | Saved::Whole { slot, .. } | Saved::Part { slot, .. } => *slot,
+        }
+    }
+
+    /// Snapshots a value. Call under the lock, before any write of the same operation.
+    pub fn new(slot: u8, value: &Value, key: &mut Key) -> Saved {
+        let (dtype, buffer) = (value.dtype, &value.buffer);
+        let pinned = buffer.is_pinned();
+        let writes = if pinned { buffer.writes.load(Ordering::Relaxed) | PINNED } else { 0 };
+        if !pinned && value.is_part() {
+            let (low, high) = value.layout.span();
+            let size = dtype.size();
+            let save = Arc::new(PartialSave {
+                place: Guarded::new(Place { buffer: buffer.clone(), layout: value.layout.clone(), span: None }),
+                dtype,
+            });
+            let spans = buffer.spans.get_mut(key).get_or_insert_with(Default::default);
+            let span = spans.insert(low * size, high * size, Arc::downgrade(&save));
+            save.place.get_mut(key).span = Some(span);
+            return Saved::Part { slot, dtype, save };
+        }
+        Saved::Whole { slot, dtype, writes, buffer: buffer.clone(), layout: value.layout.clone() }
+    }
+
+    /// The saved array (`None` for scalars); the flag says that it was written over since, which can
+    /// happen only to memory shared with numpy or DLPack.
+    pub fn value(&self, key: &Key) -> Option<(Value, bool)> {
+        match self {
+            Saved::Scalar { .. } => None,
+            Saved::Whole { dtype, writes, buffer, layout, .. } => {
+                let stale = *writes & PINNED != 0 && buffer.writes.load(Ordering::Relaxed) | PINNED != *writes;
+                Some((Value { buffer: buffer.clone(), layout: layout.clone(), dtype: *dtype }, stale))
+            }
+            Saved::Part { dtype, save, .. } => {
+                let place = save.place.get(key);
+                Some((Value { buffer: place.buffer.clone(), layout: place.layout.clone(), dtype: *dtype }, false))
+            }
+        }
+    }
+
+    /// Lets go of a partial save's registration. Must precede dropping.
+    pub fn release(&self, key: &mut Key) {
+        if let Saved::Part { save, .. } = self {
+            let place = save.place.get_mut(key);
+            if let Some(span) = place.span.take() {
+                let buffer = place.buffer.clone();
+                if let Some(spans) = buffer.spans.get_mut(key) {
+                    spans.remove(span);
+                }
+                crate::lock::defer(buffer);
+            }
+        }
+    }
+}
+
+const PINNED: u32 = 1 << 31;
+
+pub(crate) struct PartialSave {
+    place: Guarded<Place>,
+    dtype: DType,
+}
+
+struct Place {
+    buffer: Arc<Buffer>,
+    layout: Layout,
+    span: Option<(usize, u64)>,
+}
+
+/// The byte ranges of a buffer that partial saves cover.
+#[derive(Default)]
+pub(crate) struct Spans {
+    by_start: BTreeMap<(usize, u64), (usize, Weak<PartialSave>)>,
+    longest: usize,
+    next: u64,
+}
+
+impl Spans {
+    pub fn len(&self) -> usize {
+        self.by_start.len()
+    }
+
+    fn insert(&mut self, low: usize, high: usize, save: Weak<PartialSave>) -> (usize, u64) {
+        self.next += 1;
+        self.longest = self.longest.max(high - low);
+        self.by_start.insert((low, self.next), (high, save));
+        (low, self.next)
+    }
+
+    fn remove(&mut self, span: (usize, u64)) {
+        self.by_start.remove(&span);
+        if self.by_start.is_empty() {
+            self.longest = 0;
+        }
+    }
+
+    /// Saves that touch `low..high`, found in time logarithmic in all for saves of like length.
+    fn touching(&self, low: usize, high: usize) -> Vec<Arc<PartialSave>> {
+        let from = low.saturating_sub(self.longest);
+        self.by_start
+            .range((from, 0)..(high, 0))
+            .filter(|(_, (end, _))| *end > low)
+            .filter_map(|(_, (_, save))| save.upgrade())
+            .collect()
+    }
+}
+
+/// Before `low..high` of `buffer` (bytes) is overwritten: the partial saves that touch it.
+pub(crate) fn touched(buffer: &Buffer, low: usize, high: usize, key: &Key) -> Vec<Arc<PartialSave>> {
+    buffer.spans.get(key).as_ref().map_or_else(Vec::new, |s| s.touching(low, high))
+}
+
+impl PartialSave {
+    pub fn value(&self, key: &Key) -> Value {
+        let place = self.place.get(key);
+        Value { buffer: place.buffer.clone(), layout: place.layout.clone(), dtype: self.dtype }
+    }
+
+    /// Points the save at a copy of its elements.
+    pub fn move_to(&self, copy: Value, key: &mut Key) {
+        let place = self.place.get_mut(key);
+        let span = place.span.take();
+        let old = std::mem::replace(&mut place.buffer, copy.buffer);
+        place.layout = copy.layout;
+        if let (Some(span), Some(spans)) = (span, old.spans.get_mut(key).as_mut()) {
+            spans.remove(span);
+        }
+        crate::lock::defer(old);
+    }
+}

@@ -1,0 +1,444 @@
+//! The tensor: a storage cell seen through a layout, with a place on the tape.
+
+use crate::buffer::{Buffer, Device};
+use crate::lock::{self, lock, Guarded, Key, Locked};
+use crate::tape::node::{Edge, NodeRef};
+use crate::value::Value;
+use smallvec::SmallVec;
+use std::sync::atomic::AtomicPtr;
+use std::sync::Arc;
+use wengert_ops::{fail, DType, Layout, Op, Region, Result, Scalar};
+
+/// A handle on a tensor; cloning gives another handle on the same one.
+#[derive(Clone)]
+pub struct Tensor(pub(crate) Arc<TensorImpl>);
+
+/// The tensor behind its handles.
+pub struct TensorImpl {
+    pub(crate) dtype: DType,
+    pub(crate) device: Device,
+    /// The host language's object for this tensor, so that the same one comes out each time.
+    pub(crate) object: AtomicPtr<()>,
+    pub(crate) state: Guarded<State>,
+}
+
+/// What changes in a tensor's life.
+pub(crate) struct State {
+    pub cell: Cell,
+    pub layout: Layout,
+    pub edge: Edge,
+    pub flags: u8,
+    pub grad: Option<Tensor>,
+    pub view: Option<Box<ViewInfo>>,
+    pub cold: Option<Box<Cold>>,
+}
+
+/// Flags of a tensor.
+pub(crate) mod flag {
+    /// `requires_grad` was set on it.
+    pub const REQ: u8 = 1;
+    /// Its gradient is kept though it is no leaf.
+    pub const RETAIN: u8 = 2;
+    /// Made in inference mode: it can never enter a tape.
+    pub const INFERENCE: u8 = 4;
+}
+
+/// Storage: the cell itself while no view shares it.
+pub(crate) enum Cell {
+    Own(Arc<Buffer>, u32),
+    Shared(Arc<Storage>),
+}
+
+/// A cell that several tensors see: its current buffer and how often it was written.
+pub(crate) struct Storage(pub Guarded<(Arc<Buffer>, u32)>);
+
+/// How a view came to be, which decides what in-place writes may do to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ViewKind {
+    Default,
+    /// Made under `no_grad`.
+    NoGrad,
+    /// One output of several (`unbind`, `split`, `chunk`).
+    Multi,
+}
+
+pub(crate) struct ViewInfo {
+    /// Never itself a view.
+    pub base: Tensor,
+    pub kind: ViewKind,
+    /// The cell's version when the view was made.
+    pub version: u32,
+    /// Order of the base's node that this view was last derived from (0: none).
+    pub seen: u64,
+}
+
+/// Rare parts.
+#[derive(Default)]
+pub(crate) struct Cold {
+    /// Hooks of a leaf, by id.
+    pub hooks: Vec<(u64, crate::tape::Hook)>,
+    pub post_hooks: Vec<(u64, crate::tape::Hook)>,
+}
+
+impl Cell {
+    #[inline]
+    pub fn buffer<'k>(&'k self, key: &'k Key) -> &'k Arc<Buffer> {
+        match self {
+            Cell::Own(buffer, _) => buffer,
+            Cell::Shared(storage) => &storage.0.get(key).0,
+        }
+    }
+    #[inline]
+    pub fn version(&self, key: &Key) -> u32 {
+        match self {
+            Cell::Own(_, version) => *version,
+            Cell::Shared(storage) => storage.0.get(key).1,
+        }
+    }
+}
+
+impl Drop for TensorImpl {
+    fn drop(&mut self) {
+        let state = self.state.own();
+        if let Edge::Node(node) = state.edge {
+            if lock::held() {
+                // The parts that need the lock wait until it is free.
+                lock::defer(PendingRelease(node));
+                return;
+            }
+            let mut guard = lock();
+            let Locked { tape, key } = &mut *guard;
+            tape.release(node, key);
+        }
+    }
+}
+
+struct PendingRelease(NodeRef);
+
+impl Drop for PendingRelease {
+    fn drop(&mut self) {
+        let mut guard = lock();
+        let Locked { tape, key } = &mut *guard;
+        tape.release(self.0, key);
+    }
+}
+
+impl Tensor {
+    /// A tensor without history around a value.
+    #[inline]
+    pub(crate) fn from_value(value: Value) -> Tensor {
+        let device = value.device();
+        let flags = if crate::mode::inference() { flag::INFERENCE } else { 0 };
+        Tensor(Arc::new(TensorImpl {
+            dtype: value.dtype,
+            device,
+            object: AtomicPtr::new(std::ptr::null_mut()),
+            state: Guarded::new(State {
+                cell: Cell::Own(value.buffer, 0),
+                layout: value.layout,
+                edge: Edge::None,
+                flags,
+                grad: None,
+                view: None,
+                cold: None,
+            }),
+        }))
+    }
+
+    /// A tensor whose gradient goes to `edge`. The node must be held once for it.
+    #[inline]
+    pub(crate) fn with_edge(value: Value, edge: Edge) -> Tensor {
+        let mut t = Tensor::from_value(value);
+        if let Some(i) = Arc::get_mut(&mut t.0) {
+            i.state.own().edge = edge;
+        }
+        t
+    }
+
+    /// A scalar on the CPU.
+    pub fn scalar(value: impl Into<Scalar>, dtype: DType) -> Result<Tensor> {
+        Tensor::full(&[], value.into(), dtype, Device::Cpu)
+    }
+
+    /// A tensor of one repeated value.
+    pub fn full(shape: &[usize], value: impl Into<Scalar>, dtype: DType, device: Device) -> Result<Tensor> {
+        let layout = Layout::checked("full", shape)?;
+        Ok(Tensor::from_value(Value::filled(device, layout, dtype, value.into())?))
+    }
+
+    /// Zeros.
+    pub fn zeros(shape: &[usize], dtype: DType, device: Device) -> Result<Tensor> {
+        Tensor::full(shape, Scalar::Int(0), dtype, device)
+    }
+
+    /// Unspecified contents.
+    pub fn empty(shape: &[usize], dtype: DType, device: Device) -> Result<Tensor> {
+        let layout = Layout::checked("empty", shape)?;
+        Ok(Tensor::from_value(Value::empty(device, layout, dtype)?))
+    }
+
+    /// A CPU tensor from row-major bytes.
+    pub fn from_bytes(bytes: &[u8], shape: &[usize], dtype: DType) -> Result<Tensor> {
+        let numel = wengert_ops::layout::checked_numel("from_bytes", shape)?;
+        if bytes.len() != numel * dtype.size() {
+            fail!(runtime, "from_bytes: {} bytes given, shape {shape:?} of {dtype} needs {}", bytes.len(), numel * dtype.size());
+        }
+        Ok(Tensor::from_value(Value::from_bytes(bytes, shape, dtype)?))
+    }
+
+    /// A CPU tensor from `f32` values.
+    ///
+    /// ```
+    /// let x = wengert::Tensor::from_f32(&[1.0, 2.0, 3.0], &[3]).unwrap();
+    /// assert_eq!(x.to_vec_f64().unwrap(), [1.0, 2.0, 3.0]);
+    /// ```
+    pub fn from_f32(values: &[f32], shape: &[usize]) -> Result<Tensor> {
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_ne_bytes()).collect();
+        Tensor::from_bytes(&bytes, shape, DType::F32)
+    }
+
+    /// A CPU tensor from `f64` values.
+    pub fn from_f64(values: &[f64], shape: &[usize]) -> Result<Tensor> {
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_ne_bytes()).collect();
+        Tensor::from_bytes(&bytes, shape, DType::F64)
+    }
+
+    /// A CPU tensor from `i64` values.
+    pub fn from_i64(values: &[i64], shape: &[usize]) -> Result<Tensor> {
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_ne_bytes()).collect();
+        Tensor::from_bytes(&bytes, shape, DType::I64)
+    }
+
+    pub fn dtype(&self) -> DType {
+        self.0.dtype
+    }
+
+    pub fn device(&self) -> Device {
+        self.0.device
+    }
+
+    /// Shape, strides and offset as they are now.
+    #[inline]
+    pub fn layout(&self) -> Layout {
+        let guard = lock();
+        self.0.state.get(&guard.key).layout.clone()
+    }
+
+    pub fn shape(&self) -> wengert_ops::Dims {
+        let guard = lock();
+        SmallVec::from_slice(self.0.state.get(&guard.key).layout.shape())
+    }
+
+    pub fn rank(&self) -> usize {
+        let guard = lock();
+        self.0.state.get(&guard.key).layout.rank()
+    }
+
+    pub fn numel(&self) -> usize {
+        let guard = lock();
+        self.0.state.get(&guard.key).layout.numel()
+    }
+
+    /// The value as it is now. A write that is under way on another thread is waited for.
+    pub(crate) fn value(&self) -> Value {
+        loop {
+            {
+                let guard = lock();
+                if let Some(value) = self.try_value(&guard.key) {
+                    return value;
+                }
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    #[inline]
+    pub(crate) fn try_value(&self, key: &Key) -> Option<Value> {
+        let state = self.0.state.get(key);
+        let buffer = state.cell.buffer(key);
+        (!buffer.is_writing()).then(|| Value {
+            buffer: buffer.clone(),
+            layout: state.layout.clone(),
+            dtype: self.0.dtype,
+        })
+    }
+
+    /// Whether both handles are one tensor.
+    pub fn is(&self, other: &Tensor) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// An address that identifies the tensor while it lives.
+    pub fn id(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
+    }
+
+    /// The slot in which a binding keeps its (unowned) object for this tensor.
+    pub fn object_slot(&self) -> &AtomicPtr<()> {
+        &self.0.object
+    }
+
+    /// How often its storage was written in place.
+    pub fn version(&self) -> u32 {
+        let guard = lock();
+        self.0.state.get(&guard.key).cell.version(&guard.key)
+    }
+
+    /// Whether two tensors see one storage.
+    pub fn shares_storage(&self, other: &Tensor) -> bool {
+        let guard = lock();
+        Arc::ptr_eq(self.0.state.get(&guard.key).cell.buffer(&guard.key), other.0.state.get(&guard.key).cell.buffer(&guard.key))
+    }
+
+    /// The only element.
+    pub fn item(&self) -> Result<Scalar> {
+        loop {
+            {
+                let guard = lock();
+                let state = self.0.state.get(&guard.key);
+                if state.layout.numel() != 1 {
+                    fail!(runtime, "a Tensor with {} elements cannot be converted to Scalar", state.layout.numel());
+                }
+                let buffer = state.cell.buffer(&guard.key);
+                if !buffer.is_writing() {
+                    let value = Value { buffer: buffer.clone(), layout: state.layout.clone(), dtype: self.0.dtype };
+                    drop(guard);
+                    return value.first();
+                }
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// All elements, row-major, as `f64`.
+    pub fn to_vec_f64(&self) -> Result<Vec<f64>> {
+        let bytes = self.value().copied(DType::F64)?.to_bytes()?;
+        Ok(bytes.as_chunks::<8>().0.iter().map(|c| f64::from_ne_bytes(*c)).collect())
+    }
+
+    /// All elements, row-major, as `i64`.
+    pub fn to_vec_i64(&self) -> Result<Vec<i64>> {
+        let bytes = self.value().copied(DType::I64)?.to_bytes()?;
+        Ok(bytes.as_chunks::<8>().0.iter().map(|c| i64::from_ne_bytes(*c)).collect())
+    }
+
+    /// All elements, row-major, as native bytes of the dtype.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.value().to_bytes()
+    }
+}
+
+/// Whether the tensor takes part in differentiation.
+#[inline]
+pub(crate) fn requires_grad(t: &Tensor, key: &Key) -> bool {
+    let state = t.0.state.get(key);
+    state.flags & flag::REQ != 0
+        || state.edge.is_some()
+        || state.view.as_ref().is_some_and(|v| {
+            let base = v.base.0.state.get(key);
+            base.flags & flag::REQ != 0 || base.edge.is_some()
+        })
+}
+
+/// The place on the tape where a gradient of `t` goes, re-derived first if `t` is a view whose base
+/// has got another node since.
+#[inline]
+pub(crate) fn edge(t: &Tensor, locked: &mut Locked) -> Result<Edge> {
+    let state = t.0.state.get(&locked.key);
+    if state.view.is_some() {
+        rederive(t, locked)?;
+    }
+    let state = t.0.state.get(&locked.key);
+    Ok(match &state.edge {
+        Edge::None if state.flags & flag::REQ != 0 => Edge::Leaf(t.0.clone()),
+        edge => edge.clone(),
+    })
+}
+
+/// The order of a tensor's node, 0 without one.
+pub(crate) fn node_order(t: &Tensor, locked: &Locked) -> u64 {
+    match t.0.state.get(&locked.key).edge {
+        Edge::Node(n) => locked.tape.order(n),
+        _ => 0,
+    }
+}
+
+#[cold]
+fn rederive(t: &Tensor, locked: &mut Locked) -> Result<()> {
+    let state = t.0.state.get(&locked.key);
+    let Some(view) = &state.view else { return Ok(()) };
+    let order = node_order(&view.base, locked);
+    if order == view.seen {
+        return Ok(());
+    }
+    let base = view.base.clone();
+    if view.kind != ViewKind::Default && state.cell.version(&locked.key) != view.version {
+        let kind = view.kind;
+        crate::lock::defer(base);
+        return Err(view_error(kind, true));
+    }
+    let part = state.layout.clone();
+    let base_state = base.0.state.get(&locked.key);
+    let region = Region { base: base_state.layout.clone(), part: part.clone() };
+    let base_edge = match &base_state.edge {
+        Edge::None if base_state.flags & flag::REQ != 0 => Edge::Leaf(base.0.clone()),
+        edge => edge.clone(),
+    };
+    let node = if base_edge.is_some() {
+        let node = crate::record::node(Op::Take(Arc::new(region)), part, t.0.dtype, 0);
+        let mut node = node;
+        node.edges.push(base_edge);
+        Edge::Node(locked.tape.push(node))
+    } else {
+        Edge::None
+    };
+    let old = {
+        let state = t.0.state.get_mut(&mut locked.key);
+        if let Some(view) = &mut state.view {
+            view.seen = order;
+        }
+        std::mem::replace(&mut state.edge, node)
+    };
+    if let Edge::Node(old) = old {
+        locked.tape.release(old, &mut locked.key);
+    }
+    crate::lock::defer(base);
+    Ok(())
+}
+
+/// PyTorch's words for in-place writes to views that cannot carry a gradient.
+pub(crate) fn view_error(kind: ViewKind, indirect: bool) -> wengert_ops::Error {
+    let (what, fix) = match kind {
+        ViewKind::NoGrad => (
+            "is a view and its base or another view of its base has been modified inplace. This view was created in no_grad mode",
+            "If you did not mean this, do not create views inside no_grad, or use a copy (.clone()) instead.",
+        ),
+        _ => (
+            "is a view and is being modified inplace. This view is the output of a function that returns multiple views. \
+             Such functions do not allow the output views to be modified inplace",
+            "You should replace the inplace operation by an out-of-place one.",
+        ),
+    };
+    let what = if indirect && kind == ViewKind::Multi {
+        "is a view and its base or another view of its base has been modified inplace. This view is the output of a function \
+         that returns multiple views. Such functions do not allow the output views to be modified inplace"
+    } else if !indirect && kind == ViewKind::NoGrad {
+        "is a view and is being modified inplace. A view was created in no_grad mode and is being modified inplace with grad mode enabled"
+    } else {
+        what
+    };
+    wengert_ops::Error::runtime(format!("Output of a view function {what}. {fix}"))
+}
+
+impl std::fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shape = self.shape();
+        match (self.device(), self.numel()) {
+            (Device::Cpu, 0..=16) => match self.to_vec_f64() {
+                Ok(v) => write!(f, "Tensor({:?}, shape={:?}, dtype={})", v, &shape[..], self.dtype()),
+                Err(e) => write!(f, "Tensor({e})"),
+            },
+            _ => write!(f, "Tensor(shape={:?}, dtype={}, device={})", &shape[..], self.dtype(), self.device()),
+        }
+    }
+}
