@@ -48,6 +48,7 @@ def test_walks():
             [m.training for m in net.eval().modules()],
             [p.requires_grad for p in net.requires_grad_(False).parameters()],
             repr(net),
+            repr(net.set_submodule("body.1", lib.nn.Tanh()) or net.body),
             net.get_submodule("body.1") is net.body[1],
             net.get_parameter("body.0.weight") is net.body[0].weight,
             net.get_buffer("body.2.running_mean") is net.body[2].running_mean,
@@ -119,6 +120,10 @@ REFUSALS = [
     lambda lib, net: net.get_parameter("head"),
     lambda lib, net: net.get_buffer("scale"),
     lambda lib, net: net.to(lib.int64),
+    lambda lib, net: net.set_submodule("", lib.nn.ReLU()),
+    lambda lib, net: net.set_submodule("body.9", lib.nn.ReLU(), strict=True),
+    lambda lib, net: net.set_submodule("scale", lib.nn.ReLU()),
+    lambda lib, net: net.set_submodule("head", 3),
     lambda lib, net: net.train("yes"),
     lambda lib, net: net.load_state_dict([1, 2]),
     lambda lib, net: lib.nn.Module(3),
@@ -133,7 +138,7 @@ def test_refusals_with_torchs_words(index):
     assert type(ours) is type(theirs)
 
 
-@pytest.mark.parametrize("index", [0, 2, 4, 5, 6, 7, 10, 13, 15, 17, 20, 24])
+@pytest.mark.parametrize("index", [0, 2, 4, 5, 6, 7, 10, 13, 15, 17, 20, 24, 25, 26, 27])
 def test_messages_equal_torchs(index):
     ours, theirs = both(lambda lib: REFUSALS[index](lib, make_net(lib)))
     assert str(ours) == str(theirs)

@@ -299,12 +299,19 @@ class Module(HooksMixin, StateDictMixin):
         """The buffer at the dotted path `target`."""
         return self._get_entry(target, "_buffers", "a buffer")
 
-    def set_submodule(self, target, module):
-        """Replace the submodule at the dotted path `target`."""
+    def set_submodule(self, target, module, strict=False):
+        """Put `module` at the dotted path `target`; with `strict` there must be one already."""
         if target == "":
             raise ValueError("Cannot set the submodule without a target name!")
+        if not isinstance(module, Module):
+            raise ValueError(f"`module` is not an nn.Module, found {type(module)}")
         path, _, name = target.rpartition(".")
-        setattr(self.get_submodule(path), name, module)
+        parent = self.get_submodule(path)
+        if strict and not hasattr(parent, name):
+            raise AttributeError(f"{type(parent).__name__} has no attribute `{name}`")
+        if not isinstance(getattr(parent, name, module), Module):
+            raise AttributeError(f"`{name}` is not an nn.Module")
+        setattr(parent, name, module)
 
     # -- walking ------------------------------------------------------------------------------
 
