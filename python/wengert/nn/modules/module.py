@@ -328,9 +328,9 @@ class Module(HooksMixin, StateDictMixin):
                 path = prefix + ("." if prefix else "") + name
                 yield from module.named_modules(memo, path, remove_duplicate)
 
-    def modules(self):
+    def modules(self, remove_duplicate=True):
         """All modules of the tree, this one first."""
-        for _, module in self.named_modules():
+        for _, module in self.named_modules(remove_duplicate=remove_duplicate):
             yield module
 
     def named_children(self):
