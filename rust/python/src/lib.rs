@@ -1,0 +1,54 @@
+//! The module `wengert._core`: thin bindings, one file an idea.
+
+mod args;
+mod autograd;
+mod construct;
+mod convert;
+mod creation;
+mod error;
+mod functions;
+mod index;
+mod modes;
+mod optim;
+mod random;
+mod rows;
+mod tensor;
+mod types;
+
+use pyo3::prelude::*;
+use wengert_ops::DType;
+
+#[pymodule]
+fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = m.py();
+    m.add("LinAlgError", py.get_type::<error::LinAlgError>())?;
+    m.add("InternalError", py.get_type::<error::InternalError>())?;
+    m.add_class::<tensor::PyTensor>()?;
+    m.add_class::<types::PyDType>()?;
+    m.add_class::<types::PyDevice>()?;
+    m.add_function(wrap_pyfunction!(types::_register_size, m)?)?;
+    for dtype in DType::ALL {
+        m.add(dtype.name(), types::dtype_object(py, dtype)?)?;
+    }
+    for (alias, dtype) in [
+        ("half", DType::F16),
+        ("float", DType::F32),
+        ("double", DType::F64),
+        ("short", DType::I16),
+        ("int", DType::I32),
+        ("long", DType::I64),
+    ] {
+        m.add(alias, types::dtype_object(py, dtype)?)?;
+    }
+    rows::register(m)?;
+    construct::register(m)?;
+    convert::register(m)?;
+    index::register(m)?;
+    creation::register(m)?;
+    random::register(m)?;
+    functions::register(m)?;
+    autograd::register(m)?;
+    optim::register(m)?;
+    modes::register(m)?;
+    Ok(())
+}

@@ -1,0 +1,356 @@
+//! The class `Tensor`: its object, attributes and operators.
+
+use crate::args::{need_operand, operand, Operand};
+use crate::error::Raise;
+use crate::types::{device_object, dtype_object, size_of, PyDType, PyDevice};
+use pyo3::basic::CompareOp;
+use pyo3::exceptions::PyAttributeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+use pyo3::{ffi, IntoPyObjectExt};
+use std::sync::atomic::Ordering;
+use std::sync::OnceLock;
+use wengert::{row, Arg, Row, Scalar, Tensor};
+
+/// A multi-dimensional array of one element type that remembers how it was computed.
+///
+/// >>> import wengert as wg
+/// >>> x = wg.tensor([1., 2., 3.], requires_grad=True)
+/// >>> (x * x).sum().backward()
+/// >>> x.grad
+/// tensor([2., 4., 6.])
+#[pyclass(frozen, subclass, weakref, name = "Tensor", module = "wengert")]
+pub struct PyTensor {
+    pub inner: Tensor,
+    /// Users' own attributes, made when the first is set.
+    attributes: OnceLock<Py<PyDict>>,
+}
+
+impl From<Tensor> for PyTensor {
+    #[inline]
+    fn from(inner: Tensor) -> Self {
+        PyTensor { inner, attributes: OnceLock::new() }
+    }
+}
+
+impl Drop for PyTensor {
+    #[inline]
+    fn drop(&mut self) {
+        self.inner.object_slot().store(std::ptr::null_mut(), Ordering::Relaxed);
+    }
+}
+
+/// The Python object of a tensor that was just made.
+#[inline]
+pub fn fresh(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
+    let object = Bound::new(py, PyTensor::from(t))?;
+    remember(&object);
+    Ok(object.into_any().unbind())
+}
+
+/// Notes the object on its tensor, so that [`wrap`] finds it.
+pub fn remember(object: &Bound<'_, PyTensor>) {
+    object.get().inner.object_slot().store(object.as_ptr().cast(), Ordering::Relaxed);
+}
+
+/// The Python object of a tensor: the one it has, or a new one.
+pub fn wrap(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
+    let object: *mut ffi::PyObject = t.object_slot().load(Ordering::Relaxed).cast();
+    if !object.is_null() {
+        // SAFETY: the slot is cleared when the object is dropped, under the GIL, which we hold; a count of 0
+        // means that its deallocation has begun, and then a new object is made.
+        unsafe {
+            if ffi::Py_REFCNT(object) > 0 {
+                return Ok(Py::from_borrowed_ptr(py, object));
+            }
+        }
+    }
+    fresh(py, t)
+}
+
+/// A result, as fast as possible.
+#[inline]
+pub fn done(py: Python<'_>, result: wengert::Result<Tensor>) -> PyResult<Py<PyAny>> {
+    match result {
+        Ok(t) => fresh(py, t),
+        Err(e) => Err(crate::error::to_py(e)),
+    }
+}
+
+#[inline]
+fn binary(py: Python<'_>, op: Row, a: &PyTensor, b: &Bound<'_, PyAny>, swap: bool) -> PyResult<Py<PyAny>> {
+    if let Ok(t) = b.cast::<PyTensor>() {
+        let (x, y) = (Arg::Tensor(&a.inner), Arg::Tensor(&t.get().inner));
+        return done(py, if swap { row(op, &[y, x]) } else { row(op, &[x, y]) });
+    }
+    let Some(b) = operand(b)? else { return Ok(py.NotImplemented()) };
+    let (x, y) = (Arg::Tensor(&a.inner), b.arg());
+    done(py, if swap { row(op, &[y, x]) } else { row(op, &[x, y]) })
+}
+
+fn inplace(slf: &Bound<'_, PyTensor>, op: Row, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    let other = need_operand(op.name(), "other", other)?;
+    slf.get().inner.row_(op, &[other.arg()]).raise()
+}
+
+macro_rules! operators {
+    ($($name:ident $swapped:ident $op:ident;)*) => {
+        #[pymethods]
+        impl PyTensor {
+            $(
+                fn $name(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+                    binary(py, Row::$op, self, other, false)
+                }
+                fn $swapped(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+                    binary(py, Row::$op, self, other, true)
+                }
+            )*
+        }
+    };
+}
+
+operators! {
+    __add__ __radd__ Add;
+    __sub__ __rsub__ Sub;
+    __mul__ __rmul__ Mul;
+    __truediv__ __rtruediv__ Div;
+    __floordiv__ __rfloordiv__ FloorDivide;
+    __mod__ __rmod__ Remainder;
+    __and__ __rand__ BitwiseAnd;
+    __or__ __ror__ BitwiseOr;
+    __xor__ __rxor__ BitwiseXor;
+    __lshift__ __rlshift__ BitwiseLeftShift;
+    __rshift__ __rrshift__ BitwiseRightShift;
+}
+
+macro_rules! inplace_operators {
+    ($($name:ident $op:ident;)*) => {
+        #[pymethods]
+        impl PyTensor {
+            $(fn $name(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>) -> PyResult<()> {
+                inplace(slf, Row::$op, other)
+            })*
+        }
+    };
+}
+
+inplace_operators! {
+    __iadd__ Add;
+    __isub__ Sub;
+    __imul__ Mul;
+    __itruediv__ Div;
+    __ifloordiv__ FloorDivide;
+    __imod__ Remainder;
+    __iand__ BitwiseAnd;
+    __ior__ BitwiseOr;
+    __ixor__ BitwiseXor;
+    __ilshift__ BitwiseLeftShift;
+    __irshift__ BitwiseRightShift;
+}
+
+#[pymethods]
+impl PyTensor {
+    fn __pow__(&self, py: Python<'_>, other: &Bound<'_, PyAny>, modulo: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+        if modulo.is_some() {
+            return Ok(py.NotImplemented());
+        }
+        // A square is one multiplication, and exact.
+        if let Ok(Some(s)) = crate::args::scalar(other) {
+            if s.as_f64() == 2.0 && !matches!(s, Scalar::Bool(_)) && (self.inner.dtype().is_float() || matches!(s, Scalar::Int(_))) {
+                let out = row(Row::Square, &[Arg::Tensor(&self.inner)]);
+                return done(py, out);
+            }
+        }
+        binary(py, Row::Pow, self, other, false)
+    }
+    fn __rpow__(&self, py: Python<'_>, other: &Bound<'_, PyAny>, modulo: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+        if modulo.is_some() {
+            return Ok(py.NotImplemented());
+        }
+        binary(py, Row::Pow, self, other, true)
+    }
+    fn __ipow__(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, _modulo: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        inplace(slf, Row::Pow, other)
+    }
+    fn __matmul__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        match other.cast::<PyTensor>() {
+            Ok(t) => done(py, self.inner.matmul(&t.get().inner)),
+            Err(_) => Ok(py.NotImplemented()),
+        }
+    }
+    fn __rmatmul__(&self, py: Python<'_>, _other: &Bound<'_, PyAny>) -> Py<PyAny> {
+        py.NotImplemented()
+    }
+    fn __neg__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        done(py, row(Row::Neg, &[Arg::Tensor(&self.inner)]))
+    }
+    fn __pos__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        done(py, row(Row::Positive, &[Arg::Tensor(&self.inner)]))
+    }
+    fn __abs__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        done(py, row(Row::Abs, &[Arg::Tensor(&self.inner)]))
+    }
+    fn __invert__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        done(py, row(Row::BitwiseNot, &[Arg::Tensor(&self.inner)]))
+    }
+    fn __richcmp__(&self, py: Python<'_>, other: &Bound<'_, PyAny>, op: CompareOp) -> PyResult<Py<PyAny>> {
+        let row = match op {
+            CompareOp::Eq => Row::Eq,
+            CompareOp::Ne => Row::Ne,
+            CompareOp::Lt => Row::Lt,
+            CompareOp::Le => Row::Le,
+            CompareOp::Gt => Row::Gt,
+            CompareOp::Ge => Row::Ge,
+        };
+        binary(py, row, self, other, false)
+    }
+    /// Identity: equal tensors are different keys.
+    fn __hash__(slf: &Bound<'_, Self>) -> usize {
+        slf.as_ptr() as usize >> 4
+    }
+    fn __bool__(&self) -> PyResult<bool> {
+        match self.inner.numel() {
+            0 => Err(pyo3::exceptions::PyRuntimeError::new_err("Boolean value of Tensor with no values is ambiguous")),
+            1 => Ok(self.inner.item().raise()?.as_bool()),
+            _ => Err(pyo3::exceptions::PyRuntimeError::new_err(
+                "Boolean value of Tensor with more than one value is ambiguous",
+            )),
+        }
+    }
+    fn __len__(&self) -> PyResult<usize> {
+        let shape = self.inner.shape();
+        match shape.first() {
+            Some(n) => Ok(*n),
+            None => Err(pyo3::exceptions::PyTypeError::new_err("len() of a 0-d tensor")),
+        }
+    }
+
+    #[getter]
+    fn shape<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        size_of(py, &self.inner.shape())
+    }
+    #[getter]
+    fn dtype(&self, py: Python<'_>) -> PyResult<Py<PyDType>> {
+        dtype_object(py, self.inner.dtype())
+    }
+    #[getter]
+    fn device(&self) -> PyDevice {
+        device_object(self.inner.device())
+    }
+    #[getter]
+    fn ndim(&self) -> usize {
+        self.inner.rank()
+    }
+    #[getter]
+    fn is_leaf(&self) -> bool {
+        self.inner.is_leaf()
+    }
+    #[getter]
+    fn _version(&self) -> u32 {
+        self.inner.version()
+    }
+    #[getter]
+    fn requires_grad(&self) -> bool {
+        self.inner.requires_grad()
+    }
+    #[setter]
+    fn set_requires_grad(&self, on: bool) -> PyResult<()> {
+        self.inner.set_requires_grad(on).raise()
+    }
+    #[getter]
+    fn grad(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.inner.grad().map(|g| wrap(py, g)).transpose()
+    }
+    #[setter]
+    fn set_grad(&self, grad: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let grad = match grad {
+            None => None,
+            Some(g) => match g.cast::<PyTensor>() {
+                Ok(t) => Some(t.get().inner.clone()),
+                Err(_) => {
+                    return Err(pyo3::exceptions::PyTypeError::new_err(format!(
+                        "assigned grad expected to be a Tensor or None but got grad of type {}",
+                        crate::types::type_name(g)
+                    )))
+                }
+            },
+        };
+        self.inner.set_grad(grad).raise()
+    }
+    #[deleter]
+    fn delete_grad(&self) -> PyResult<()> {
+        self.inner.set_grad(None).raise()
+    }
+    #[getter]
+    fn data(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        fresh(py, self.inner.detach())
+    }
+    #[setter]
+    fn set_data(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let value = crate::args::need_tensor("data", "value", value)?;
+        self.inner.set_data(value).raise()
+    }
+
+    fn __getattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<Py<PyAny>> {
+        if let Some(dict) = slf.get().attributes.get() {
+            if let Some(value) = dict.bind(slf.py()).get_item(name)? {
+                return Ok(value.unbind());
+            }
+        }
+        let class = slf.get_type().name()?;
+        Err(PyAttributeError::new_err(format!("'{class}' object has no attribute '{name}'")))
+    }
+    fn __setattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        // SAFETY: plain attribute access on live objects, with the GIL.
+        let code = unsafe { ffi::PyObject_GenericSetAttr(slf.as_ptr(), name.as_ptr(), value.as_ptr()) };
+        if code == 0 {
+            return Ok(());
+        }
+        let error = PyErr::fetch(slf.py());
+        let property = slf.get_type().hasattr(name)?;
+        if property || !error.is_instance_of::<PyAttributeError>(slf.py()) {
+            return Err(error);
+        }
+        let dict = slf.get().attributes.get_or_init(|| PyDict::new(slf.py()).unbind());
+        dict.bind(slf.py()).set_item(name, value)
+    }
+    fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
+        if let Some(dict) = slf.get().attributes.get() {
+            if dict.bind(slf.py()).contains(name)? {
+                return dict.bind(slf.py()).del_item(name);
+            }
+        }
+        // SAFETY: as in `__setattr__`; a null value deletes.
+        let code = unsafe { ffi::PyObject_GenericSetAttr(slf.as_ptr(), name.as_ptr(), std::ptr::null_mut()) };
+        if code == 0 {
+            Ok(())
+        } else {
+            Err(PyErr::fetch(slf.py()))
+        }
+    }
+
+    /// The users' attributes, for pickling and copying.
+    fn _attributes(&self, py: Python<'_>) -> Option<Py<PyDict>> {
+        self.attributes.get().map(|d| d.clone_ref(py))
+    }
+
+    /// A tensor of class `cls` over the elements of `data`.
+    #[staticmethod]
+    #[pyo3(signature = (cls, data, require_grad=false))]
+    fn _make_subclass<'py>(cls: &Bound<'py, PyAny>, data: &Bound<'py, PyTensor>, require_grad: bool) -> PyResult<Bound<'py, PyAny>> {
+        let py = cls.py();
+        let detached = data.get().inner.detach();
+        if require_grad {
+            detached.set_requires_grad(true).raise()?;
+        }
+        let plain = PyTensor::from(detached);
+        let object = py.get_type::<PyTensor>().getattr("__new__")?.call1((cls, plain.into_bound_py_any(py)?))?;
+        remember(object.cast::<PyTensor>()?);
+        Ok(object)
+    }
+}
+
+/// `operand` for module functions that take either.
+pub fn as_operand(op: &str, obj: &Bound<'_, PyAny>) -> PyResult<Operand> {
+    need_operand(op, "input", obj)
+}

@@ -1,0 +1,199 @@
+//! dtype and device objects, sizes.
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyString, PyTuple, PyType};
+use std::hash::{Hash, Hasher};
+use wengert::{Device, Dims};
+use wengert_ops::DType;
+
+/// The element type of a tensor.
+///
+/// >>> import wengert as wg
+/// >>> wg.tensor([1, 2]).dtype
+/// torch.int64
+#[pyclass(frozen, name = "dtype", module = "wengert")]
+pub struct PyDType(pub DType);
+
+static DTYPES: PyOnceLock<Vec<Py<PyDType>>> = PyOnceLock::new();
+
+/// The one object of a dtype.
+pub fn dtype_object(py: Python<'_>, dtype: DType) -> PyResult<Py<PyDType>> {
+    let all = DTYPES.get_or_try_init(py, || DType::ALL.iter().map(|d| Py::new(py, PyDType(*d))).collect::<PyResult<Vec<_>>>())?;
+    Ok(all[dtype as usize].clone_ref(py))
+}
+
+#[pymethods]
+impl PyDType {
+    fn __repr__(&self) -> String {
+        self.0.to_string()
+    }
+    fn __reduce__(&self) -> String {
+        self.0.name().to_owned()
+    }
+    #[getter]
+    fn is_floating_point(&self) -> bool {
+        self.0.is_float()
+    }
+    #[getter]
+    fn is_complex(&self) -> bool {
+        false
+    }
+    #[getter]
+    fn is_signed(&self) -> bool {
+        self.0.is_signed()
+    }
+    #[getter]
+    fn itemsize(&self) -> usize {
+        self.0.size()
+    }
+    #[getter]
+    fn _name(&self) -> &'static str {
+        self.0.name()
+    }
+    /// The floating-point type of the same rank (itself).
+    fn to_real(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+}
+
+/// A dtype argument: a dtype object, or one of Python's `float`, `int`, `bool`.
+pub fn extract_dtype(obj: &Bound<'_, PyAny>) -> PyResult<DType> {
+    if let Ok(d) = obj.cast::<PyDType>() {
+        return Ok(d.get().0);
+    }
+    if let Ok(t) = obj.cast::<PyType>() {
+        let py = obj.py();
+        if t.is(py.get_type::<pyo3::types::PyFloat>()) {
+            return Ok(wengert::default_float());
+        }
+        if t.is(py.get_type::<pyo3::types::PyInt>()) {
+            return Ok(DType::I64);
+        }
+        if t.is(py.get_type::<pyo3::types::PyBool>()) {
+            return Ok(DType::Bool);
+        }
+    }
+    Err(PyTypeError::new_err(format!("dtype must be a wengert dtype (wengert.float32 …), not {}", type_name(obj))))
+}
+
+pub fn optional_dtype(obj: Option<&Bound<'_, PyAny>>) -> PyResult<Option<DType>> {
+    match obj {
+        Some(o) if !o.is_none() => extract_dtype(o).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Where a tensor lives.
+///
+/// >>> import wengert as wg
+/// >>> wg.device("cpu")
+/// device(type='cpu')
+#[pyclass(frozen, name = "device", module = "wengert")]
+pub struct PyDevice(pub Device, Option<u32>);
+
+#[pymethods]
+impl PyDevice {
+    #[new]
+    #[pyo3(signature = (r#type, index=None))]
+    fn new(r#type: &Bound<'_, PyAny>, index: Option<u32>) -> PyResult<Self> {
+        let (device, parsed) = parse_device(r#type)?;
+        Ok(PyDevice(device, parsed.or(index)))
+    }
+    #[getter]
+    fn r#type(&self) -> String {
+        self.0.to_string()
+    }
+    #[getter]
+    fn index(&self) -> Option<u32> {
+        self.1
+    }
+    fn __repr__(&self) -> String {
+        match self.1 {
+            Some(i) => format!("device(type='{}', index={i})", self.0),
+            None => format!("device(type='{}')", self.0),
+        }
+    }
+    fn __str__(&self) -> String {
+        match self.1 {
+            Some(i) => format!("{}:{i}", self.0),
+            None => self.0.to_string(),
+        }
+    }
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        other.cast::<PyDevice>().is_ok_and(|d| d.get().0 == self.0 && d.get().1 == self.1)
+    }
+    fn __hash__(&self) -> u64 {
+        let mut h = std::collections::hash_map::DefaultHasher::new();
+        (self.0, self.1).hash(&mut h);
+        h.finish()
+    }
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyType>, (String,))> {
+        Ok((py.get_type::<PyDevice>(), (self.__str__(),)))
+    }
+}
+
+fn parse_device(obj: &Bound<'_, PyAny>) -> PyResult<(Device, Option<u32>)> {
+    if let Ok(d) = obj.cast::<PyDevice>() {
+        return Ok((d.get().0, d.get().1));
+    }
+    let Ok(text) = obj.cast::<PyString>() else {
+        return Err(PyTypeError::new_err(format!("device must be a string or a device, not {}", type_name(obj))));
+    };
+    let text = text.to_str()?;
+    let (kind, index) = match text.split_once(':') {
+        Some((kind, index)) => (kind, index.parse::<u32>().map(Some)),
+        None => (text, Ok(None)),
+    };
+    let bad = || PyRuntimeError::new_err(format!("Invalid device string: '{text}'"));
+    let index = index.map_err(|_| bad())?;
+    match kind {
+        "cpu" => Ok((Device::Cpu, index)),
+        "meta" => Ok((Device::Meta, index)),
+        "cuda" | "gpu" | "mps" | "xpu" => Err(PyRuntimeError::new_err(format!(
+            "device '{text}': wengert has no GPU backend in this version; use device='cpu'"
+        ))),
+        _ => Err(PyRuntimeError::new_err(format!("Expected one of cpu, meta device type at start of device string: {text}"))),
+    }
+}
+
+pub fn extract_device(obj: &Bound<'_, PyAny>) -> PyResult<Device> {
+    parse_device(obj).map(|d| d.0)
+}
+
+pub fn optional_device(obj: Option<&Bound<'_, PyAny>>) -> PyResult<Device> {
+    match obj {
+        Some(o) if !o.is_none() => extract_device(o),
+        _ => Ok(Device::Cpu),
+    }
+}
+
+pub fn device_object(device: Device) -> PyDevice {
+    PyDevice(device, None)
+}
+
+static SIZE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Tells the core the class of shapes (a Python subclass of tuple).
+#[pyfunction]
+pub fn _register_size(py: Python<'_>, class: Py<PyAny>) {
+    let _ = SIZE.set(py, class);
+}
+
+/// A shape as a `Size`.
+pub fn size_object<'py>(py: Python<'py>, shape: &[usize]) -> PyResult<Bound<'py, PyAny>> {
+    let tuple = PyTuple::new(py, shape)?;
+    match SIZE.get(py) {
+        Some(class) => class.bind(py).call1((tuple,)),
+        None => Ok(tuple.into_any()),
+    }
+}
+
+pub fn size_of<'py>(py: Python<'py>, shape: &Dims) -> PyResult<Bound<'py, PyAny>> {
+    size_object(py, shape)
+}
+
+pub fn type_name(obj: &Bound<'_, PyAny>) -> String {
+    obj.get_type().name().map_or_else(|_| "object".to_owned(), |n| n.to_string())
+}
