@@ -25,10 +25,26 @@ newaxis = None
 strided = "torch.strided"
 preserve_format, contiguous_format = "torch.preserve_format", "torch.contiguous_format"
 
-_SUBMODULES = frozenset((
-    "as_torch", "autograd", "backends", "cuda", "debug", "func", "linalg", "nn", "numeric", "optim", "random", "special", "sym", "testing",
-    "utils", "viz",
-))
+_SUBMODULES = frozenset(
+    (
+        "as_torch",
+        "autograd",
+        "backends",
+        "cuda",
+        "debug",
+        "func",
+        "linalg",
+        "nn",
+        "numeric",
+        "optim",
+        "random",
+        "special",
+        "sym",
+        "testing",
+        "utils",
+        "viz",
+    )
+)
 _LATER = {
     "save": ("_serialization", "save"),
     "load": ("_serialization", "load"),
@@ -42,12 +58,21 @@ _LATER = {
 
 def _export():
     """Composed functions first, then the core's names, which win."""
-    names = {entry.name: entry.call for entry in _compose.REGISTRY.values()
-             if entry.function and entry.namespace is None}
+    names = {
+        entry.name: entry.call
+        for entry in _compose.REGISTRY.values()
+        if entry.function and entry.namespace is None
+    }
     names.update((name, value) for name, value in vars(_core).items() if not name.startswith("_"))
     names.update(
-        float=_core.float32, double=_core.float64, half=_core.float16, long=_core.int64, int=_core.int32,
-        short=_core.int16, bool=_core.bool)
+        float=_core.float32,
+        double=_core.float64,
+        half=_core.float16,
+        long=_core.int64,
+        int=_core.int32,
+        short=_core.int16,
+        bool=_core.bool,
+    )
     names["Size"] = Size
     return names
 

@@ -30,7 +30,7 @@ class _Finder:
     def find_spec(name, path=None, target=None):
         if name != _NAME and not name.startswith(_NAME + "."):
             return None
-        ours = _OURS + name[len(_NAME):]
+        ours = _OURS + name[len(_NAME) :]
         try:
             module = import_module(ours)
         except ModuleNotFoundError as error:
@@ -48,7 +48,9 @@ def install_as_torch():
     """
     present = sys.modules.get(_NAME)
     if present is not None and present is not sys.modules[_OURS]:
-        raise RuntimeError("install_as_torch: torch is imported already; call install_as_torch() before `import torch`")
+        raise RuntimeError(
+            "install_as_torch: torch is imported already; call install_as_torch() before `import torch`"
+        )
     if not any(finder is _Finder for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder)
     sys.modules[_NAME] = sys.modules[_OURS]

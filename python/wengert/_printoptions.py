@@ -15,7 +15,9 @@ OPTIONS = Options()
 _PROFILES = {"default": (4, 1000, 3, 80), "short": (2, 1000, 2, 80), "full": (4, float("inf"), 3, 80)}
 
 
-def set_printoptions(precision=None, threshold=None, edgeitems=None, linewidth=None, profile=None, sci_mode=None):
+def set_printoptions(
+    precision=None, threshold=None, edgeitems=None, linewidth=None, profile=None, sci_mode=None
+):
     """Sets digits after the point, when to summarise and by how many items, the line's width, a profile
     ("default", "short", "full"), and scientific notation (True, False, or None: as the values need it).
 

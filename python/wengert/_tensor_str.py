@@ -84,8 +84,11 @@ def _summary(x):
         return [*x.narrow(0, 0, edge).tolist(), ..., *x.narrow(0, count - edge, edge).tolist()]
     if count <= 2 * edge:
         return [_summary(x.select(0, i)) for i in range(count)]
-    return [*(_summary(x.select(0, i)) for i in range(edge)), ...,
-            *(_summary(x.select(0, i)) for i in range(count - edge, count))]
+    return [
+        *(_summary(x.select(0, i)) for i in range(edge)),
+        ...,
+        *(_summary(x.select(0, i)) for i in range(count - edge, count)),
+    ]
 
 
 def _flatten(nested, out):
@@ -140,5 +143,5 @@ def _row(items, indent, width, write):
         return "[...]"
     per_line = max(1, int((OPTIONS.linewidth - indent) // (width + 2)))
     texts = [" ..." if item is ... else write(item).rjust(width) for item in items]
-    lines = [", ".join(texts[i:i + per_line]) for i in range(0, len(texts), per_line)]
+    lines = [", ".join(texts[i : i + per_line]) for i in range(0, len(texts), per_line)]
     return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"

@@ -12,7 +12,9 @@ def main(argv=None):
 
     arguments = sys.argv[1:] if argv is None else list(argv)
     if not arguments or arguments[0] in ("-h", "--help") or arguments == ["-m"]:
-        print("usage: python -m wengert.as_torch script.py [args…]\n       python -m wengert.as_torch -m module [args…]")
+        print(
+            "usage: python -m wengert.as_torch script.py [args…]\n       python -m wengert.as_torch -m module [args…]"
+        )
         return 0 if arguments and arguments[0] != "-m" else 2
     install_as_torch()
     if arguments[0] == "-m":

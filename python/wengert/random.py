@@ -3,7 +3,15 @@
 from . import _core
 from ._core import default_generator, manual_seed
 
-__all__ = ["manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_state", "fork_rng", "default_generator"]
+__all__ = [
+    "manual_seed",
+    "seed",
+    "initial_seed",
+    "get_rng_state",
+    "set_rng_state",
+    "fork_rng",
+    "default_generator",
+]
 
 
 def seed():

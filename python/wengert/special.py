@@ -3,8 +3,29 @@
 import wengert as _wg
 
 _SAME = (
-    "erf", "erfc", "erfinv", "exp2", "expm1", "log1p", "sinc", "logit", "xlogy", "digamma", "round", "logsumexp",
-    "softmax", "log_softmax", "i0", "i0e", "i1", "i1e", "ndtr", "log_ndtr", "zeta", "entr", "xlog1py",
+    "erf",
+    "erfc",
+    "erfinv",
+    "exp2",
+    "expm1",
+    "log1p",
+    "sinc",
+    "logit",
+    "xlogy",
+    "digamma",
+    "round",
+    "logsumexp",
+    "softmax",
+    "log_softmax",
+    "i0",
+    "i0e",
+    "i1",
+    "i1e",
+    "ndtr",
+    "log_ndtr",
+    "zeta",
+    "entr",
+    "xlog1py",
 )
 _OTHER = {"expit": "sigmoid", "gammaln": "lgamma", "psi": "digamma", "multigammaln": "mvlgamma"}
 
@@ -17,6 +38,7 @@ def entr(input):
         tensor([0., -0.])
     """
     value = -_wg.xlogy(input, input)
+    value = value.masked_fill(input == 0, 0.0)
     return value.masked_fill(input < 0, float("-inf"))
 
 

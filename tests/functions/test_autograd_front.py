@@ -93,14 +93,16 @@ class Exp(wg.autograd.Function):
 
     @staticmethod
     def backward(ctx, g):
-        y, = ctx.saved_tensors
+        (y,) = ctx.saved_tensors
         return g * y
 
 
 def test_gradcheck_finds_a_wrong_gradient():
     x = wg.tensor([1.0, 2.0], dtype=wg.float64, requires_grad=True)
     assert wg.autograd.gradcheck(Wrong.apply, x, raise_exception=False) is False
-    with pytest.raises(wg.autograd.GradcheckError, match="Jacobian mismatch for output 0 with respect to input 0"):
+    with pytest.raises(
+        wg.autograd.GradcheckError, match="Jacobian mismatch for output 0 with respect to input 0"
+    ):
         wg.autograd.gradcheck(Wrong.apply, x)
     with pytest.raises(ValueError, match="at least one input"):
         wg.autograd.gradcheck(wg.sin, wg.ones(2))
@@ -124,10 +126,10 @@ def test_function_saved_output_differentiates_twice():
 
 def test_once_differentiable_refuses_twice():
     x = wg.tensor([1.0], requires_grad=True)
-    g, = wg.autograd.grad(Once.apply(x).sum(), x)
+    (g,) = wg.autograd.grad(Once.apply(x).sum(), x)
     assert g.item() == pytest.approx(2.71828, rel=1e-4)
     w = wg.ones(1, requires_grad=True)
-    g, = wg.autograd.grad((Once.apply(x) * w).sum(), x, create_graph=True)
+    (g,) = wg.autograd.grad((Once.apply(x) * w).sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         g.sum().backward()
 
@@ -167,7 +169,7 @@ def test_grad_arguments():
         wg.autograd.grad(x * 2, x)
     assert wg.autograd.grad((x * 2).sum(), (x, y), allow_unused=True)[1] is None
     assert wg.autograd.grad((x * 2).sum(), (x, y), materialize_grads=True)[1].tolist() == [0, 0]
-    rows, = wg.autograd.grad(x * 3, x, wg.eye(2), is_grads_batched=True)
+    (rows,) = wg.autograd.grad(x * 3, x, wg.eye(2), is_grads_batched=True)
     assert rows.tolist() == [[3, 0], [0, 3]]
     with pytest.raises(RuntimeError, match="Mismatch in shape"):
         wg.autograd.grad(x * 2, x, wg.ones(3))
@@ -196,12 +198,21 @@ for use in ("import torch.nothing", "from torch import nothing", "torch.nothing"
 def test_as_torch(tmp_path):
     script = tmp_path / "program.py"
     script.write_text(SCRIPT)
-    found = subprocess.run([sys.executable, "-m", "wengert.as_torch", str(script), "a", "b"], capture_output=True, text=True,
-                           check=False, cwd=Path(__file__).parents[2])
+    found = subprocess.run(
+        [sys.executable, "-m", "wengert.as_torch", str(script), "a", "b"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
     assert found.returncode == 0, found.stderr
     assert found.stdout.splitlines() == [
         "tensor([2., 4.]) ['a', 'b'] wengert False tensor([1., 2.])",
-        "ModuleNotFoundError True", "ImportError True", "AttributeError True", "ModuleNotFoundError True"]
+        "ModuleNotFoundError True",
+        "ImportError True",
+        "AttributeError True",
+        "ModuleNotFoundError True",
+    ]
 
 
 def test_install_after_torch_is_refused():

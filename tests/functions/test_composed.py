@@ -2,10 +2,9 @@
 
 import pytest
 import torch
+import wengert as wg
 from cases import CASES, FACTORS, Makers
 from torch_parity import check_same, leaves, to_wengert
-
-import wengert as wg
 from wengert._functions._compose import REGISTRY
 
 # Defined for their in-place form only, tried in test_more.py.
@@ -29,7 +28,9 @@ def test_every_function_has_a_case():
 
 
 def test_no_composition_repeats_a_kernel():
-    assert [n for n, e in REGISTRY.items() if e.namespace is None and e.function and hasattr(wg._core, n)] == []
+    assert [
+        n for n, e in REGISTRY.items() if e.namespace is None and e.function and hasattr(wg._core, n)
+    ] == []
 
 
 def parameters():
@@ -56,11 +57,15 @@ def test_value_and_gradient(name, index):
     ours_inputs = [t for t in leaves(ours_args + list(ours_kwargs.values())) if t.requires_grad]
     seeds = [torch.linspace(0.5, 1.5, t.numel(), dtype=t.dtype).reshape(t.shape) for t in roots]
     expected = torch.autograd.grad(roots, inputs, seeds, allow_unused=True, materialize_grads=True)
-    found = wg.autograd.grad(ours_roots, ours_inputs, [to_wengert(s) for s in seeds], allow_unused=True, materialize_grads=True)
+    found = wg.autograd.grad(
+        ours_roots, ours_inputs, [to_wengert(s) for s in seeds], allow_unused=True, materialize_grads=True
+    )
     check_same(found, expected, 1e-7, 1e-7)
 
 
-@pytest.mark.parametrize("name", sorted(n for n, e in REGISTRY.items() if e.namespace is None and e.method and n in CASES))
+@pytest.mark.parametrize(
+    "name", sorted(n for n, e in REGISTRY.items() if e.namespace is None and e.method and n in CASES)
+)
 def test_method_is_the_function(name):
     args, kwargs = CASES[name][0](Makers())
     args = to_wengert(list(args))
@@ -68,7 +73,7 @@ def test_method_is_the_function(name):
     method = getattr(args[0], name)(*args[1:], **kwargs)
     function = find(wg, name)(*args, **kwargs)
     for a, b in zip(leaves(method), leaves(function), strict=True):
-        assert a.dtype == b.dtype and a.tolist() == b.tolist() or str(a.tolist()) == str(b.tolist())
+        assert (a.dtype == b.dtype and a.tolist() == b.tolist()) or str(a.tolist()) == str(b.tolist())
 
 
 @pytest.mark.parametrize("name", sorted(n for n, e in REGISTRY.items() if e.inplace and n in CASES))
@@ -104,7 +109,7 @@ def test_factors_multiply_back(name):
         values, vectors = parts
         back = (vectors * values) @ vectors.mT
     wg.testing.assert_close(back.detach(), a.detach())
-    gradient, = wg.autograd.grad(back.sum(), a)
+    (gradient,) = wg.autograd.grad(back.sum(), a)
     # The product is the input (for eigh: its lower triangle mirrored), so its gradient is known.
     expected = wg.ones_like(a.detach())
     if name == "linalg.eigh":
@@ -114,9 +119,13 @@ def test_factors_multiply_back(name):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("name", ["var", "std", "norm", "logsumexp", "addcmul", "lerp", "tril", "roll", "flip", "clip"])
+@pytest.mark.parametrize(
+    "name", ["var", "std", "norm", "logsumexp", "addcmul", "lerp", "tril", "roll", "flip", "clip"]
+)
 def test_other_float_types(name, dtype):
     args, kwargs = CASES[name][0](Makers(dtype))
     args = [a.detach() if isinstance(a, torch.Tensor) else a for a in args]
     tolerance = {torch.float32: 1e-5, torch.float16: 4e-3, torch.bfloat16: 4e-2}[dtype]
-    check_same(find(wg, name)(*to_wengert(args), **kwargs), find(torch, name)(*args, **kwargs), tolerance, tolerance)
+    check_same(
+        find(wg, name)(*to_wengert(args), **kwargs), find(torch, name)(*args, **kwargs), tolerance, tolerance
+    )

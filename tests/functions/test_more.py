@@ -18,15 +18,31 @@ def test_every_function_is_documented_with_an_example():
         assert ">>> " in entry.call.__doc__, name
 
 
-@pytest.mark.parametrize("function", [
-    lambda x: x.var(), lambda x: x.std(), lambda x: x.norm(), lambda x: x.logsumexp(0), wg.sinc, lambda x: x.norm(3),
-    lambda x: x.logcumsumexp(0), lambda x: wg.einsum("i,j,ij->i", x, x, wg.outer(x, x)), lambda x: wg.lerp(x, x * 2, 0.3),
-    lambda x: wg.diag(x).matrix_exp(), lambda x: wg.xlogy(x, x), lambda x: x.cov(), lambda x: x.cummax(0).values,
-    lambda x: wg.cdist(x.unsqueeze(1), (x * 2 + 1).unsqueeze(1)), lambda x: x.quantile(0.3),
-    lambda x: wg.linalg.pinv(wg.outer(x, x) + wg.diag(x)), lambda x: wg.linalg.pinv(x.unsqueeze(0)),
-    lambda x: wg.cholesky_solve(wg.outer(x, x), wg.outer(x, x).tril()),
-    lambda x: wg.cholesky_inverse(wg.outer(x, x).triu(), upper=True),
-], ids=range(19))
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x.var(),
+        lambda x: x.std(),
+        lambda x: x.norm(),
+        lambda x: x.logsumexp(0),
+        wg.sinc,
+        lambda x: x.norm(3),
+        lambda x: x.logcumsumexp(0),
+        lambda x: wg.einsum("i,j,ij->i", x, x, wg.outer(x, x)),
+        lambda x: wg.lerp(x, x * 2, 0.3),
+        lambda x: wg.diag(x).matrix_exp(),
+        lambda x: wg.xlogy(x, x),
+        lambda x: x.cov(),
+        lambda x: x.cummax(0).values,
+        lambda x: wg.cdist(x.unsqueeze(1), (x * 2 + 1).unsqueeze(1)),
+        lambda x: x.quantile(0.3),
+        lambda x: wg.linalg.pinv(wg.outer(x, x) + wg.diag(x)),
+        lambda x: wg.linalg.pinv(x.unsqueeze(0)),
+        lambda x: wg.cholesky_solve(wg.outer(x, x), wg.outer(x, x).tril()),
+        lambda x: wg.cholesky_inverse(wg.outer(x, x).triu(), upper=True),
+    ],
+    ids=range(19),
+)
 def test_first_and_second_derivative(function):
     x = leaf(0.4, 0.9, 1.7)
     assert wg.autograd.gradcheck(function, x)
@@ -36,7 +52,9 @@ def test_first_and_second_derivative(function):
 def test_pinv_of_deficient_rank_has_its_gradient():
     # Moving along the manifold of rank one keeps the derivative defined: scale the matrix.
     base = wg.tensor([[1.0, 2.0], [2.0, 4.0]], dtype=F64)
-    assert wg.autograd.gradcheck(lambda s: wg.linalg.pinv(s * base, rtol=1e-8), leaf(1.5).reshape(()).detach().requires_grad_())
+    assert wg.autograd.gradcheck(
+        lambda s: wg.linalg.pinv(s * base, rtol=1e-8), leaf(1.5).reshape(()).detach().requires_grad_()
+    )
 
 
 def test_subgradients_at_zero():
@@ -71,35 +89,38 @@ def test_inplace_forms_keep_gradients():
     assert x.grad.tolist() == [2.0, -1.0, 1.0]
 
 
-@pytest.mark.parametrize(("call", "kind", "text"), [
-    (lambda: wg.einsum("ij,jk->il", wg.ones(2, 3), wg.ones(3, 4)), RuntimeError, "output subscript l"),
-    (lambda: wg.einsum("ij,jk->ik", wg.ones(2, 3), wg.ones(4, 4)), RuntimeError, "do not broadcast"),
-    (lambda: wg.einsum("ijk", wg.ones(2, 3)), RuntimeError, "number of subscripts"),
-    (lambda: wg.einsum("i,j", wg.ones(2)), RuntimeError, "more subscripts|operands"),
-    (lambda: wg.einsum("i?", wg.ones(2, 2)), RuntimeError, "invalid subscript"),
-    (lambda: wg.ones(2).var(2), IndexError, "Dimension out of range"),
-    (lambda: wg.ones(2, dtype=wg.int64).var(), RuntimeError, "floating point"),
-    (lambda: wg.ones(2, 2).var((0, 0)), RuntimeError, "multiple times"),
-    (lambda: wg.hstack([]), RuntimeError, "non-empty"),
-    (lambda: wg.broadcast_shapes((2,), (3,)), RuntimeError, "broadcast"),
-    (lambda: wg.linalg.inv(wg.ones(2, 3)), RuntimeError, "square"),
-    (lambda: wg.linalg.inv(wg.ones(2, 2, dtype=wg.int64)), RuntimeError, "floating point"),
-    (lambda: wg.linalg.inv([[1.0]]), TypeError, "must be Tensor"),
-    (lambda: wg.take(wg.ones(2), wg.tensor([5])), IndexError, "out of range"),
-    (lambda: wg.ones(2).index_add(0, wg.tensor([3]), wg.ones(1)), IndexError, "out of range"),
-    (lambda: wg.ones(2).index_fill(0, wg.tensor([0.5]), 1), RuntimeError, "dtype"),
-    (lambda: wg.ones(3).kthvalue(4), RuntimeError, "out of range"),
-    (lambda: wg.bincount(wg.tensor([-1])), RuntimeError, "non-negative"),
-    (lambda: wg.ones(2).tensor_split(0), RuntimeError, "larger than 0"),
-    (lambda: wg.ones(3).hsplit(2), RuntimeError, "not divisible"),
-    (lambda: wg.ones(2).repeat(-1), RuntimeError, "negative"),
-    (lambda: wg.ones(2, 2).repeat(2), RuntimeError, "can not be smaller"),
-    (lambda: wg.tensordot(wg.ones(2), wg.ones(3), 1), RuntimeError, "need to match"),
-    (lambda: wg.cross(wg.ones(2), wg.ones(2)), RuntimeError, "size 3"),
-    (lambda: wg.ones(2).outer(wg.ones(2, 2)), RuntimeError, "1-D"),
-    (lambda: wg.ones(3).quantile(1.5), RuntimeError, r"range \[0, 1\]"),
-    (lambda: wg.nothing_like_this, AttributeError, "wengert has no"),
-])
+@pytest.mark.parametrize(
+    ("call", "kind", "text"),
+    [
+        (lambda: wg.einsum("ij,jk->il", wg.ones(2, 3), wg.ones(3, 4)), RuntimeError, "output subscript l"),
+        (lambda: wg.einsum("ij,jk->ik", wg.ones(2, 3), wg.ones(4, 4)), RuntimeError, "do not broadcast"),
+        (lambda: wg.einsum("ijk", wg.ones(2, 3)), RuntimeError, "number of subscripts"),
+        (lambda: wg.einsum("i,j", wg.ones(2)), RuntimeError, "more subscripts|operands"),
+        (lambda: wg.einsum("i?", wg.ones(2, 2)), RuntimeError, "invalid subscript"),
+        (lambda: wg.ones(2).var(2), IndexError, "Dimension out of range"),
+        (lambda: wg.ones(2, dtype=wg.int64).var(), RuntimeError, "floating point"),
+        (lambda: wg.ones(2, 2).var((0, 0)), RuntimeError, "multiple times"),
+        (lambda: wg.hstack([]), RuntimeError, "non-empty"),
+        (lambda: wg.broadcast_shapes((2,), (3,)), RuntimeError, "broadcast"),
+        (lambda: wg.linalg.inv(wg.ones(2, 3)), RuntimeError, "square"),
+        (lambda: wg.linalg.inv(wg.ones(2, 2, dtype=wg.int64)), RuntimeError, "floating point"),
+        (lambda: wg.linalg.inv([[1.0]]), TypeError, "must be Tensor"),
+        (lambda: wg.take(wg.ones(2), wg.tensor([5])), IndexError, "out of range"),
+        (lambda: wg.ones(2).index_add(0, wg.tensor([3]), wg.ones(1)), IndexError, "out of range"),
+        (lambda: wg.ones(2).index_fill(0, wg.tensor([0.5]), 1), RuntimeError, "dtype"),
+        (lambda: wg.ones(3).kthvalue(4), RuntimeError, "out of range"),
+        (lambda: wg.bincount(wg.tensor([-1])), RuntimeError, "non-negative"),
+        (lambda: wg.ones(2).tensor_split(0), RuntimeError, "larger than 0"),
+        (lambda: wg.ones(3).hsplit(2), RuntimeError, "not divisible"),
+        (lambda: wg.ones(2).repeat(-1), RuntimeError, "negative"),
+        (lambda: wg.ones(2, 2).repeat(2), RuntimeError, "can not be smaller"),
+        (lambda: wg.tensordot(wg.ones(2), wg.ones(3), 1), RuntimeError, "need to match"),
+        (lambda: wg.cross(wg.ones(2), wg.ones(2)), RuntimeError, "size 3"),
+        (lambda: wg.ones(2).outer(wg.ones(2, 2)), RuntimeError, "1-D"),
+        (lambda: wg.ones(3).quantile(1.5), RuntimeError, r"range \[0, 1\]"),
+        (lambda: wg.nothing_like_this, AttributeError, "wengert has no"),
+    ],
+)
 def test_errors(call, kind, text):
     with pytest.raises(kind, match=text):
         call()
@@ -114,7 +135,9 @@ def test_named_results():
 def test_import_is_light():
     import subprocess
 
-    script = ("import sys; before = set(sys.modules); import wengert; new = set(sys.modules) - before; "
-              "print(sorted(new & {'inspect', 'numpy', 'dataclasses', 'typing'}))")
+    script = (
+        "import sys; before = set(sys.modules); import wengert; new = set(sys.modules) - before; "
+        "print(sorted(new & {'inspect', 'numpy', 'dataclasses', 'typing'}))"
+    )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

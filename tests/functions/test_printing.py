@@ -2,19 +2,31 @@
 
 import pytest
 import torch
-from torch_parity import to_wengert
-
 import wengert as wg
+from torch_parity import to_wengert
 
 INF, NAN = float("inf"), float("nan")
 SHAPES = [(), (1,), (3,), (2, 3), (2, 2, 2), (30,), (1001,), (40, 40), (7, 7, 30), (3, 2, 2, 2), (2000, 1)]
-OPTIONS = [{}, {"precision": 2}, {"profile": "short"}, {"sci_mode": True}, {"sci_mode": False}, {"linewidth": 40},
-           {"edgeitems": 1, "threshold": 3}, {"threshold": 3, "edgeitems": 0}]
+OPTIONS = [
+    {},
+    {"precision": 2},
+    {"profile": "short"},
+    {"sci_mode": True},
+    {"sci_mode": False},
+    {"linewidth": 40},
+    {"edgeitems": 1, "threshold": 3},
+    {"threshold": 3, "edgeitems": 0},
+]
 
 
 def special():
-    yield from (torch.tensor(v) for v in (0.0, -0.0, 1, 1.5, NAN, INF, -INF, True, 1e10, 1e-10, 123456.789, -3))
-    yield from (torch.tensor(v) for v in ([NAN, INF, -INF, 1.0], [NAN, 1e5, 2.5], [-0.0, 0.0], [1e-5, 1.0], [], [NAN, NAN]))
+    yield from (
+        torch.tensor(v) for v in (0.0, -0.0, 1, 1.5, NAN, INF, -INF, True, 1e10, 1e-10, 123456.789, -3)
+    )
+    yield from (
+        torch.tensor(v)
+        for v in ([NAN, INF, -INF, 1.0], [NAN, 1e5, 2.5], [-0.0, 0.0], [1e-5, 1.0], [], [NAN, NAN])
+    )
     yield from (torch.zeros(0, 3), torch.zeros(2, 0, dtype=torch.int32), torch.tensor([], dtype=torch.int64))
 
 
@@ -66,12 +78,16 @@ def test_unknown_profile():
         wg.set_printoptions(profile="loud")
 
 
-@pytest.mark.parametrize("make", [
-    lambda m: m.tensor([1.0, 2.0], requires_grad=True) * 2,
-    lambda m: m.tensor(2.0, requires_grad=True) + 2,
-    lambda m: m.ones(2, 2, requires_grad=True).exp(),
-    lambda m: m.ones(30, requires_grad=True).sqrt() * 1.23456,
-], ids=range(4))
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda m: m.tensor([1.0, 2.0], requires_grad=True) * 2,
+        lambda m: m.tensor(2.0, requires_grad=True) + 2,
+        lambda m: m.ones(2, 2, requires_grad=True).exp(),
+        lambda m: m.ones(30, requires_grad=True).sqrt() * 1.23456,
+    ],
+    ids=range(4),
+)
 def test_grad_fn(make):
     assert repr(make(wg)) == repr(make(torch))
 
@@ -79,7 +95,9 @@ def test_grad_fn(make):
 def test_meta():
     for size in ((2, 3), (), (0,)):
         assert repr(wg.empty(size, device="meta")) == repr(torch.empty(size, device="meta"))
-    assert repr(wg.empty(2, device="meta", dtype=wg.int64)) == repr(torch.empty(2, device="meta", dtype=torch.int64))
+    assert repr(wg.empty(2, device="meta", dtype=wg.int64)) == repr(
+        torch.empty(2, device="meta", dtype=torch.int64)
+    )
 
 
 def test_default_dtype_decides_the_suffix():

@@ -10,7 +10,9 @@ import wengert as wg  # noqa: E402
 def to_wengert(x):
     """The same value for wengert: tensors as new leaves, containers item by item."""
     if isinstance(x, torch.Tensor):
-        y = wg.tensor(x.detach().tolist(), dtype=getattr(wg, str(x.dtype).rpartition(".")[2])).reshape(tuple(x.shape))
+        y = wg.tensor(x.detach().tolist(), dtype=getattr(wg, str(x.dtype).rpartition(".")[2])).reshape(
+            tuple(x.shape)
+        )
         return y.requires_grad_() if x.requires_grad else y
     if isinstance(x, (list, tuple)):
         return type(x)(to_wengert(v) for v in x)

@@ -1,6 +1,6 @@
 """The decorator that turns one definition into a function, a method and an in-place form.
 
-Nothing here reads signatures: stubs come offline from the sources (scripts/make_stubs.py), so that an
+Nothing here reads signatures: stubs come offline from the sources (tools/stubs.py), so that an
 import stays a matter of milliseconds.
 """
 
@@ -80,11 +80,15 @@ def write_out(out, result):
     if type(result) is tuple or isinstance(result, tuple):
         return tuple(write_out(o, r) for o, r in zip(out, result, strict=True))
     if out.requires_grad or result.requires_grad:
-        raise RuntimeError("functions with out=... arguments don't support automatic differentiation, "
-                           "but one of the arguments requires grad.")
+        raise RuntimeError(
+            "functions with out=... arguments don't support automatic differentiation, "
+            "but one of the arguments requires grad."
+        )
     if out.shape != result.shape:
-        raise RuntimeError(f"out= has shape {tuple(out.shape)}, the result has shape {tuple(result.shape)}; "
-                           "pass a tensor of the result's shape")
+        raise RuntimeError(
+            f"out= has shape {tuple(out.shape)}, the result has shape {tuple(result.shape)}; "
+            "pass a tensor of the result's shape"
+        )
     return out.copy_(result)
 
 

@@ -10,7 +10,9 @@ def wrap_dim(dim, ndim):
         except AttributeError:
             raise TypeError(f"dim must be an int, not {type(dim).__name__}") from None
     if not -bound <= dim < bound:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], but got {dim})")
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], but got {dim})"
+        )
     return dim + bound if dim < 0 else dim
 
 
@@ -53,7 +55,9 @@ def broadcast_sizes(*shapes):
             if size == 1 or size == out[-i]:
                 continue
             if out[-i] != 1:
-                raise RuntimeError("Shape mismatch: objects cannot be broadcast to a single shape: "
-                                   + ", ".join(str(tuple(s)) for s in shapes))
+                raise RuntimeError(
+                    "Shape mismatch: objects cannot be broadcast to a single shape: "
+                    + ", ".join(str(tuple(s)) for s in shapes)
+                )
             out[-i] = size
     return tuple(out)

@@ -88,7 +88,9 @@ def diag_embed(input, offset=0, dim1=-2, dim2=-1):
     start = offset if offset >= 0 else -offset * size
     total = size * size
     length = min(count * (size + 1), total - start)
-    flat = _core._pad(rows.narrow(-1, 0, length), [(0, 0)] * (input.ndim - 1) + [(start, total - start - length)])
+    flat = _core._pad(
+        rows.narrow(-1, 0, length), [(0, 0)] * (input.ndim - 1) + [(start, total - start - length)]
+    )
     return flat.reshape(*input.shape[:-1], size, size).movedim((-2, -1), (first, second))
 
 
@@ -157,7 +159,9 @@ def trace(input):
 
 
 @composed(method=False)
-def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
+def logspace(
+    start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False
+):
     """`steps` numbers from base**start to base**end, evenly spaced in the exponent.
 
     Example:
@@ -199,28 +203,6 @@ def vander(x, N=None, increasing=False):
     return _core.stack(columns if increasing else columns[::-1], 1)
 
 
-def one_hot(tensor, num_classes=-1):
-    """One-hot rows of integer class labels: `[…]` → `[…, num_classes]`, int64.
-
-    Example:
-        >>> wg.nn.functional.one_hot(wg.tensor([0, 2]))
-        tensor([[1, 0, 0],
-                [0, 0, 1]])
-    """
-    if tensor.dtype != int64:
-        raise RuntimeError(f"one_hot is only applicable to index tensor of type LongTensor, got {tensor.dtype}")
-    if tensor.numel():
-        if int(tensor.amin()) < 0:
-            raise RuntimeError("Class values must be non-negative.")
-        if num_classes < 0:
-            num_classes = int(tensor.amax()) + 1
-        elif int(tensor.amax()) >= num_classes:
-            raise RuntimeError("Class values must be smaller than num_classes.")
-    elif num_classes <= 0:
-        raise RuntimeError("Can not infer total number of classes from empty tensor.")
-    return (tensor.unsqueeze(-1) == _core.arange(num_classes)).to(int64)
-
-
 @composed(method=False)
 def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False):
     """A 0-d tensor of the default float dtype.
@@ -229,7 +211,9 @@ def scalar_tensor(s, *, dtype=None, device=None, requires_grad=False):
         >>> wg.scalar_tensor(2)
         tensor(2.)
     """
-    return _core.full((), s, dtype=dtype or _core.get_default_dtype(), device=device, requires_grad=requires_grad)
+    return _core.full(
+        (), s, dtype=dtype or _core.get_default_dtype(), device=device, requires_grad=requires_grad
+    )
 
 
 @composed(method=False)

@@ -15,10 +15,11 @@ def _letter(index):
 
 def _from_sublists(args):
     """einsum(a, [0, 1], b, [1, 2], [0, 2]) as equation and operands."""
+
     def text(sub):
         return "".join("..." if s is Ellipsis else _letter(s) for s in sub)
 
-    operands, terms = list(args[0:len(args) - len(args) % 2:2]), [text(s) for s in args[1::2]]
+    operands, terms = list(args[0 : len(args) - len(args) % 2 : 2]), [text(s) for s in args[1::2]]
     equation = ",".join(terms)
     if len(args) % 2:
         equation += "->" + text(args[-1])
@@ -31,13 +32,17 @@ def _labels(term, count, ndim):
     for part in (head, tail):
         for symbol in part:
             if symbol not in _LETTERS:
-                raise RuntimeError(f"einsum(): invalid subscript given at index {term.index(symbol)} in the equation "
-                                   f"string, subscripts must be in [a-zA-Z], got {symbol!r}")
+                raise RuntimeError(
+                    f"einsum(): invalid subscript given at index {term.index(symbol)} in the equation "
+                    f"string, subscripts must be in [a-zA-Z], got {symbol!r}"
+                )
     hidden = ndim - len(head) - len(tail)
     if hidden < 0 or (hidden and not dots):
-        raise RuntimeError(f"einsum(): the number of subscripts in the equation ({len(head) + len(tail)}) "
-                           f"{'is more than' if hidden < 0 else 'does not match'} the number of dimensions ({ndim}) "
-                           f"for operand {count}{'' if dots else ' and no ellipsis was given'}")
+        raise RuntimeError(
+            f"einsum(): the number of subscripts in the equation ({len(head) + len(tail)}) "
+            f"{'is more than' if hidden < 0 else 'does not match'} the number of dimensions ({ndim}) "
+            f"for operand {count}{'' if dots else ' and no ellipsis was given'}"
+        )
     return [*head, *range(-hidden, 0), *tail]
 
 
@@ -48,8 +53,10 @@ def parse(equation, ndims):
     terms = left.split(",")
     if len(terms) != len(ndims):
         few = "fewer" if len(ndims) > len(terms) else "more"
-        raise RuntimeError(f"einsum(): {few} subscripts than operands: {len(terms)} terms in {equation!r} for "
-                           f"{len(ndims)} operands")
+        raise RuntimeError(
+            f"einsum(): {few} subscripts than operands: {len(terms)} terms in {equation!r} for "
+            f"{len(ndims)} operands"
+        )
     inputs = [_labels(t, i, n) for i, (t, n) in enumerate(zip(terms, ndims, strict=True))]
     used = [label for labels in inputs for label in labels]
     hidden = sorted({label for label in used if isinstance(label, int)})
@@ -62,7 +69,9 @@ def parse(equation, ndims):
         if output.count(symbol) > 1:
             raise RuntimeError(f"einsum(): output subscript {symbol} appears more than once in the output")
         if symbol not in used:
-            raise RuntimeError(f"einsum(): output subscript {symbol} does not appear in the equation for any input operand")
+            raise RuntimeError(
+                f"einsum(): output subscript {symbol} does not appear in the equation for any input operand"
+            )
     return inputs, output
 
 
@@ -71,11 +80,13 @@ def _diagonals(x, labels):
     labels = list(labels)
     i = 0
     while i < len(labels):
-        if labels[i] in labels[i + 1:]:
+        if labels[i] in labels[i + 1 :]:
             j = labels.index(labels[i], i + 1)
             if x.shape[i] != x.shape[j]:
-                raise RuntimeError(f"einsum(): subscript {labels[i]} is repeated for operand but the sizes don't match, "
-                                   f"{x.shape[j]} != {x.shape[i]}")
+                raise RuntimeError(
+                    f"einsum(): subscript {labels[i]} is repeated for operand but the sizes don't match, "
+                    f"{x.shape[j]} != {x.shape[i]}"
+                )
             x = x.diagonal(0, i, j)
             label = labels[i]
             labels = [s for k, s in enumerate(labels) if k not in (i, j)] + [label]
@@ -108,12 +119,14 @@ def _contract(a, la, b, lb, keep):
     batch, inside = [s for s in shared if s in keep], [s for s in shared if s not in keep]
     rows, columns = [s for s in la if s not in lb], [s for s in lb if s not in la]
     out = batch + rows + columns
-    shape = ([a.shape[la.index(s)] for s in batch + rows] + [b.shape[lb.index(s)] for s in columns])
+    shape = [a.shape[la.index(s)] for s in batch + rows] + [b.shape[lb.index(s)] for s in columns]
     if not inside and not (rows and columns):
         # Nothing is summed and one side only scales the other: a product is cheaper than a matmul.
-        x = a.permute([la.index(s) for s in batch + rows]).reshape(shape[:len(batch + rows)] + [1] * len(columns))
+        x = a.permute([la.index(s) for s in batch + rows]).reshape(
+            shape[: len(batch + rows)] + [1] * len(columns)
+        )
         y = b.permute([lb.index(s) for s in batch + columns])
-        y = y.reshape(shape[:len(batch)] + [1] * len(rows) + shape[len(batch + rows):])
+        y = y.reshape(shape[: len(batch)] + [1] * len(rows) + shape[len(batch + rows) :])
         return x * y, out
     extent = dict(zip(la, a.shape, strict=True)) | dict(zip(lb, b.shape, strict=True))
     n, m, k, q = (product(extent[s] for s in group) for group in (batch, rows, inside, columns))
@@ -142,8 +155,10 @@ def einsum(equation, *operands):
         operands = operands[0]
     operands = list(operands)
     if not operands:
-        raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one operand "
-                         "and its subscripts list")
+        raise ValueError(
+            "einsum(): must specify the equation string and at least one operand, or at least one operand "
+            "and its subscripts list"
+        )
     inputs, output = parse(equation, [x.ndim for x in operands])
     sizes = {}
     for x, labels in zip(operands, inputs, strict=True):
@@ -151,12 +166,14 @@ def einsum(equation, *operands):
             if sizes.setdefault(label, size) == 1:
                 sizes[label] = size
             elif size not in (1, sizes[label]):
-                raise RuntimeError(f"einsum(): operands do not broadcast: subscript {label} has sizes {sizes[label]} and "
-                                   f"{size} (shapes {[list(t.shape) for t in operands]})")
+                raise RuntimeError(
+                    f"einsum(): operands do not broadcast: subscript {label} has sizes {sizes[label]} and "
+                    f"{size} (shapes {[list(t.shape) for t in operands]})"
+                )
     work = [_diagonals(x, labels) for x, labels in zip(operands, inputs, strict=True)]
     value, labels = work[0]
     for position, (other, other_labels) in enumerate(work[1:], 1):
-        later = {s for _, rest in work[position + 1:] for s in rest}
+        later = {s for _, rest in work[position + 1 :] for s in rest}
         value, labels = _contract(value, labels, other, other_labels, set(output) | later)
     value, labels = _drop(value, labels, set(output))
     return value.permute([labels.index(s) for s in output]) if labels != output else value

@@ -26,10 +26,25 @@ def _alias(target, *names):
 
 
 for _target, *_names in (
-    ("abs", "absolute"), ("acos", "arccos"), ("acosh", "arccosh"), ("asin", "arcsin"), ("asinh", "arcsinh"),
-    ("atan", "arctan"), ("atanh", "arctanh"), ("atan2", "arctan2"), ("trunc", "fix"), ("neg", "negative"),
-    ("sign", "sgn"), ("mul", "multiply"), ("sub", "subtract"), ("div", "divide", "true_divide"),
-    ("gt", "greater"), ("ge", "greater_equal"), ("lt", "less"), ("le", "less_equal"), ("ne", "not_equal"),
+    ("abs", "absolute"),
+    ("acos", "arccos"),
+    ("acosh", "arccosh"),
+    ("asin", "arcsin"),
+    ("asinh", "arcsinh"),
+    ("atan", "arctan"),
+    ("atanh", "arctanh"),
+    ("atan2", "arctan2"),
+    ("trunc", "fix"),
+    ("neg", "negative"),
+    ("sign", "sgn"),
+    ("mul", "multiply"),
+    ("sub", "subtract"),
+    ("div", "divide", "true_divide"),
+    ("gt", "greater"),
+    ("ge", "greater_equal"),
+    ("lt", "less"),
+    ("le", "less_equal"),
+    ("ne", "not_equal"),
 ):
     _alias(_target, *_names)
 
@@ -161,7 +176,9 @@ def _pair(a, b):
     dtype = _core.result_type(a, b)
     if not dtype.is_floating_point:
         dtype = _core.get_default_dtype()
-    return tuple(x.to(dtype) if isinstance(x, _core.Tensor) else _core.full((), x, dtype=dtype) for x in (a, b))
+    return tuple(
+        x.to(dtype) if isinstance(x, _core.Tensor) else _core.full((), x, dtype=dtype) for x in (a, b)
+    )
 
 
 @composed(inplace=True, out=True)
@@ -274,8 +291,10 @@ def addcdiv(input, tensor1, tensor2, *, value=1):
         tensor([1.5000])
     """
     if not (tensor1.is_floating_point() or tensor2.is_floating_point()):
-        raise RuntimeError("Integer division with addcdiv is no longer supported; use (input + value * torch.trunc("
-                           "tensor1 / tensor2)) or convert to float")
+        raise RuntimeError(
+            "Integer division with addcdiv is no longer supported; use (input + value * torch.trunc("
+            "tensor1 / tensor2)) or convert to float"
+        )
     return input + (tensor1 / tensor2 if value == 1 else value * tensor1 / tensor2)
 
 
@@ -324,4 +343,3 @@ def frexp(input):
     exponent = exponent.masked_fill(~ordinary, 0.0)
     scaled = (input.to(_core.float64) * _core.pow(2.0, -exponent)).to(input.dtype)
     return _frexp(_core.where(ordinary, scaled, input), exponent.to(_core.int32))
-

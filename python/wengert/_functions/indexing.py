@@ -17,8 +17,10 @@ def take(input, index):
     _check_long("take", index)
     count = input.numel()
     if index.numel() and (int(index.amax()) >= count or int(index.amin()) < -count):
-        raise IndexError(f"take(): index out of range: {count} elements, indices from {int(index.amin())} to "
-                         f"{int(index.amax())}")
+        raise IndexError(
+            f"take(): index out of range: {count} elements, indices from {int(index.amin())} to "
+            f"{int(index.amax())}"
+        )
     places = _core.where(index < 0, index + count, index)
     return input.reshape(-1).index_select(0, places.reshape(-1)).reshape(index.shape)
 
@@ -41,13 +43,15 @@ def take_along_dim(input, indices, dim=None):
     if dim is None:
         return _core.gather(input.reshape(-1), 0, indices.reshape(-1))
     if input.ndim != indices.ndim:
-        raise RuntimeError("torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
-                           f"{input.ndim} dimensions for input, and {indices.ndim} dimensions for indices")
+        raise RuntimeError(
+            "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+            f"{input.ndim} dimensions for input, and {indices.ndim} dimensions for indices"
+        )
     dim = wrap_dim(dim, input.ndim)
     others = [list(input.shape), list(indices.shape)]
     others[0][dim] = others[1][dim] = 1
     common = broadcast_sizes(*others)
-    wide = [common[:dim] + (t.shape[dim],) + common[dim + 1:] for t in (input, indices)]
+    wide = [common[:dim] + (t.shape[dim],) + common[dim + 1 :] for t in (input, indices)]
     return _core.gather(input.expand(wide[0]), dim, indices.expand(wide[1]))
 
 
@@ -61,8 +65,10 @@ def put(input, index, source, accumulate=False):
     """
     _check_long("put_", index)
     if index.numel() != source.numel():
-        raise RuntimeError(f"put_(): Expected source and index to have the same number of elements, but got source.numel() = "
-                           f"{source.numel()}, index.numel() = {index.numel()}")
+        raise RuntimeError(
+            f"put_(): Expected source and index to have the same number of elements, but got source.numel() = "
+            f"{source.numel()}, index.numel() = {index.numel()}"
+        )
     places = _core.where(index < 0, index + input.numel(), index).reshape(-1)
     flat = input.reshape(-1).index_put((places,), source.reshape(-1), accumulate=accumulate)
     return flat.reshape(input.shape)
@@ -78,8 +84,10 @@ def _rows(name, input, dim, index):
     size = input.shape[dim] if input.ndim else 1
     index = index.reshape(-1).to(int64)
     if index.numel() and (int(index.amin()) < -size or int(index.amax()) >= size):
-        raise IndexError(f"{name}(): index out of range in self: size {size}, indices from {int(index.amin())} to "
-                         f"{int(index.amax())}")
+        raise IndexError(
+            f"{name}(): index out of range in self: size {size}, indices from {int(index.amin())} to "
+            f"{int(index.amax())}"
+        )
     return dim, index
 
 
@@ -89,8 +97,10 @@ def _write_rows(name, input, dim, index, source, accumulate):
         return input.reshape(1).index_put((index,), source.reshape(-1), accumulate=accumulate).reshape(())
     moved, source = input.movedim(dim, 0), source.movedim(dim, 0) if source.ndim else source.reshape(1)
     if source.shape[0] != index.numel() or source.shape[1:] != moved.shape[1:]:
-        raise RuntimeError(f"{name}(): source of shape {tuple(source.movedim(0, dim).shape)} does not fit {index.numel()} "
-                           f"indices along dim {dim} of shape {tuple(input.shape)}")
+        raise RuntimeError(
+            f"{name}(): source of shape {tuple(source.movedim(0, dim).shape)} does not fit {index.numel()} "
+            f"indices along dim {dim} of shape {tuple(input.shape)}"
+        )
     return moved.index_put((index,), source, accumulate=accumulate).movedim(0, dim)
 
 
@@ -103,8 +113,10 @@ def index_add(input, dim, index, source, *, alpha=1):
         tensor([0., 3.])
     """
     if input.dtype != source.dtype:
-        raise RuntimeError("index_add_(): self and source expected to have the same dtype, but got (self) "
-                           f"{input.dtype} and (source) {source.dtype}")
+        raise RuntimeError(
+            "index_add_(): self and source expected to have the same dtype, but got (self) "
+            f"{input.dtype} and (source) {source.dtype}"
+        )
     return _write_rows("index_add", input, dim, index, source if alpha == 1 else source * alpha, True)
 
 
@@ -117,8 +129,10 @@ def index_copy(input, dim, index, source):
         tensor([0., 5.])
     """
     if input.dtype != source.dtype:
-        raise RuntimeError("index_copy_(): self and source expected to have the same dtype, but got (self) "
-                           f"{input.dtype} and (source) {source.dtype}")
+        raise RuntimeError(
+            "index_copy_(): self and source expected to have the same dtype, but got (self) "
+            f"{input.dtype} and (source) {source.dtype}"
+        )
     return _write_rows("index_copy", input, dim, index, source, False)
 
 
@@ -131,8 +145,10 @@ def index_fill(input, dim, index, value):
         tensor([0., 5.])
     """
     if isinstance(value, _core.Tensor) and value.ndim:
-        raise RuntimeError("index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
-                           f"{value.ndim} dimension(s).")
+        raise RuntimeError(
+            "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{value.ndim} dimension(s)."
+        )
     dim, index = _rows("index_fill", input, dim, index)
     size = input.shape[dim] if input.ndim else 1
     mask = _core.zeros(size, dtype=_core.bool).index_put((index,), _core.tensor(True))
@@ -154,10 +170,14 @@ def masked_scatter(input, mask, source):
         tensor([1., 0., 2.])
     """
     if mask.dtype != _core.bool:
-        raise RuntimeError(f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype}")
+        raise RuntimeError(
+            f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype}"
+        )
     if input.dtype != source.dtype:
-        raise RuntimeError(f"masked_scatter: expected self and source to have same dtypes but got {input.dtype} and "
-                           f"{source.dtype}")
+        raise RuntimeError(
+            f"masked_scatter: expected self and source to have same dtypes but got {input.dtype} and "
+            f"{source.dtype}"
+        )
     size = broadcast_sizes(input.shape, mask.shape)
     mask = mask.expand(size).reshape(-1)
     place = mask.to(int64).cumsum(0) - 1
@@ -182,7 +202,9 @@ def select_scatter(input, src, dim, index):
     dim = wrap_dim(dim, input.ndim)
     size = input.shape[dim]
     if not -size <= index < size:
-        raise IndexError(f"select(): index {index} out of range for tensor of size {list(input.shape)} at dimension {dim}")
+        raise IndexError(
+            f"select(): index {index} out of range for tensor of size {list(input.shape)} at dimension {dim}"
+        )
     return slice_scatter(input, src.unsqueeze(dim), dim, index % size, index % size + 1)
 
 
@@ -210,8 +232,10 @@ def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
     """
     places = _core.arange(input.numel()).reshape(input.shape).diagonal(offset, dim1, dim2)
     if places.shape != src.shape:
-        raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, slice "
-                           f"size = {list(places.shape)}")
+        raise RuntimeError(
+            f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, slice "
+            f"size = {list(places.shape)}"
+        )
     return put(input, places.contiguous(), src)
 
 
@@ -285,7 +309,9 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
                 [1.0000, 2.0000]])
     """
     if input.ndim > 2:
-        raise RuntimeError(f"cov(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions")
+        raise RuntimeError(
+            f"cov(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions"
+        )
     x = input.reshape(1, -1) if input.ndim < 2 else input
     x = x if x.is_floating_point() else x.to(_core.get_default_dtype())
     weights = None
@@ -334,7 +360,9 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
     dims = [wrap_dim(d, input.ndim) for d in dims]
     spacings = [spacing] * len(dims) if isinstance(spacing, (int, float, _core.Tensor)) else list(spacing)
     if len(spacings) != len(dims):
-        raise RuntimeError(f"torch.gradient expected spacing to be a scalar or one per dim, got {len(spacings)} for {len(dims)} dims")
+        raise RuntimeError(
+            f"torch.gradient expected spacing to be a scalar or one per dim, got {len(spacings)} for {len(dims)} dims"
+        )
     return tuple(_gradient_along(input, d, s, edge_order) for d, s in zip(dims, spacings, strict=True))
 
 
@@ -343,9 +371,13 @@ def _gradient_along(x, dim, spacing, edge_order):
     if edge_order not in (1, 2):
         raise RuntimeError(f"torch.gradient only supports edge_order=1 and edge_order=2, got {edge_order}")
     if count <= edge_order:
-        raise RuntimeError(f"torch.gradient expected each dimension size to be at least edge_order+1, got {count}")
+        raise RuntimeError(
+            f"torch.gradient expected each dimension size to be at least edge_order+1, got {count}"
+        )
+
     def at(i, n=1):
         return x.narrow(dim, i, n)
+
     if isinstance(spacing, _core.Tensor) and spacing.ndim == 1:
         shape = [1] * x.ndim
         shape[dim] = -1
@@ -355,8 +387,11 @@ def _gradient_along(x, dim, spacing, edge_order):
         shape[dim] = count - 1
         steps = _core.full(shape, float(spacing), dtype=x.dtype if x.is_floating_point() else None)
     before, after = steps.narrow(dim, 0, count - 2), steps.narrow(dim, 1, count - 2)
-    inner = (at(2, count - 2) * (before / after) - at(0, count - 2) * (after / before)
-             + at(1, count - 2) * (after / before - before / after)) / (before + after)
+    inner = (
+        at(2, count - 2) * (before / after)
+        - at(0, count - 2) * (after / before)
+        + at(1, count - 2) * (after / before - before / after)
+    ) / (before + after)
     first, last = steps.narrow(dim, 0, 1), steps.narrow(dim, count - 2, 1)
     if edge_order == 1:
         left, right = (at(1) - at(0)) / first, (at(count - 1) - at(count - 2)) / last

@@ -20,10 +20,14 @@ def _matrix(name, a, square=False):
     if a.ndim < 2:
         raise RuntimeError(f"linalg.{name}: The input tensor A must have at least 2 dimensions.")
     if not a.is_floating_point() or a.dtype in HALVES:
-        raise RuntimeError(f"linalg.{name}: Expected a floating point tensor (float32 or float64) as input. Got {a.dtype}")
+        raise RuntimeError(
+            f"linalg.{name}: Expected a floating point tensor (float32 or float64) as input. Got {a.dtype}"
+        )
     if square and a.shape[-1] != a.shape[-2]:
-        raise RuntimeError(f"linalg.{name}: A must be batches of square matrices, but they are {a.shape[-2]} by "
-                           f"{a.shape[-1]} matrices")
+        raise RuntimeError(
+            f"linalg.{name}: A must be batches of square matrices, but they are {a.shape[-2]} by "
+            f"{a.shape[-1]} matrices"
+        )
     return a
 
 
@@ -85,7 +89,9 @@ def qr(A, mode="reduced"):
         torch.Size([2, 2])
     """
     if mode not in ("reduced", "complete", "r"):
-        raise RuntimeError(f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'")
+        raise RuntimeError(
+            f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'"
+        )
     q, r = _core._qr(_matrix("qr", A), mode == "complete")
     return _qr(q.new_empty((0,)) if mode == "r" else q, r)
 
@@ -156,8 +162,10 @@ def solve(A, B, *, left=True):
             return _core._solve(A.mT, b).squeeze(-1)
         return _core._solve(A.mT, b.mT).mT
     if b.shape[-2] != A.shape[-1]:
-        raise RuntimeError(f"linalg.solve: Incompatible shapes of A and B for the equation AX = B ({A.shape[-2]}x"
-                           f"{A.shape[-1]} and {b.shape[-2]}x{b.shape[-1]})")
+        raise RuntimeError(
+            f"linalg.solve: Incompatible shapes of A and B for the equation AX = B ({A.shape[-2]}x"
+            f"{A.shape[-1]} and {b.shape[-2]}x{b.shape[-1]})"
+        )
     x = _core._solve(A, b)
     return x.squeeze(-1) if vector else x
 
@@ -180,13 +188,19 @@ def _tolerance(a, s, atol, rtol):
     """The cut below which singular values count as 0, by NumPy's rules."""
     eps = _core.finfo(a.dtype).eps
     if rtol is None:
-        rtol = max(a.shape[-2:]) * eps if atol is None or isinstance(atol, (int, float)) and atol == 0 else 0.0
+        rtol = (
+            max(a.shape[-2:]) * eps if atol is None or (isinstance(atol, (int, float)) and atol == 0) else 0.0
+        )
     if atol is None:
         atol = 0.0
     rtol = rtol.unsqueeze(-1) if isinstance(rtol, _core.Tensor) and rtol.ndim else rtol
     atol = atol.unsqueeze(-1) if isinstance(atol, _core.Tensor) and atol.ndim else atol
     cut = rtol * s.narrow(-1, 0, 1)
-    return _core.maximum(cut, _core.as_tensor(atol, dtype=cut.dtype)) if isinstance(atol, _core.Tensor) else cut.clamp(min=atol)
+    return (
+        _core.maximum(cut, _core.as_tensor(atol, dtype=cut.dtype))
+        if isinstance(atol, _core.Tensor)
+        else cut.clamp(min=atol)
+    )
 
 
 @_linalg()
@@ -203,7 +217,11 @@ def matrix_rank(A, tol=None, *, atol=None, rtol=None, hermitian=False):
         atol, rtol = tol, 0.0
     if min(a.shape[-2:]) == 0:
         return _core.zeros(a.shape[:-2], dtype=_core.int64)
-    s = _core.sort(_core._eigh(a, False)[0].abs(), dim=-1, descending=True)[0] if hermitian else _core._svd(a, False)[1]
+    s = (
+        _core.sort(_core._eigh(a, False)[0].abs(), dim=-1, descending=True)[0]
+        if hermitian
+        else _core._svd(a, False)[1]
+    )
     return (s > _tolerance(a, s, atol, rtol)).sum(-1)
 
 
@@ -252,8 +270,8 @@ def lstsq(A, B, rcond=None, *, driver=None):
     """Least squares: solution, residuals (of full-rank tall A), rank and singular values.
 
     Example:
-        >>> wg.linalg.lstsq(wg.tensor([[1.], [1.]]), wg.tensor([[1.], [3.]])).solution
-        tensor([[2.]])
+        >>> wg.linalg.lstsq(wg.tensor([[1.], [1.]]), wg.tensor([[1.], [4.]])).solution
+        tensor([[2.5000]])
     """
     _matrix("lstsq", A)
     vector = B.ndim == A.ndim - 1
@@ -281,7 +299,9 @@ def matrix_power(A, n):
         tensor([[8.]])
     """
     if A.ndim < 2 or A.shape[-1] != A.shape[-2]:
-        raise RuntimeError(f"linalg.matrix_power: A must be batches of square matrices, but they are {list(A.shape)}")
+        raise RuntimeError(
+            f"linalg.matrix_power: A must be batches of square matrices, but they are {list(A.shape)}"
+        )
     if n == 0:
         return constant_of(A, _core.eye(A.shape[-1], dtype=A.dtype).expand(A.shape).clone())
     base = inv(A) if n < 0 else A
@@ -345,7 +365,9 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
         raise RuntimeError("linalg.matrix_norm: The input tensor A must have at least 2 dimensions.")
     x = A if dtype is None else A.to(dtype)
     if not x.is_floating_point():
-        raise RuntimeError(f"linalg.matrix_norm: Expected a floating point or complex tensor as input. Got {x.dtype}")
+        raise RuntimeError(
+            f"linalg.matrix_norm: Expected a floating point or complex tensor as input. Got {x.dtype}"
+        )
     if len(dim) != 2:
         raise RuntimeError(f"linalg.matrix_norm: dim must be a 2-tuple. Got {tuple(dim)}")
     rows, columns = (wrap_dim(d, x.ndim) for d in dim)
@@ -382,12 +404,16 @@ def norm(A, ord=None, dim=None, keepdim=False, *, dtype=None):
     if ord is None and dim is None:
         result = vector_norm(A.reshape(-1), 2, dtype=dtype)
         return result.reshape((1,) * A.ndim) if keepdim else result
-    if isinstance(ord, str) or (isinstance(dim, tuple) and len(dim) == 2 and ord is not None) or (
-            dim is None and A.ndim == 2):
+    if (
+        isinstance(ord, str)
+        or (isinstance(dim, tuple) and len(dim) == 2 and ord is not None)
+        or (dim is None and A.ndim == 2)
+    ):
         return matrix_norm(A, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
     if dim is None and A.ndim != 1:
-        raise RuntimeError("linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got "
-                           f"{A.ndim}D.")
+        raise RuntimeError(
+            f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A.ndim}D."
+        )
     return vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
 
 
@@ -425,7 +451,9 @@ def multi_dot(tensors):
         tensors[-1] = tensors[-1].unsqueeze(1)
     for t in tensors:
         if t.ndim != 2:
-            raise RuntimeError(f"multi_dot(): tensors must be 2D (the first and last may be 1D) but got {t.ndim}D")
+            raise RuntimeError(
+                f"multi_dot(): tensors must be 2D (the first and last may be 1D) but got {t.ndim}D"
+            )
     result = multi_dot_chain(tensors)
     result = result.squeeze(0) if first else result
     return result.squeeze(-1) if last else result
@@ -496,8 +524,10 @@ def tensorinv(A, ind=2):
         raise RuntimeError("Expected a strictly positive integer for 'ind'")
     rows, columns = product(A.shape[:ind]), product(A.shape[ind:])
     if rows != columns:
-        raise RuntimeError("Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but "
-                           f"got {columns} != {rows}")
+        raise RuntimeError(
+            "Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but "
+            f"got {columns} != {rows}"
+        )
     return inv(A.reshape(rows, columns)).reshape(*A.shape[ind:], *A.shape[:ind])
 
 
@@ -511,9 +541,11 @@ def tensorsolve(A, B, dims=None):
     """
     if dims is not None:
         A = A.movedim(tuple(dims), tuple(range(A.ndim - len(dims), A.ndim)))
-    shape = A.shape[B.ndim:]
+    shape = A.shape[B.ndim :]
     count = B.numel()
     if product(shape) != count:
-        raise RuntimeError("Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
-                           f"prod(self.shape[:other.ndim]), but got {product(shape)} != {count}")
+        raise RuntimeError(
+            "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
+            f"prod(self.shape[:other.ndim]), but got {product(shape)} != {count}"
+        )
     return solve(A.reshape(count, count), B.reshape(-1)).reshape(*shape)

@@ -119,8 +119,10 @@ def _quantile(name, input, q, dim, keepdim, interpolation, skip_nan):
     if not input.is_floating_point() or input.dtype in HALVES:
         raise RuntimeError(f"{name}() input tensor must be either float or double dtype, got {input.dtype}")
     if interpolation not in ("linear", "lower", "higher", "midpoint", "nearest"):
-        raise RuntimeError(f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, "
-                           f"but got {interpolation}")
+        raise RuntimeError(
+            f"{name}() interpolation must be one of linear, lower, higher, midpoint or nearest, "
+            f"but got {interpolation}"
+        )
     if not isinstance(q, _core.Tensor):
         q = _core.tensor(q, dtype=input.dtype)
     if bool(((q < 0) | (q > 1)).any()):
@@ -210,7 +212,9 @@ def _doubling(x, dim, combine):
     count, step = x[0].shape[dim], 1
     while step < count:
         head = [v.narrow(dim, 0, step) for v in x]
-        folded = combine([v.narrow(dim, 0, count - step) for v in x], [v.narrow(dim, step, count - step) for v in x])
+        folded = combine(
+            [v.narrow(dim, 0, count - step) for v in x], [v.narrow(dim, step, count - step) for v in x]
+        )
         x = [_core.cat([h, f], dim) for h, f in zip(head, folded, strict=True)]
         step *= 2
     return x
@@ -284,14 +288,21 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
     changes = x.narrow(0, 1, max(count - 1, 0)) != x.narrow(0, 0, max(count - 1, 0)) if count else None
     if count and x.ndim > 1:
         changes = changes.reshape(count - 1, -1).any(1)
-    starts = _core.cat([_core.ones(1, dtype=_core.bool), changes]) if count else _core.zeros(0, dtype=_core.bool)
+    starts = (
+        _core.cat([_core.ones(1, dtype=_core.bool), changes]) if count else _core.zeros(0, dtype=_core.bool)
+    )
     places = starts.nonzero().reshape(-1)
     values = x.index_select(0, places)
     values = values if dim is None else values.movedim(0, wrap_dim(dim, input.ndim))
     inverse = starts.to(int64).cumsum(0) - 1
     ends = _core.cat([places.narrow(0, 1, places.numel() - 1), _core.tensor([count])]) if count else places
-    return _unique_results(values, inverse.reshape(input.shape) if dim is None else inverse, ends - places,
-                           return_inverse, return_counts)
+    return _unique_results(
+        values,
+        inverse.reshape(input.shape) if dim is None else inverse,
+        ends - places,
+        return_inverse,
+        return_counts,
+    )
 
 
 def _unique_results(values, inverse, counts, return_inverse, return_counts):
@@ -311,12 +322,21 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
     order = _core.arange(x.shape[0])
     keys = x.reshape(x.shape[0], -1) if x.shape[0] else x.reshape(0, 1)
     for column in reversed(range(keys.shape[1])):
-        order = order.index_select(0, _core.argsort(keys.select(1, column).index_select(0, order), stable=True))
-    values, inverse, counts = unique_consecutive(x.index_select(0, order), True, True, 0 if dim is not None else None)
+        order = order.index_select(
+            0, _core.argsort(keys.select(1, column).index_select(0, order), stable=True)
+        )
+    values, inverse, counts = unique_consecutive(
+        x.index_select(0, order), True, True, 0 if dim is not None else None
+    )
     inverse = inverse.reshape(-1).scatter(0, order, inverse.reshape(-1))
     values = values if dim is None else values.movedim(0, wrap_dim(dim, input.ndim))
-    return _unique_results(values, inverse.reshape(input.shape) if dim is None else inverse, counts,
-                           return_inverse, return_counts)
+    return _unique_results(
+        values,
+        inverse.reshape(input.shape) if dim is None else inverse,
+        counts,
+        return_inverse,
+        return_counts,
+    )
 
 
 @composed()
@@ -382,9 +402,11 @@ def searchsorted(sorted_sequence, values, *, out_int32=False, right=False, side=
     if sorter is not None:
         sorted_sequence = _core.gather(sorted_sequence, -1, sorter)
     if sorted_sequence.ndim > 1 and sorted_sequence.shape[:-1] != values.shape[:-1]:
-        raise RuntimeError("torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions "
-                           f"of boundaries tensor and input value tensor must match, got {tuple(sorted_sequence.shape)} "
-                           f"and {tuple(values.shape)}")
+        raise RuntimeError(
+            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions "
+            f"of boundaries tensor and input value tensor must match, got {tuple(sorted_sequence.shape)} "
+            f"and {tuple(values.shape)}"
+        )
     sequence, values = sorted_sequence.detach(), values.detach()
     low = _core.zeros(values.shape, dtype=int64)
     count = sequence.shape[-1]
@@ -414,5 +436,7 @@ def bucketize(input, boundaries, *, out_int32=False, right=False):
         tensor([0, 2])
     """
     if boundaries.ndim != 1:
-        raise RuntimeError(f"bucketize(): boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})")
+        raise RuntimeError(
+            f"bucketize(): boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})"
+        )
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)

@@ -16,7 +16,9 @@ def outer(input, vec2):
                 [6, 8]])
     """
     if input.ndim != 1 or vec2.ndim != 1:
-        raise RuntimeError(f"outer: Expected 1-D argument self and vec2, but got {input.ndim}-D and {vec2.ndim}-D")
+        raise RuntimeError(
+            f"outer: Expected 1-D argument self and vec2, but got {input.ndim}-D and {vec2.ndim}-D"
+        )
     return input.unsqueeze(1) * vec2
 
 
@@ -31,8 +33,10 @@ def inner(input, other):
     if input.ndim == 0 or other.ndim == 0:
         return input * other
     if input.shape[-1] != other.shape[-1]:
-        raise RuntimeError("inner() the last dimension must match on both input tensors but got shapes "
-                           f"{list(input.shape)} and {list(other.shape)}")
+        raise RuntimeError(
+            "inner() the last dimension must match on both input tensors but got shapes "
+            f"{list(input.shape)} and {list(other.shape)}"
+        )
     return tensordot(input, other, ((-1,), (-1,)))
 
 
@@ -57,7 +61,9 @@ def tensordot(a, b, dims=2):
     """
     if isinstance(dims, int):
         if dims < 0 or dims > min(a.ndim, b.ndim):
-            raise RuntimeError(f"tensordot expects dims >= 0 and at most {min(a.ndim, b.ndim)}, but got dims={dims}")
+            raise RuntimeError(
+                f"tensordot expects dims >= 0 and at most {min(a.ndim, b.ndim)}, but got dims={dims}"
+            )
         left, right = list(range(a.ndim - dims, a.ndim)), list(range(dims))
     else:
         left, right = ([d] if isinstance(d, int) else list(d) for d in dims)
@@ -66,8 +72,10 @@ def tensordot(a, b, dims=2):
     left, right = [wrap_dim(d, a.ndim) for d in left], [wrap_dim(d, b.ndim) for d in right]
     for p, q in zip(left, right, strict=True):
         if a.shape[p] != b.shape[q]:
-            raise RuntimeError(f"contracted dimensions need to match, but first has size {a.shape[p]} in dim {p} and "
-                               f"second has size {b.shape[q]} in dim {q}")
+            raise RuntimeError(
+                f"contracted dimensions need to match, but first has size {a.shape[p]} in dim {p} and "
+                f"second has size {b.shape[q]} in dim {q}"
+            )
     rows = [d for d in range(a.ndim) if d not in left]
     columns = [d for d in range(b.ndim) if d not in right]
     shape = [a.shape[d] for d in rows] + [b.shape[d] for d in columns]
@@ -81,8 +89,10 @@ def _blend(name, input, addend, beta, alpha):
     try:
         target = input.expand(addend.shape)
     except RuntimeError:
-        raise RuntimeError(f"{name}: the input of shape {list(input.shape)} does not broadcast to the product's shape "
-                           f"{list(addend.shape)}") from None
+        raise RuntimeError(
+            f"{name}: the input of shape {list(input.shape)} does not broadcast to the product's shape "
+            f"{list(addend.shape)}"
+        ) from None
     addend = addend if alpha == 1 else addend * alpha
     if beta == 0:
         # NaN and inf of the input are ignored then.
@@ -169,7 +179,8 @@ def multi_dot_chain(matrices):
         for i in range(n - length):
             j = i + length
             cost[i][j], cut[i][j] = min(
-                (cost[i][k] + cost[k + 1][j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j))
+                (cost[i][k] + cost[k + 1][j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)
+            )
 
     def chain(i, j):
         return matrices[i] if i == j else _core.mm(chain(i, cut[i][j]), chain(cut[i][j] + 1, j))
@@ -223,7 +234,9 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
         if x.ndim < 2:
             raise RuntimeError(f"cdist only supports at least 2D tensors, {name} got: {x.ndim}D")
     if x1.shape[-1] != x2.shape[-1]:
-        raise RuntimeError(f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}")
+        raise RuntimeError(
+            f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}"
+        )
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")
     return vector_power_sum(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, (-1,), False)
@@ -249,8 +262,15 @@ def cross_along(input, other, dim):
     """The cross product along one dim of size 3, the others broadcasting."""
     size = broadcast_sizes(input.shape, other.shape)
     dim = wrap_dim(dim, len(size))
-    if input.ndim == 0 or other.ndim == 0 or input.shape[dim - len(size)] != 3 or other.shape[dim - len(size)] != 3:
-        raise RuntimeError(f"linalg.cross: inputs dimension {dim} must have length 3. Got shapes {list(input.shape)} and "
-                           f"{list(other.shape)}")
+    if (
+        input.ndim == 0
+        or other.ndim == 0
+        or input.shape[dim - len(size)] != 3
+        or other.shape[dim - len(size)] != 3
+    ):
+        raise RuntimeError(
+            f"linalg.cross: inputs dimension {dim} must have length 3. Got shapes {list(input.shape)} and "
+            f"{list(other.shape)}"
+        )
     a, b = ([t.expand(size).select(dim, i) for i in range(3)] for t in (input, other))
     return _core.stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]], dim)

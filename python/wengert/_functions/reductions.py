@@ -40,8 +40,10 @@ def _spread(name, input, dim, unbiased, correction):
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
     if not input.is_floating_point():
-        raise RuntimeError(f"{name} only support floating point and complex dtypes, got {input.dtype}; "
-                           "convert with .float() first")
+        raise RuntimeError(
+            f"{name} only support floating point and complex dtypes, got {input.dtype}; "
+            "convert with .float() first"
+        )
     return wrap_dims(dim, input.ndim), correction
 
 
@@ -112,8 +114,8 @@ def logsumexp(input, dim, keepdim=False):
     """log(sum(exp(x))) over `dim`, without overflow.
 
     Example:
-        >>> wg.logsumexp(wg.tensor([1000., 1000.]), 0)
-        tensor(1000.6931)
+        >>> wg.logsumexp(wg.tensor([1000., 1000., 1000., 1000.]), 0)
+        tensor(1001.3863)
     """
     x = to_float(input)
     if x.ndim == 0:
@@ -149,7 +151,9 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None):
         tensor(1.5000)
     """
     if not input.is_floating_point():
-        raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got {input.dtype}")
+        raise RuntimeError(
+            f"nanmean(): expected input to have floating point or complex dtype but got {input.dtype}"
+        )
     count = (~input.isnan()).sum(wrap_dims(dim, input.ndim), keepdim=keepdim)
     return nansum(input, wrap_dims(dim, input.ndim), keepdim, dtype=dtype) / count
 
@@ -217,8 +221,10 @@ def vector_norm_over(name, input, p, dim, keepdim, dtype):
     if p in (float("inf"), float("-inf")) or p < 0:
         empty = [d for d in dims if x.shape[d] == 0]
         if empty and (p < 0 or product(x.shape) == 0):
-            raise RuntimeError(f"{name} cannot compute the {p} norm on an empty dimension because the operation "
-                               "does not have an identity")
+            raise RuntimeError(
+                f"{name} cannot compute the {p} norm on an empty dimension because the operation "
+                "does not have an identity"
+            )
     return vector_power_sum(x, p, dims, keepdim).to(input.dtype)
 
 

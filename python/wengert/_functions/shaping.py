@@ -59,7 +59,9 @@ def rot90(input, k=1, dims=(0, 1)):
         raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
     a, b = wrap_dim(dims[0], input.ndim), wrap_dim(dims[1], input.ndim)
     if a == b:
-        raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
+        raise RuntimeError(
+            f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}"
+        )
     k %= 4
     if k == 0:
         return input.clone()
@@ -107,7 +109,9 @@ def repeat(input, *repeats):
     repeats = ints(repeats)
     lead = len(repeats) - input.ndim
     if lead < 0:
-        raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
+        raise RuntimeError(
+            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
+        )
     if any(r < 0 for r in repeats):
         raise RuntimeError(f"Trying to create tensor with negative dimension: repeats {list(repeats)}")
     shape = (1,) * lead + tuple(input.shape)
@@ -156,8 +160,10 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
         if repeats.numel() == 1:
             repeats = repeats.reshape(1).expand(count)
         elif repeats.shape != (count,):
-            raise RuntimeError(f"repeats must have the same size as input along dim, but got repeats.size(0) = "
-                               f"{repeats.numel()} and input.size({dim}) = {count}")
+            raise RuntimeError(
+                f"repeats must have the same size as input along dim, but got repeats.size(0) = "
+                f"{repeats.numel()} and input.size({dim}) = {count}"
+            )
     ends = repeats.to(_core.int64).cumsum(0)
     total = int(ends[-1]) if ends.numel() else 0
     marks = _core.zeros(total + 1, dtype=_core.int64).scatter_add(0, ends, _core.ones_like(ends))
@@ -207,7 +213,9 @@ def adjoint(input):
         torch.Size([3, 2])
     """
     if input.ndim < 2:
-        raise RuntimeError(f"tensor.adjoint() is only supported on matrices or batches of matrices. Got {input.ndim}-D tensor.")
+        raise RuntimeError(
+            f"tensor.adjoint() is only supported on matrices or batches of matrices. Got {input.ndim}-D tensor."
+        )
     return input.transpose(-2, -1)
 
 
@@ -256,7 +264,13 @@ def atleast_3d(input):
     """
     if input.ndim == 0:
         return input.reshape(1, 1, 1)
-    return input.unsqueeze(0).unsqueeze(-1) if input.ndim == 1 else input.unsqueeze(-1) if input.ndim == 2 else input
+    return (
+        input.unsqueeze(0).unsqueeze(-1)
+        if input.ndim == 1
+        else input.unsqueeze(-1)
+        if input.ndim == 2
+        else input
+    )
 
 
 @composed(method=False, out=True)
@@ -336,7 +350,9 @@ def block_diag(*tensors):
     blocks = [atleast_2d(t) for t in tensors]
     for block in blocks:
         if block.ndim != 2:
-            raise RuntimeError(f"torch.block_diag: Input tensors must have 2 or fewer dimensions, got {block.ndim}")
+            raise RuntimeError(
+                f"torch.block_diag: Input tensors must have 2 or fewer dimensions, got {block.ndim}"
+            )
     rows, columns = sum(b.shape[0] for b in blocks), sum(b.shape[1] for b in blocks)
     if not blocks:
         return _core.empty(1, 0)
@@ -404,7 +420,9 @@ def meshgrid(*tensors, indexing="ij"):
     tensors = [t.reshape(-1) if t.ndim < 2 else t for t in tensors]
     for t in tensors:
         if t.ndim != 1:
-            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {tuple(t.shape)}")
+            raise RuntimeError(
+                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {tuple(t.shape)}"
+            )
     size = [t.shape[0] for t in tensors]
     grids = []
     for i, t in enumerate(tensors):
@@ -438,7 +456,8 @@ def combinations(input, r=2, with_replacement=False):
                 [1, 3],
                 [2, 3]])
     """
-    from itertools import combinations as distinct, combinations_with_replacement as repeated
+    from itertools import combinations as distinct
+    from itertools import combinations_with_replacement as repeated
 
     if input.ndim != 1:
         raise RuntimeError(f"Expect a 1D vector, but got shape {list(input.shape)}")
@@ -461,7 +480,9 @@ def tensor_split(input, indices_or_sections, dim=0):
     """
     dim = wrap_dim(dim, input.ndim)
     if input.ndim == 0:
-        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
+        raise RuntimeError(
+            "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"
+        )
     count = input.shape[dim]
     if isinstance(indices_or_sections, _core.Tensor):
         indices_or_sections = indices_or_sections.tolist()
@@ -481,13 +502,18 @@ def tensor_split(input, indices_or_sections, dim=0):
 def _splitter(name, dim, least):
     def split(input, indices_or_sections):
         if input.ndim < least:
-            raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension"
-                               f"{'s' if least > 1 else ''}, but got a tensor with {input.ndim} dimensions!")
+            raise RuntimeError(
+                f"torch.{name} requires a tensor with at least {least} dimension"
+                f"{'s' if least > 1 else ''}, but got a tensor with {input.ndim} dimensions!"
+            )
         along = 0 if name == "hsplit" and input.ndim == 1 else dim
         if isinstance(indices_or_sections, int) and (
-                indices_or_sections <= 0 or input.shape[along] % indices_or_sections):
-            raise RuntimeError(f"torch.{name} attempted to split along dimension {along}, but the size of the dimension "
-                               f"{input.shape[along]} is not divisible by the split_size {indices_or_sections}!")
+            indices_or_sections <= 0 or input.shape[along] % indices_or_sections
+        ):
+            raise RuntimeError(
+                f"torch.{name} attempted to split along dimension {along}, but the size of the dimension "
+                f"{input.shape[along]} is not divisible by the split_size {indices_or_sections}!"
+            )
         return tensor_split(input, indices_or_sections, along)
 
     split.__name__ = name

@@ -19,7 +19,9 @@ def _format(self, spec):
 def _contains(self, element):
     if isinstance(element, (Tensor, int, float, bool)):
         return bool((self == element).any())
-    raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
+    raise RuntimeError(
+        f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
+    )
 
 
 def _reversed(self):
@@ -56,15 +58,24 @@ def _from_bytes(storage, dtype, shape):
 def _reduce(self, protocol):
     name = str(self.dtype).rpartition(".")[2]
     attributes = dict(getattr(self, "__dict__", None) or {})
-    return _rebuild, (type(self), _core._to_bytes(self.detach()), name, tuple(self.shape), self.requires_grad, attributes)
+    return _rebuild, (
+        type(self),
+        _core._to_bytes(self.detach()),
+        name,
+        tuple(self.shape),
+        self.requires_grad,
+        attributes,
+    )
 
 
 def _deepcopy(self, memo):
     if id(self) in memo:
         return memo[id(self)]
     if not self.is_leaf:
-        raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
-                           "moment. Detach it first: x.detach()")
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
+            "moment. Detach it first: x.detach()"
+        )
     from copy import deepcopy
 
     copied = self.detach().clone()
@@ -102,9 +113,16 @@ def _apply(self, function):
 
 
 for _name, _method in (
-    ("__repr__", _repr), ("__str__", _repr), ("__format__", _format), ("__contains__", _contains),
-    ("__reversed__", _reversed), ("__reduce_ex__", _reduce), ("__deepcopy__", _deepcopy),
-    ("ndimension", _ndimension), ("map_", _map), ("apply_", _apply),
+    ("__repr__", _repr),
+    ("__str__", _repr),
+    ("__format__", _format),
+    ("__contains__", _contains),
+    ("__reversed__", _reversed),
+    ("__reduce_ex__", _reduce),
+    ("__deepcopy__", _deepcopy),
+    ("ndimension", _ndimension),
+    ("map_", _map),
+    ("apply_", _apply),
 ):
     if _name.startswith("__") or _name not in Tensor.__dict__:
         setattr(Tensor, _name, _method)

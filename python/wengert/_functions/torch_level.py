@@ -65,8 +65,11 @@ def svd(input, some=True, compute_uv=True):
     u, s, vh = la.svd(input, full_matrices=not some)
     if not compute_uv:
         rows, columns = input.shape[-2:]
-        return _svd(_core.zeros(*input.shape[:-2], rows, rows, dtype=input.dtype), s,
-                    _core.zeros(*input.shape[:-2], columns, columns, dtype=input.dtype))
+        return _svd(
+            _core.zeros(*input.shape[:-2], rows, rows, dtype=input.dtype),
+            s,
+            _core.zeros(*input.shape[:-2], columns, columns, dtype=input.dtype),
+        )
     return _svd(u, s, vh.mT)
 
 

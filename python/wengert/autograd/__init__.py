@@ -5,8 +5,11 @@ from .backward import backward, grad  # noqa: F401
 from .grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: F401
 
 _LATER = {
-    "Function": "function", "once_differentiable": "function",
-    "gradcheck": "checks", "gradgradcheck": "checks", "GradcheckError": "checks",
+    "Function": "function",
+    "once_differentiable": "function",
+    "gradcheck": "checks",
+    "gradgradcheck": "checks",
+    "GradcheckError": "checks",
 }
 _MODULES = ("functional", "function")
 

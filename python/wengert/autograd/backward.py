@@ -31,12 +31,16 @@ def _seeds(outputs, given, is_grads_batched=False):
         elif not isinstance(seed, Tensor):
             raise TypeError(f"gradients can be either Tensors or None, but got {type(seed).__name__}")
         elif seed.shape != output.shape and not is_grads_batched:
-            raise RuntimeError(f"Mismatch in shape: grad_output[0] has a shape of {seed.shape} and output[0] has a shape of "
-                               f"{output.shape}.")
+            raise RuntimeError(
+                f"Mismatch in shape: grad_output[0] has a shape of {seed.shape} and output[0] has a shape of "
+                f"{output.shape}."
+            )
     return list(seeds)
 
 
-def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, grad_variables=None, inputs=None):
+def backward(
+    tensors, grad_tensors=None, retain_graph=None, create_graph=False, grad_variables=None, inputs=None
+):
     """Adds to every leaf's `.grad` (or to those of `inputs`) the sum of the tensors' gradients, each weighted by its
     `grad_tensors` (1 for scalars).
 
@@ -55,11 +59,22 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     retain_graph = create_graph if retain_graph is None else retain_graph
     seeds = _seeds(tensors, grad_tensors)
-    _core._backward(list(tensors), seeds, retain_graph, create_graph, None if inputs is None else list(inputs))
+    _core._backward(
+        list(tensors), seeds, retain_graph, create_graph, None if inputs is None else list(inputs)
+    )
 
 
-def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, only_inputs=True, allow_unused=None,
-         is_grads_batched=False, materialize_grads=False):
+def grad(
+    outputs,
+    inputs,
+    grad_outputs=None,
+    retain_graph=None,
+    create_graph=False,
+    only_inputs=True,
+    allow_unused=None,
+    is_grads_batched=False,
+    materialize_grads=False,
+):
     """The gradients of the (weighted) sum of outputs with respect to inputs, a tuple; `.grad` stays as it is.
 
     Example:
@@ -68,16 +83,29 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
         (tensor(6.),)
     """
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
-                         "allow_unused=False.")
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+            "allow_unused=False."
+        )
     allow_unused = materialize_grads if allow_unused is None else allow_unused
     outputs, inputs = _tensors("outputs", outputs), _tensors("inputs", inputs)
     retain_graph = create_graph if retain_graph is None else retain_graph
     seeds = _seeds(outputs, grad_outputs, is_grads_batched)
     if is_grads_batched:
-        rows = [_core._grad(list(outputs), list(inputs), [None if s is None else s[i] for s in seeds], True, create_graph,
-                            allow_unused) for i in range(next(s for s in seeds if s is not None).shape[0])]
-        found = [None if column[0] is None else _core.stack(list(column)) for column in zip(*rows, strict=True)]
+        rows = [
+            _core._grad(
+                list(outputs),
+                list(inputs),
+                [None if s is None else s[i] for s in seeds],
+                True,
+                create_graph,
+                allow_unused,
+            )
+            for i in range(next(s for s in seeds if s is not None).shape[0])
+        ]
+        found = [
+            None if column[0] is None else _core.stack(list(column)) for column in zip(*rows, strict=True)
+        ]
     else:
         found = _core._grad(list(outputs), list(inputs), seeds, retain_graph, create_graph, allow_unused)
     if materialize_grads:

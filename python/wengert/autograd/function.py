@@ -27,8 +27,10 @@ class FunctionCtx:
         """Keeps inputs and outputs (or None) for backward, where they are `ctx.saved_tensors`."""
         for tensor in tensors:
             if tensor is not None and not isinstance(tensor, _core.Tensor):
-                raise TypeError(f"save_for_backward can only save variables, but argument is of type {type(tensor).__name__}; "
-                                "set it as an attribute of ctx instead")
+                raise TypeError(
+                    f"save_for_backward can only save variables, but argument is of type {type(tensor).__name__}; "
+                    "set it as an attribute of ctx instead"
+                )
         self.to_save = tensors
 
     def save_for_forward(self, *tensors):
@@ -74,12 +76,16 @@ class Function:
     """
 
     def __init__(self, *args, **kwargs):
-        raise RuntimeError(f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you "
-                           "should invoke them on the class itself: use Function.apply(…)")
+        raise RuntimeError(
+            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you "
+            "should invoke them on the class itself: use Function.apply(…)"
+        )
 
     def __call__(self, *args, **kwargs):
-        raise RuntimeError("Legacy autograd function with non-static forward method is deprecated. Please use new-style "
-                           "autograd function with static forward method: call .apply(…)")
+        raise RuntimeError(
+            "Legacy autograd function with non-static forward method is deprecated. Please use new-style "
+            "autograd function with static forward method: call .apply(…)"
+        )
 
     @staticmethod
     def forward(*args, **kwargs):
@@ -89,8 +95,10 @@ class Function:
     @staticmethod
     def backward(ctx, *grad_outputs):
         """The gradients of the inputs of forward, None for those that have none. To be defined by the subclass."""
-        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function "
-                                  "to use it with backward mode AD.")
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom autograd.Function "
+            "to use it with backward mode AD."
+        )
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -150,7 +158,9 @@ class _Refuse(Function):
 
     @staticmethod
     def backward(ctx, *grads):
-        raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
+        raise RuntimeError(
+            "trying to differentiate twice a function that was marked with @once_differentiable"
+        )
 
 
 def once_differentiable(function):
@@ -166,7 +176,8 @@ def once_differentiable(function):
         with no_grad():
             results = function(ctx, *grads)
         if not _core.is_grad_enabled() or not any(
-                isinstance(g, _core.Tensor) and g.requires_grad for g in grads):
+            isinstance(g, _core.Tensor) and g.requires_grad for g in grads
+        ):
             return results
         single = not isinstance(results, tuple)
         parts = [results] if single else list(results)

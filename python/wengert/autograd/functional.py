@@ -12,8 +12,10 @@ def _as_tuple(what, given):
     given = tuple(given)
     for item in given:
         if not isinstance(item, Tensor):
-            raise TypeError(f"The {what} given must be either a Tensor or a tuple of Tensors, but one is "
-                            f"{type(item).__name__}")
+            raise TypeError(
+                f"The {what} given must be either a Tensor or a tuple of Tensors, but one is "
+                f"{type(item).__name__}"
+            )
     return given, True
 
 
@@ -32,13 +34,27 @@ def _gradients(outputs, inputs, seeds, create_graph, strict, retain=True):
     """Like grad over those outputs that depend on anything, with zeros for inputs that nothing depends on."""
     pairs = [(o, s) for o, s in zip(outputs, seeds, strict=True) if o.requires_grad]
     if strict and len(pairs) != len(outputs):
-        raise RuntimeError("The output of the user-provided function is independent of the input. This is not allowed in "
-                           "strict mode.")
-    found = grad([o for o, _ in pairs], inputs, [s for _, s in pairs], retain_graph=retain, create_graph=create_graph,
-                 allow_unused=True) if pairs else (None,) * len(inputs)
+        raise RuntimeError(
+            "The output of the user-provided function is independent of the input. This is not allowed in "
+            "strict mode."
+        )
+    found = (
+        grad(
+            [o for o, _ in pairs],
+            inputs,
+            [s for _, s in pairs],
+            retain_graph=retain,
+            create_graph=create_graph,
+            allow_unused=True,
+        )
+        if pairs
+        else (None,) * len(inputs)
+    )
     if strict and any(g is None for g in found):
-        raise RuntimeError("The output of the user-provided function is independent of an input. This is not allowed in "
-                           "strict mode.")
+        raise RuntimeError(
+            "The output of the user-provided function is independent of an input. This is not allowed in "
+            "strict mode."
+        )
     return tuple(_core.zeros_like(x) if g is None else g for g, x in zip(found, inputs, strict=True))
 
 
@@ -50,7 +66,9 @@ def _settle(parts, create_graph, many):
 def _vectors(name, v, references, many):
     if v is None:
         if len(references) != 1 or references[0].numel() != 1:
-            raise RuntimeError(f"The vector v can only be None if the {name} is a single Tensor with a single element")
+            raise RuntimeError(
+                f"The vector v can only be None if the {name} is a single Tensor with a single element"
+            )
         return (_core.ones_like(references[0]),)
     v, _ = _as_tuple("vector v", v)
     if len(v) != len(references):
@@ -105,7 +123,9 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, st
                 [0., 4.]])
     """
     if strategy not in ("reverse-mode", "forward-mode"):
-        raise AssertionError(f'Expected strategy to be either "forward-mode" or "reverse-mode". Got {strategy!r}')
+        raise AssertionError(
+            f'Expected strategy to be either "forward-mode" or "reverse-mode". Got {strategy!r}'
+        )
     with enable_grad():
         inputs, many_in = _as_tuple("inputs", inputs)
         inputs = _fresh(inputs, create_graph)
@@ -116,10 +136,17 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, st
             for j in range(output.numel()):
                 seed = _core.zeros(output.numel(), dtype=output.dtype)
                 seed[j] = 1.0
-                rows.append(_gradients((output,), inputs, (seed.reshape(output.shape),), create_graph, strict))
-            table.append(tuple(
-                _core.stack([row[i] for row in rows]).reshape(tuple(output.shape) + tuple(x.shape)) if rows
-                else _core.zeros(tuple(output.shape) + tuple(x.shape), dtype=x.dtype) for i, x in enumerate(inputs)))
+                rows.append(
+                    _gradients((output,), inputs, (seed.reshape(output.shape),), create_graph, strict)
+                )
+            table.append(
+                tuple(
+                    _core.stack([row[i] for row in rows]).reshape(tuple(output.shape) + tuple(x.shape))
+                    if rows
+                    else _core.zeros(tuple(output.shape) + tuple(x.shape), dtype=x.dtype)
+                    for i, x in enumerate(inputs)
+                )
+            )
     rows = tuple(_settle(row, create_graph, many_in) for row in table)
     return rows if many_out else rows[0]
 
@@ -130,14 +157,18 @@ def _scalar(func):
         if not isinstance(output, Tensor):
             raise RuntimeError("The function given to hessian should return a single Tensor")
         if output.numel() != 1:
-            raise RuntimeError("The Tensor returned by the function given to hessian should contain a single element, but it "
-                               f"has shape {tuple(output.shape)}")
+            raise RuntimeError(
+                "The Tensor returned by the function given to hessian should contain a single element, but it "
+                f"has shape {tuple(output.shape)}"
+            )
         return output.reshape(())
 
     return checked
 
 
-def hessian(func, inputs, create_graph=False, strict=False, vectorize=False, outer_jacobian_strategy="reverse-mode"):
+def hessian(
+    func, inputs, create_graph=False, strict=False, vectorize=False, outer_jacobian_strategy="reverse-mode"
+):
     """The second derivatives of a scalar function: input shape + input shape; nested tuples for several inputs.
 
     Example:

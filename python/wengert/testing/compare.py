@@ -4,12 +4,27 @@ from .. import _core
 from .._core import Tensor
 
 _TOLERANCES = {
-    _core.float16: (1e-3, 1e-5), _core.bfloat16: (1.6e-2, 1e-5), _core.float32: (1.3e-6, 1e-5), _core.float64: (1e-7, 1e-7),
+    _core.float16: (1e-3, 1e-5),
+    _core.bfloat16: (1.6e-2, 1e-5),
+    _core.float32: (1.3e-6, 1e-5),
+    _core.float64: (1e-7, 1e-7),
 }
 
 
-def assert_close(actual, expected, *, allow_subclasses=True, rtol=None, atol=None, equal_nan=False, check_device=True,
-                 check_dtype=True, check_layout=True, check_stride=False, msg=None):
+def assert_close(
+    actual,
+    expected,
+    *,
+    allow_subclasses=True,
+    rtol=None,
+    atol=None,
+    equal_nan=False,
+    check_device=True,
+    check_dtype=True,
+    check_layout=True,
+    check_stride=False,
+    msg=None,
+):
     """Raises AssertionError unless |actual - expected| ≤ atol + rtol·|expected| everywhere.
 
     Tensors, arrays, numbers, and sequences and mappings of them. The tolerances default to the dtype's;
@@ -19,8 +34,10 @@ def assert_close(actual, expected, *, allow_subclasses=True, rtol=None, atol=Non
         >>> wg.testing.assert_close(wg.tensor([1., 2.]), wg.tensor([1., 2.]))
     """
     if (rtol is None) != (atol is None):
-        raise ValueError("rtol and atol must both be specified or both be unspecified, but got "
-                         f"rtol={rtol} and atol={atol}")
+        raise ValueError(
+            "rtol and atol must both be specified or both be unspecified, but got "
+            f"rtol={rtol} and atol={atol}"
+        )
     options = (rtol, atol, equal_nan, check_device, check_dtype, check_stride)
     try:
         _compare(actual, expected, options, "")
@@ -33,15 +50,21 @@ def assert_close(actual, expected, *, allow_subclasses=True, rtol=None, atol=Non
 def _compare(actual, expected, options, where):
     if isinstance(expected, dict) and isinstance(actual, dict):
         if actual.keys() != expected.keys():
-            raise AssertionError(f"The keys of the mappings do not match:\nMissing keys in the actual mapping: "
-                                 f"{sorted(expected.keys() - actual.keys(), key=str)}\nAdditional keys in the actual "
-                                 f"mapping: {sorted(actual.keys() - expected.keys(), key=str)}{where}")
+            raise AssertionError(
+                f"The keys of the mappings do not match:\nMissing keys in the actual mapping: "
+                f"{sorted(expected.keys() - actual.keys(), key=str)}\nAdditional keys in the actual "
+                f"mapping: {sorted(actual.keys() - expected.keys(), key=str)}{where}"
+            )
         for key in expected:
-            _compare(actual[key], expected[key], options, f"\n\nThe failure occurred for item [{key!r}]{where}")
+            _compare(
+                actual[key], expected[key], options, f"\n\nThe failure occurred for item [{key!r}]{where}"
+            )
         return
     if isinstance(expected, (list, tuple)) and isinstance(actual, (list, tuple)):
         if len(actual) != len(expected):
-            raise AssertionError(f"The length of the sequences mismatch: {len(actual)} != {len(expected)}{where}")
+            raise AssertionError(
+                f"The length of the sequences mismatch: {len(actual)} != {len(expected)}{where}"
+            )
         for i, pair in enumerate(zip(actual, expected, strict=True)):
             _compare(*pair, options, f"\n\nThe failure occurred for item [{i}]{where}")
         return
@@ -55,23 +78,39 @@ def _compare(actual, expected, options, where):
             raise AssertionError(f"Booleans mismatch: {actual} is not {expected}{where}")
         return
     if not numbers and not isinstance(actual, Tensor) and type(actual) is not type(expected):
-        raise TypeError(f"No comparison pair was able to handle inputs of type {type(actual)} and {type(expected)}.{where}")
-    pair = [x if isinstance(x, Tensor) else _core.tensor(x, dtype=_core.float64) if numbers and isinstance(x, float)
-            else _core.as_tensor(x) for x in (actual, expected)]
+        raise TypeError(
+            f"No comparison pair was able to handle inputs of type {type(actual)} and {type(expected)}.{where}"
+        )
+    pair = [
+        x
+        if isinstance(x, Tensor)
+        else _core.tensor(x, dtype=_core.float64)
+        if numbers and isinstance(x, float)
+        else _core.as_tensor(x)
+        for x in (actual, expected)
+    ]
     _compare_tensors(*pair, options, where, numbers)
 
 
 def _compare_tensors(actual, expected, options, where, numbers):
     rtol, atol, equal_nan, check_device, check_dtype, check_stride = options
     if actual.shape != expected.shape:
-        raise AssertionError(f"The values for attribute 'shape' do not match: {actual.shape} != {expected.shape}.{where}")
+        raise AssertionError(
+            f"The values for attribute 'shape' do not match: {actual.shape} != {expected.shape}.{where}"
+        )
     if check_device and actual.device != expected.device:
-        raise AssertionError(f"The values for attribute 'device' do not match: {actual.device} != {expected.device}.{where}")
+        raise AssertionError(
+            f"The values for attribute 'device' do not match: {actual.device} != {expected.device}.{where}"
+        )
     if check_dtype and not numbers and actual.dtype != expected.dtype:
-        raise AssertionError(f"The values for attribute 'dtype' do not match: {actual.dtype} != {expected.dtype}.{where}")
+        raise AssertionError(
+            f"The values for attribute 'dtype' do not match: {actual.dtype} != {expected.dtype}.{where}"
+        )
     if check_stride and actual.stride() != expected.stride():
-        raise AssertionError(f"The values for attribute 'stride()' do not match: {actual.stride()} != "
-                             f"{expected.stride()}.{where}")
+        raise AssertionError(
+            f"The values for attribute 'stride()' do not match: {actual.stride()} != "
+            f"{expected.stride()}.{where}"
+        )
     if rtol is None:
         found = [_TOLERANCES.get(x.dtype, (0.0, 0.0)) for x in (actual, expected)]
         rtol, atol = (max(pair) for pair in zip(*found, strict=True))
