@@ -383,7 +383,8 @@ def package_text():
     )
     text += "from ._as_torch import install_as_torch as install_as_torch\n"
     text += "".join(f"from ._core import {n} as {n}\n" for n in core if n not in types)
-    text += "from ._printoptions import set_printoptions as set_printoptions\nfrom ._serialization import load as load\n"
+    text += "from ._printoptions import set_printoptions as set_printoptions\n"
+    text += "from ._serialization import load as load\n"
     text += "from ._serialization import save as save\nfrom ._size import Size as Size\n"
     random = ("get_rng_state", "initial_seed", "seed", "set_rng_state")
     text += "".join(f"from .random import {n} as {n}\n" for n in random)
@@ -439,7 +440,8 @@ def body_text(body, indent, inside_class):
             result = (
                 ast.unparse(node.returns) if node.returns else "None" if node.name == "__init__" else "Any"
             )
-            text += f"{indent}def {node.name}({plain_parameters(node.args, inside_class and 'staticmethod' not in kinds)}) -> {result}: ...\n"
+            parts = plain_parameters(node.args, inside_class and "staticmethod" not in kinds)
+            text += f"{indent}def {node.name}({parts}) -> {result}: ...\n"
             seen.add(node.name)
         elif isinstance(node, ast.ClassDef):
             known = [ast.unparse(b) for b in node.bases if isinstance(b, (ast.Name, ast.Attribute))]
@@ -456,7 +458,7 @@ def body_text(body, indent, inside_class):
             )
             text += f"{indent}from {'.' * node.level}{node.module or ''} import {names}\n"
         elif isinstance(node, ast.Import) and not inside_class:
-            text += f"{indent}import {', '.join(f'{a.name} as {a.asname}' if a.asname else a.name for a in node.names)}\n"
+            text += f"{indent}{ast.unparse(node)}\n"
         elif isinstance(node, (ast.Assign, ast.AnnAssign)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             for target in targets:

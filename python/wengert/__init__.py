@@ -22,6 +22,7 @@ from .version import __version__  # noqa: F401
 
 inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
 newaxis = None
+_core._register_size(Size)
 strided = "torch.strided"
 preserve_format, contiguous_format = "torch.preserve_format", "torch.contiguous_format"
 

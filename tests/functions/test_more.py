@@ -141,3 +141,40 @@ def test_import_is_light():
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_pickle_and_deepcopy():
+    import copy
+    import pickle
+
+    for make in (
+        lambda: wg.arange(6).reshape(2, 3).t(),
+        lambda: wg.tensor([1.5, -0.0]),
+        lambda: wg.tensor(True),
+        lambda: wg.tensor([1.0, 3.140625], dtype=wg.bfloat16),
+        lambda: wg.zeros(0, 3),
+    ):
+        x = make()
+        for copied in (pickle.loads(pickle.dumps(x)), copy.deepcopy(x), copy.copy(x)):
+            assert (copied.dtype, copied.shape, copied.tolist()) == (x.dtype, x.shape, x.tolist())
+    x = wg.tensor([1.0], requires_grad=True)
+    (x * 2).sum().backward()
+    copied = copy.deepcopy(x)
+    assert copied.requires_grad and copied.grad.tolist() == [2.0] and copied.grad is not x.grad
+    assert pickle.loads(pickle.dumps(x)).requires_grad
+    twice = copy.deepcopy([x, x])
+    assert twice[0] is twice[1]
+    with pytest.raises(RuntimeError, match="detach"):
+        copy.deepcopy(x * 2)
+    with pytest.raises(RuntimeError, match="detach"):
+        pickle.dumps(x * 2)
+
+
+def test_membership_and_reversal():
+    x = wg.tensor([1, 2, 3])
+    assert 2 in x and 5 not in x
+    assert list(reversed(x)) == [3, 2, 1]
+    with pytest.raises(RuntimeError, match="only supports"):
+        "a" in x  # noqa: B015
+    assert x.apply_(lambda v: v * 2).tolist() == [2, 4, 6]
+    assert x.map_(wg.tensor([1, 1, 1]), lambda a, b: a + b).tolist() == [3, 5, 7]

@@ -21,7 +21,7 @@ def wrap_dims(dim, ndim):
     if dim is None:
         return tuple(range(ndim))
     if isinstance(dim, int):
-        return (wrap_dim(dim, ndim),) if ndim or dim in (0, -1) else (wrap_dim(dim, ndim),)
+        return (wrap_dim(dim, ndim),)
     dims = tuple(wrap_dim(d, ndim) for d in dim)
     if len(set(dims)) != len(dims):
         raise RuntimeError(f"dim {dim} appears multiple times in the list of dims")

@@ -11,9 +11,9 @@ def _repr(self, *, tensor_contents=None):
 
 
 def _format(self, spec):
-    if self.ndim == 0 and not type(self).__repr__ is not Tensor.__repr__:
+    if self.ndim == 0 and type(self) is Tensor and self.device.type != "meta":
         return format(self.item(), spec)
-    return format(repr(self), spec) if not spec else object.__format__(self, spec)
+    return object.__format__(self, spec)
 
 
 def _contains(self, element):
@@ -30,16 +30,17 @@ def _reversed(self):
     return self if self.ndim == 0 else flip(self, 0)
 
 
-def _rebuild(cls, storage, dtype, shape, requires_grad, attributes):
-    """A tensor from pickled bytes of its elements in row-major order."""
-    value = _from_bytes(storage, dtype, shape)
-    if cls is not Tensor:
-        from ..nn.parameter import Parameter
+def _rebuild(cls, data, dtype, shape, requires_grad, attributes):
+    """A tensor from pickled bytes of its elements in row-major order; without bytes one on device meta."""
+    from .._serialization import _TYPES, _from_bytes
 
-        if issubclass(cls, Parameter):
-            value = cls(value, requires_grad)
-        else:
-            value = value.as_subclass(cls)
+    if data is None:
+        value = _core.empty(shape, dtype=getattr(_core, dtype), device="meta")
+    else:
+        # A clone owns its memory, where the first value shares numpy's.
+        value = _from_bytes(data, _TYPES[dtype][0], shape).clone()
+    if cls is not Tensor:
+        value = Tensor._make_subclass(cls, value, requires_grad)
     elif requires_grad:
         value.requires_grad_()
     for name, attribute in attributes.items():
@@ -47,25 +48,21 @@ def _rebuild(cls, storage, dtype, shape, requires_grad, attributes):
     return value
 
 
-def _dtype_named(name):
-    return getattr(_core, name)
-
-
-def _from_bytes(storage, dtype, shape):
-    return _core._from_bytes(storage, _dtype_named(dtype), shape)
+def _attributes(self):
+    """What users have set on the tensor."""
+    return {**(self._attributes() or {}), **(getattr(self, "__dict__", None) or {})}
 
 
 def _reduce(self, protocol):
+    from .._serialization import _to_bytes
+
+    if not self.is_leaf:
+        raise RuntimeError(
+            "Cannot pickle a tensor that is the result of recorded operations: detach it first, x.detach()"
+        )
+    data = None if self.device.type == "meta" else _to_bytes(self)
     name = str(self.dtype).rpartition(".")[2]
-    attributes = dict(getattr(self, "__dict__", None) or {})
-    return _rebuild, (
-        type(self),
-        _core._to_bytes(self.detach()),
-        name,
-        tuple(self.shape),
-        self.requires_grad,
-        attributes,
-    )
+    return _rebuild, (type(self), data, name, tuple(self.shape), self.requires_grad, _attributes(self))
 
 
 def _deepcopy(self, memo):
@@ -80,14 +77,13 @@ def _deepcopy(self, memo):
 
     copied = self.detach().clone()
     if type(self) is not Tensor:
-        from ..nn.parameter import Parameter
-
-        copied = type(self)(copied, self.requires_grad) if isinstance(self, Parameter) else copied
-    copied.requires_grad_(self.requires_grad)
+        copied = Tensor._make_subclass(type(self), copied, self.requires_grad)
+    elif self.requires_grad:
+        copied.requires_grad_()
     memo[id(self)] = copied
     if self.grad is not None:
         copied.grad = deepcopy(self.grad, memo)
-    for name, attribute in (getattr(self, "__dict__", None) or {}).items():
+    for name, attribute in _attributes(self).items():
         setattr(copied, name, deepcopy(attribute, memo))
     return copied
 
