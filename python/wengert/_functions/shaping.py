@@ -496,7 +496,8 @@ def tensor_split(input, indices_or_sections, dim=0):
             cuts.append(cuts[-1] + size + (i < extra))
     else:
         cuts = [0, *(min(max(i + count if i < 0 else i, 0), count) for i in indices_or_sections), count]
-    return tuple(input.narrow(dim, a, max(b - a, 0)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)  # noqa: RUF007)
+    starts, ends = cuts[:-1], cuts[1:]
+    return tuple(input.narrow(dim, a, max(b - a, 0)) for a, b in zip(starts, ends, strict=True))
 
 
 def _splitter(name, dim, least):
