@@ -68,14 +68,12 @@ fn strides_of(out: Option<&Layout>, rank: usize, dim: usize) -> Strides {
     strides
 }
 
-fn along<F: Fold>(
+fn along<F: Pick>(
     x: View<'_, Buffer>,
     dim: usize,
     values: Option<ViewMut<'_, Buffer>>,
     indices: Option<ViewMut<'_, Buffer>>,
-) where
-    F::W: PartialOrd,
-{
+) {
     let rank = x.layout.rank();
     let v = strides_of(values.as_ref().map(|v| v.layout()), rank, dim);
     let i = strides_of(indices.as_ref().map(|i| i.layout()), rank, dim);
@@ -87,7 +85,10 @@ fn along<F: Fold>(
     if lines.outer.numel() == 1 && lines.len > 4 * GRAIN {
         return long_line::<F>(p, &lines, &out);
     }
-    let columns = lines.steps[0] != 1 && lines.outer.steps()[0] == 1 && lines.outer.inner() >= 8;
+    let columns = lines.steps[0] != 1
+        && lines.outer.steps()[0] == 1
+        && lines.outer.inner() >= 8
+        && lines.len <= u32::MAX as usize;
     lines.share(|part| {
         if columns {
             columns_of::<F>(p, part, &lines, &out)
@@ -102,7 +103,7 @@ fn along<F: Fold>(
 }
 
 /// One long line in parts, whose extremes are then compared.
-fn long_line<F: Fold>(x: Ptr<F::T>, lines: &Lines<3>, out: &Outputs<F::T>) {
+fn long_line<F: Pick>(x: Ptr<F::T>, lines: &Lines<3>, out: &Outputs<F::T>) {
     let [start, v, i] = lines.outer.start();
     let step = lines.steps[0];
     let parts = lines.len / GRAIN;
@@ -114,57 +115,94 @@ fn long_line<F: Fold>(x: Ptr<F::T>, lines: &Lines<3>, out: &Outputs<F::T>) {
             let (from, to) = (lines.len * p / parts, lines.len * (p + 1) / parts);
             from + first_extreme::<F>(x, start + from as isize * step, step, to - from)
         })
-        .reduce_with(|a, b| if beats::<F>(F::widen(F::load(at(a))), F::widen(F::load(at(b)))) { b } else { a })
+        .reduce_with(|a, b| if F::beats(F::widen(F::load(at(a))), F::widen(F::load(at(b)))) { b } else { a })
         .unwrap_or(0);
     unsafe { out.write([v, i], at(best), best) };
 }
 
-/// Whether `candidate` takes the place of an earlier `best`.
-#[inline(always)]
-fn beats<F: Fold>(best: F::W, candidate: F::W) -> bool {
-    // The fold gives the winner: NaN, or one of the two; equals leave the first.
-    let winner = F::join_wide(best, candidate);
-    !best.is_nan() & (candidate.is_nan() | ((winner == candidate) & (best != candidate)))
+/// A fold that picks one of its elements.
+trait Pick: Fold {
+    /// Whether `candidate` takes the place of an earlier `best`.
+    fn beats(best: Self::W, candidate: Self::W) -> bool;
+}
+
+impl<T: Element> Pick for Max<T> {
+    #[inline(always)]
+    fn beats(best: T::Cmp, candidate: T::Cmp) -> bool {
+        (candidate > best) | (candidate.is_nan() & !best.is_nan())
+    }
+}
+
+impl<T: Element> Pick for Min<T> {
+    #[inline(always)]
+    fn beats(best: T::Cmp, candidate: T::Cmp) -> bool {
+        (candidate < best) | (candidate.is_nan() & !best.is_nan())
+    }
 }
 
 /// Position of the first extreme element of a line: its value by the fast fold, then a search.
-fn first_extreme<F: Fold>(x: Ptr<F::T>, start: isize, step: isize, len: usize) -> usize {
+fn first_extreme<F: Pick>(x: Ptr<F::T>, start: isize, step: isize, len: usize) -> usize {
     if step == 1 && len > 16 {
         // SAFETY: the line lies in the buffer.
         let line = unsafe { x.slice(start, len) };
-        let value = fold_slice::<F>(line);
-        if value.is_nan() {
-            return line.iter().position(|v| v.is_nan()).unwrap_or(0);
-        }
-        return line.iter().position(|&v| F::widen(F::load(v)) == value).unwrap_or(0);
+        return find::<F>(line, fold_slice::<F>(line));
     }
     // SAFETY: as above.
     let at = |k: usize| F::widen(F::load(unsafe { x.get(start + k as isize * step) }));
-    (1..len).fold(0, |best, k| if beats::<F>(at(best), at(k)) { k } else { best })
+    let mut best = (at(0), 0);
+    for k in 1..len {
+        let candidate = at(k);
+        if F::beats(best.0, candidate) {
+            best = (candidate, k);
+        }
+    }
+    best.1
 }
 
 vectorised! {
-    fn columns_of<F: Fold>(x: Ptr<F::T>, part: &Nest<3>, lines: &Lines<3>, out: &Outputs<F::T>) = columns_body::<F>
+    fn find<F: Pick>(line: &[F::T], value: F::W) -> usize = find_body::<F>
+}
+
+/// Where `value` first stands. Blocks are searched without an early way out, which vectorises.
+#[inline(always)]
+fn find_body<F: Pick>(line: &[F::T], value: F::W) -> usize {
+    let is = |&v: &F::T| {
+        let v = F::widen(F::load(v));
+        (v == value) | (v.is_nan() & value.is_nan())
+    };
+    for (b, block) in line.chunks(64).enumerate() {
+        if block.iter().fold(false, |hit, v| hit | is(v)) {
+            return b * 64 + block.iter().position(is).unwrap_or(0);
+        }
+    }
+    0
+}
+
+vectorised! {
+    fn columns_of<F: Pick>(x: Ptr<F::T>, part: &Nest<3>, lines: &Lines<3>, out: &Outputs<F::T>) = columns_body::<F>
 }
 
 /// Lines that lie side by side, many at a time.
 #[inline(always)]
-fn columns_body<F: Fold>(x: Ptr<F::T>, part: &Nest<3>, lines: &Lines<3>, out: &Outputs<F::T>) {
+fn columns_body<F: Pick>(x: Ptr<F::T>, part: &Nest<3>, lines: &Lines<3>, out: &Outputs<F::T>) {
     const WIDTH: usize = 256;
     part.rows(|[p, v, i], steps, len| {
         for first in (0..len).step_by(WIDTH) {
             let width = (len - first).min(WIDTH);
             let p = p + first as isize;
             let mut best = [F::widen(F::INIT); WIDTH];
-            let mut place = [0usize; WIDTH];
-            for j in 0..lines.len {
-                // SAFETY: the lines' positions lie in their buffers, side by side.
-                let row = unsafe { x.slice(p + j as isize * lines.steps[0], width) };
-                for k in 0..width {
-                    let candidate = F::widen(F::load(row[k]));
-                    let better = (j == 0) | beats::<F>(best[k], candidate);
-                    best[k] = if better { candidate } else { best[k] };
-                    place[k] = if better { j } else { place[k] };
+            let mut place = [0u32; WIDTH];
+            // SAFETY: the lines' positions lie in their buffers, side by side.
+            let row = |j: usize| unsafe { x.slice(p + j as isize * lines.steps[0], width) };
+            for (b, &v) in best.iter_mut().zip(row(0)) {
+                *b = F::widen(F::load(v));
+            }
+            for j in 1..lines.len {
+                for ((b, place), &v) in best.iter_mut().zip(&mut place).zip(row(j)) {
+                    let candidate = F::widen(F::load(v));
+                    let better = F::beats(*b, candidate);
+                    *b = if better { candidate } else { *b };
+                    *place = if better { j as u32 } else { *place };
                 }
             }
             for k in 0..width {
@@ -172,7 +210,7 @@ fn columns_body<F: Fold>(x: Ptr<F::T>, part: &Nest<3>, lines: &Lines<3>, out: &O
                 // SAFETY: as above; parts are disjoint.
                 unsafe {
                     let value = x.get(p + k as isize + place[k] as isize * lines.steps[0]);
-                    out.write([v + at * steps[1], i + at * steps[2]], value, place[k]);
+                    out.write([v + at * steps[1], i + at * steps[2]], value, place[k] as usize);
                 }
             }
         }

@@ -10,7 +10,7 @@ use crate::strided::{self, dispatch, parallel, vectorised, Element, Nest, Number
 use rayon::prelude::*;
 use smallvec::SmallVec;
 use std::marker::PhantomData;
-use wengert_ops::{Compute, Error, Layout, Reduction, Result, View, ViewMut};
+use wengert_ops::{Compute, Error, Layout, Reduction, Result, Strides, View, ViewMut};
 
 /// An associative operation on elements `T`, carried out in `A` inside a block and in `W` over blocks.
 pub(crate) trait Fold: 'static {
@@ -145,13 +145,18 @@ fn nonempty(name: &str, layout: &Layout, dims: u64) -> Result<()> {
     )))
 }
 
-/// Writes one result, converted to the output's dtype.
-type Put<W> = unsafe fn(Ptr<u8>, isize, W);
+/// Takes results in the order of the kept positions: where the first goes, the step to the next, values.
+type Sink<'a, W> = &'a mut dyn FnMut(isize, isize, &[W]);
+
+/// Writes results, converted to the output's dtype.
+type Put<W> = unsafe fn(Ptr<u8>, isize, isize, &[W]);
 
 /// # Safety
-/// The position lies in the output's buffer and nobody else uses it.
-unsafe fn put<W: Element, O: Element>(out: Ptr<u8>, position: isize, value: W) {
-    out.cast::<O>().set(position, value.cast())
+/// The positions lie in the output's buffer and nobody else uses them.
+unsafe fn put<W: Element, O: Element>(out: Ptr<u8>, start: isize, step: isize, values: &[W]) {
+    for (k, value) in values.iter().enumerate() {
+        out.cast::<O>().set(start + k as isize * step, value.cast());
+    }
 }
 
 fn putter<W: Element>(out: &ViewMut<'_, Buffer>) -> Put<W> {
@@ -161,44 +166,71 @@ fn putter<W: Element>(out: &ViewMut<'_, Buffer>) -> Put<W> {
 fn fold_dims<F: Fold>(x: Ptr<F::T>, layout: &Layout, dims: u64, out: &ViewMut<'_, Buffer>) {
     let put = putter::<F::W>(out);
     let target = Ptr::<u8>::of(out.buffer());
-    let rank = layout.rank();
-    let all = (!dims).trailing_zeros() as usize >= rank;
+    let all = (!dims).trailing_zeros() as usize >= layout.rank();
+    // SAFETY (all): positions come from layouts that lie in their buffers, and parts of `kept` are disjoint.
     if all && layout.is_contiguous() && layout.numel() < 2 * GRAIN && out.layout().numel() == 1 {
-        // SAFETY: the layout is contiguous and lies in its buffer; the output has one element.
         unsafe {
             let values = if layout.numel() == 0 { &[][..] } else { x.slice(layout.offset() as isize, layout.numel()) };
-            put(target, out.layout().offset() as isize, fold_slice::<F>(values));
+            put(target, out.layout().offset() as isize, 0, &[fold_slice::<F>(values)]);
         }
         return;
+    }
+    let count = out.layout().numel();
+    if layout.numel() <= SMALL && (1..=FEW).contains(&count) && out.layout().is_contiguous() {
+        let totals = fold_small::<F>(x, layout, dims, out.layout());
+        return unsafe { put(target, out.layout().offset() as isize, 1, &totals[..count]) };
     }
     let (kept, inner) = nests(layout, dims, out.layout());
     let columns = kept.steps()[0] == 1 && kept.inner() > 1 && inner.steps()[0] != 1;
     let total = kept.numel().saturating_mul(inner.numel());
-    // SAFETY (all three): positions come from layouts that lie in their buffers, and parts of `kept` are disjoint.
     if total < 2 * GRAIN {
-        run::<F>(x, &kept, &inner, columns, &mut |q, w| unsafe { put(target, q, w) });
+        run::<F>(x, &kept, &inner, columns, &mut |q, step, w| unsafe { put(target, q, step, w) });
     } else if kept.largest() >= if columns { 1024 } else { 32 } || inner.largest() < 64 {
         let n = kept.largest();
         parallel(n, total / n, |range| {
-            run::<F>(x, &kept.part(range), &inner, columns, &mut |q, w| unsafe { put(target, q, w) });
+            run::<F>(x, &kept.part(range), &inner, columns, &mut |q, step, w| unsafe { put(target, q, step, w) });
         });
     } else {
         let n = inner.largest();
         let parts = (total / GRAIN).clamp(2, 32).min(n);
-        let partial: Vec<Vec<(isize, F::W)>> = (0..parts)
+        let partial: Vec<Vec<F::W>> = (0..parts)
             .into_par_iter()
             .map(|p| {
                 let mut results = Vec::with_capacity(kept.numel());
                 let part = inner.part(n * p / parts..n * (p + 1) / parts);
-                run::<F>(x, &kept, &part, columns, &mut |q, w| results.push((q, w)));
+                run::<F>(x, &kept, &part, columns, &mut |_, _, w| results.extend_from_slice(w));
                 results
             })
             .collect();
-        for k in 0..kept.numel() {
-            let joined = partial[1..].iter().fold(partial[0][k].1, |w, part| F::join_wide(w, part[k].1));
-            unsafe { put(target, partial[0][k].0, joined) };
-        }
+        let mut k = 0;
+        kept.each(|[_, q]| {
+            let joined = partial[1..].iter().fold(partial[0][k], |w, part| F::join_wide(w, part[k]));
+            unsafe { put(target, q, 0, &[joined]) };
+            k += 1;
+        });
     }
+}
+
+/// Inputs of up to so many elements, with up to so many results, are not worth a plan.
+const SMALL: usize = 256;
+const FEW: usize = 64;
+
+/// One pass over the input, each element joined to its result, into row-major totals.
+fn fold_small<F: Fold>(x: Ptr<F::T>, layout: &Layout, dims: u64, out: &Layout) -> [F::W; FEW] {
+    let mut strides = Strides::from_elem(0, layout.rank());
+    let mut step = 1;
+    for d in (0..layout.rank()).rev().filter(|&d| !folded(dims, d)) {
+        strides[d] = step;
+        step *= layout.shape()[d] as isize;
+    }
+    let mut totals = [F::widen(F::INIT); FEW];
+    let totals_of_call = &mut totals[..out.numel()];
+    Nest::new(layout.shape(), [layout.strides(), &strides], [layout.offset(), 0]).each(|[p, q]| {
+        let total = &mut totals_of_call[q as usize];
+        // SAFETY: the layout lies in its buffer.
+        *total = F::join_wide(*total, F::widen(F::load(unsafe { x.get(p) })));
+    });
+    totals
 }
 
 /// Loops over the kept dims (positions in x and out) and over the folded dims, both sorted so that
@@ -233,8 +265,8 @@ fn nests(layout: &Layout, dims: u64, out: &Layout) -> (Nest<2>, Nest<1>) {
     )
 }
 
-/// Folds `inner` for each position of `kept`, handing (output position, result) to `sink` in a fixed order.
-fn run<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, columns: bool, sink: &mut dyn FnMut(isize, F::W)) {
+/// Folds `inner` for each position of `kept`, handing the results to `sink`.
+fn run<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, columns: bool, sink: Sink<'_, F::W>) {
     if columns {
         run_columns::<F>(x, kept, inner, sink)
     } else {
@@ -243,10 +275,10 @@ fn run<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, columns: bool, si
 }
 
 vectorised! {
-    fn run_rows<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: &mut dyn FnMut(isize, F::W)) = rows_body::<F>
+    fn run_rows<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: Sink<'_, F::W>) = rows_body::<F>
 }
 vectorised! {
-    fn run_columns<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: &mut dyn FnMut(isize, F::W)) = columns_body::<F>
+    fn run_columns<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: Sink<'_, F::W>) = columns_body::<F>
 }
 vectorised! {
     /// Folds a slice.
@@ -320,15 +352,25 @@ fn line<F: Fold>(x: Ptr<F::T>, start: isize, step: isize, len: usize) -> F::W {
 }
 
 #[inline(always)]
-fn rows_body<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: &mut dyn FnMut(isize, F::W)) {
-    if inner.outer() == 1 {
-        let (start, step, len) = (inner.start()[0], inner.steps()[0], inner.inner());
-        return kept.each(|[p, q]| sink(q, line::<F>(x, p + start, step, len)));
-    }
-    kept.each(|[p, q]| {
-        let mut total = F::widen(F::INIT);
-        inner.rows(|[s], [step], len| total = F::join_wide(total, line::<F>(x, p + s, step, len)));
-        sink(q, total);
+fn rows_body<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: Sink<'_, F::W>) {
+    let lone = (inner.outer() == 1).then(|| (inner.start()[0], inner.steps()[0], inner.inner()));
+    kept.rows(|[p, q], [along, step], len| {
+        let mut results = [F::widen(F::INIT); FEW];
+        for first in (0..len).step_by(FEW) {
+            let results = &mut results[..(len - first).min(FEW)];
+            for (k, result) in results.iter_mut().enumerate() {
+                let p = p + (first + k) as isize * along;
+                *result = match lone {
+                    Some((start, step, len)) => line::<F>(x, p + start, step, len),
+                    None => {
+                        let mut total = F::widen(F::INIT);
+                        inner.rows(|[s], [step], len| total = F::join_wide(total, line::<F>(x, p + s, step, len)));
+                        total
+                    }
+                };
+            }
+            sink(q + first as isize * step, step, results);
+        }
     });
 }
 
@@ -336,7 +378,7 @@ fn rows_body<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: &mut 
 const WIDTH: usize = 512;
 
 #[inline(always)]
-fn columns_body<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: &mut dyn FnMut(isize, F::W)) {
+fn columns_body<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: Sink<'_, F::W>) {
     kept.rows(|[p, q], [_, step], len| {
         let (count, row_step) = (inner.inner(), inner.steps()[0]);
         // Narrow rows that lie one after another are folded several at a time.
@@ -347,28 +389,39 @@ fn columns_body<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: &m
             let mut wide = [F::widen(F::INIT); WIDTH];
             let mut pending = 0;
             inner.rows(|[s], _, _| {
+                // SAFETY (both): the nests' positions lie in the buffer; grouped rows are adjacent.
+                let row = |i: usize, n: usize| unsafe { x.slice(p + first as isize + s + i as isize * row_step, n) };
                 let mut i = 0;
                 while i < count {
-                    let take = if i + group <= count { group } else { 1 };
-                    let n = width * take;
-                    // SAFETY: the nests' positions lie in the buffer; grouped rows are adjacent.
-                    let row = unsafe { x.slice(p + first as isize + s + i as isize * row_step, n) };
-                    for (a, &v) in acc[..n].iter_mut().zip(row) {
-                        *a = F::join(*a, F::load(v));
+                    if group == 1 && i + 4 <= count {
+                        // Four rows at once: the accumulators are loaded and stored less often.
+                        let rows = [row(i, width), row(i + 1, width), row(i + 2, width), row(i + 3, width)];
+                        for (k, a) in acc[..width].iter_mut().enumerate() {
+                            let [v, w, y, z] = rows.map(|r| F::load(r[k]));
+                            *a = F::join(*a, F::join(F::join(v, w), F::join(y, z)));
+                        }
+                        i += 4;
+                    } else {
+                        let take = if i + group <= count { group } else { 1 };
+                        for (a, &v) in acc.iter_mut().zip(row(i, width * take)) {
+                            *a = F::join(*a, F::load(v));
+                        }
+                        i += take;
                     }
-                    i += take;
                     pending += 1;
-                    if pending == 64 {
+                    if pending == 16 {
                         flush::<F>(&mut acc[..width * group], &mut wide);
                         pending = 0;
                     }
                 }
             });
             flush::<F>(&mut acc[..width * group], &mut wide);
-            for k in 0..width {
-                let total = (1..group).fold(wide[k], |w, g| F::join_wide(w, wide[g * width + k]));
-                sink(q + (first + k) as isize * step, total);
+            for g in 1..group {
+                for k in 0..width {
+                    wide[k] = F::join_wide(wide[k], wide[g * width + k]);
+                }
             }
+            sink(q + first as isize * step, step, &wide[..width]);
         }
     });
 }
