@@ -42,19 +42,6 @@ def entr(input):
     return value.masked_fill(input < 0, float("-inf"))
 
 
-def xlog1py(input, other):
-    """x·log1p(y), 0 where x is 0 and y is not NaN.
-
-    Example:
-        >>> wg.special.xlog1py(wg.tensor([0.]), wg.tensor([-1.]))
-        tensor([0.])
-    """
-    if not isinstance(other, _wg.Tensor):
-        other = _wg.scalar_tensor(other)
-    keep = (_wg.as_tensor(input) == 0) & ~other.isnan()
-    return input * _wg.log1p(_wg.where(keep, _wg.zeros_like(other), other))
-
-
 def ndtr(input):
     """The normal distribution function.
 

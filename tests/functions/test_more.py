@@ -178,3 +178,43 @@ def test_membership_and_reversal():
         "a" in x  # noqa: B015
     assert x.apply_(lambda v: v * 2).tolist() == [2, 4, 6]
     assert x.map_(wg.tensor([1, 1, 1]), lambda a, b: a + b).tolist() == [3, 5, 7]
+
+
+def test_multinomial_draws_what_torch_draws():
+    import torch
+
+    weights = [[0.1, 0.4, 0.0, 0.5], [1.0, 2.0, 3.0, 4.0]]
+    for replacement, count in ((False, 1), (False, 3), (True, 1), (True, 50)):
+        for rows in (weights, weights[0]):
+            wg.manual_seed(3)
+            torch.manual_seed(3)
+            ours = wg.multinomial(wg.tensor(rows), count, replacement)
+            torch.manual_seed(3)
+            assert ours.tolist() == torch.multinomial(torch.tensor(rows), count, replacement).tolist()
+    for bad in (
+        wg.tensor([-1.0, 2.0]),
+        wg.zeros(2),
+        wg.tensor([float("nan")]),
+        wg.ones(2, dtype=wg.int64),
+        wg.ones(1, 1, 1),
+    ):
+        with pytest.raises(RuntimeError):
+            wg.multinomial(bad, 1)
+
+
+def test_tensor_odds_and_ends():
+    x = wg.tensor([1.0, 2.0])
+    assert x.type() == "torch.FloatTensor" and x.type(wg.int64).dtype == wg.int64
+    assert x.type("torch.DoubleTensor").dtype == wg.float64 and x.is_signed() and not (x > 0).is_signed()
+    assert (
+        x.is_cpu
+        and not x.is_cuda
+        and not x.is_meta
+        and x.itemsize == 4
+        and x.nelement() == 2
+        and x.ndimension() == 1
+    )
+    assert x.clone().cumsum_(0).tolist() == [1, 3] and x.clone().cumprod_(0).tolist() == [1, 2]
+    assert wg.ones(2, 3).swapaxes_(0, 1).shape == (3, 2) and wg.ones(2, 3).mH.shape == (3, 2)
+    with pytest.raises(RuntimeError, match="no CUDA"):
+        x.cuda()

@@ -10,6 +10,7 @@ from . import (  # noqa: F401
     ordering,
     products,
     reductions,
+    sampling,
     shaping,
     tensor_methods,
     torch_level,

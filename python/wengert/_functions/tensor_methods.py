@@ -108,6 +108,52 @@ def _apply(self, function):
     return self.copy_(_core.tensor(values, dtype=self.dtype).reshape(self.shape))
 
 
+def _type(self, dtype=None, non_blocking=False):
+    """The name of the tensor's type, "torch.FloatTensor", or the tensor converted to a dtype or such a name."""
+    from .comparing import _NAMES, _name
+
+    if dtype is None:
+        return f"torch.{_name(self)}Tensor"
+    if isinstance(dtype, str):
+        wanted = [n for n, title in _NAMES.items() if dtype == f"torch.{title}Tensor"]
+        if not wanted:
+            raise ValueError(f"invalid type: {dtype!r}")
+        dtype = getattr(_core, wanted[0])
+    return self.to(dtype)
+
+
+def _is_signed(self):
+    """Whether the dtype has negative numbers."""
+    return self.dtype not in (_core.uint8, _core.bool)
+
+
+def _get_device(self):
+    """-1: not on an accelerator."""
+    return -1
+
+
+def _cuda(self, *args, **kwargs):
+    """Raises RuntimeError: there are no CUDA devices."""
+    raise RuntimeError(
+        "wengert has no CUDA devices: leave tensors on the CPU, or ask cuda.is_available() first"
+    )
+
+
+def _share_memory(self):
+    """The tensor itself: worker threads share memory anyway."""
+    return self
+
+
+def _cumsum(self, dim, *, dtype=None):
+    """In-place version of :func:`wengert.cumsum`."""
+    return self._assign_(self.cumsum(dim, dtype=dtype or self.dtype))
+
+
+def _cumprod(self, dim, *, dtype=None):
+    """In-place version of :func:`wengert.cumprod`."""
+    return self._assign_(self.cumprod(dim, dtype=dtype or self.dtype))
+
+
 for _name, _method in (
     ("__repr__", _repr),
     ("__str__", _repr),
@@ -119,6 +165,23 @@ for _name, _method in (
     ("ndimension", _ndimension),
     ("map_", _map),
     ("apply_", _apply),
+    ("type", _type),
+    ("is_signed", _is_signed),
+    ("get_device", _get_device),
+    ("cuda", _cuda),
+    ("share_memory_", _share_memory),
+    ("cumsum_", _cumsum),
+    ("cumprod_", _cumprod),
+    ("swapaxes_", lambda self, axis0, axis1: self.transpose_(axis0, axis1)),
+    ("swapdims_", lambda self, dim0, dim1: self.transpose_(dim0, dim1)),
+    ("nelement", lambda self: self.numel()),
+    ("is_cpu", property(lambda self: self.device.type == "cpu")),
+    ("is_cuda", property(lambda self: False)),
+    ("is_meta", property(lambda self: self.device.type == "meta")),
+    ("itemsize", property(lambda self: self.element_size())),
+    ("H", property(lambda self: self.adjoint() if self.ndim else self)),
+    ("mH", property(lambda self: self.adjoint())),
+    ("__array_priority__", 1000),
 ):
     if _name.startswith("__") or _name not in Tensor.__dict__:
         setattr(Tensor, _name, _method)
