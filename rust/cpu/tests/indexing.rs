@@ -230,9 +230,15 @@ fn dtypes_and_shapes_that_do_not_fit_are_errors() {
     let int = Tensor::of(&[0.0; 4], &[1, 4], DType::I32);
     assert_eq!(gather(x.view(), 1, int.view(), out.out()).unwrap_err().kind(), ErrorKind::Type);
     let double = Tensor::of(&[0.0; 4], &[1, 4], DType::F64);
-    assert!(scatter(ScatterMode::Add, 1, wide.view(), double.view(), x.out()).unwrap_err().message().contains("src.dtype"));
+    assert!(scatter(ScatterMode::Add, 1, wide.view(), double.view(), x.out())
+        .unwrap_err()
+        .message()
+        .contains("src.dtype"));
     let short = Tensor::of(&[0.0; 3], &[1, 3], DType::F32);
-    assert!(scatter(ScatterMode::Add, 1, wide.view(), short.view(), x.out()).unwrap_err().message().contains("src [1, 3]"));
+    assert!(scatter(ScatterMode::Add, 1, wide.view(), short.view(), x.out())
+        .unwrap_err()
+        .message()
+        .contains("src [1, 3]"));
     let pick = Tensor::of(&[0.0], &[1], DType::I64);
     assert!(index_put(1, &[pick.view()], double.view(), false, x.out()).unwrap_err().message().contains("got Float"));
     assert!(index_put(1, &[pick.view()], out.view(), false, x.out()).unwrap_err().message().contains("[1, 3]"));

@@ -61,11 +61,7 @@ fn without(shape: &[usize], mask: u64, keepdim: bool) -> Vec<usize> {
 fn check_reduce(rng: &mut Rng, shape: &[usize], dtype: DType, kind: Reduction, mask: u64) {
     let x = input(rng, shape, dtype, kind);
     let kept = without(shape, mask, true);
-    let out = Tensor::of(
-        &vec![7.0; kept.iter().product()],
-        &without(shape, mask, rng.flip()),
-        out_dtype(kind, dtype),
-    );
+    let out = Tensor::of(&vec![7.0; kept.iter().product()], &without(shape, mask, rng.flip()), out_dtype(kind, dtype));
     let what = format!("{kind:?} of {dtype} {:?} over {mask:b}", x.layout);
     let result = reduce(kind, x.view(), mask, out.out());
     let extremum = matches!(kind, Reduction::Max | Reduction::Min);
@@ -174,8 +170,7 @@ fn check_extreme(rng: &mut Rng, shape: &[usize], dtype: DType) {
     let indices = Tensor::new(rng, &out_shape, DType::I64, true);
     let which = rng.below(3);
     let what = format!("{kind:?} of {dtype} {:?} along {dim}", x.layout);
-    let result =
-        extreme(kind, x.view(), dim, (which != 0).then(|| values.out()), (which != 1).then(|| indices.out()));
+    let result = extreme(kind, x.view(), dim, (which != 0).then(|| values.out()), (which != 1).then(|| indices.out()));
     let n = shape.get(dim).copied().unwrap_or(1);
     if n == 0 && values.layout.numel() > 0 {
         assert_eq!(result.unwrap_err().kind(), ErrorKind::Index);

@@ -22,8 +22,7 @@ fn check(rng: &mut Rng, shape: &[usize], dtype: DType, k: Option<usize>) {
         *size = k;
     }
     let count: usize = first.iter().product();
-    let (values, indices) =
-        (Tensor::new(rng, &first, dtype, true), Tensor::new(rng, &first, DType::I64, true));
+    let (values, indices) = (Tensor::new(rng, &first, dtype, true), Tensor::new(rng, &first, DType::I64, true));
     sort(x.view(), dim, descending, values.out(), indices.out()).unwrap();
     let data = x.values();
     let (mut wanted, mut places) = (vec![0.0; count], vec![0.0; count]);

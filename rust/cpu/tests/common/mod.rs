@@ -87,7 +87,15 @@ impl Tensor {
         tensor
     }
     /// Small integers (some NaN if asked for), in every element that the layout touches.
-    pub fn random(rng: &mut Rng, shape: &[usize], dtype: DType, low: i64, high: i64, nan: bool, writable: bool) -> Tensor {
+    pub fn random(
+        rng: &mut Rng,
+        shape: &[usize],
+        dtype: DType,
+        low: i64,
+        high: i64,
+        nan: bool,
+        writable: bool,
+    ) -> Tensor {
         let t = Tensor::new(rng, shape, dtype, writable);
         t.set_all(&mut || {
             if nan && rng.below(12) == 0 {
