@@ -123,6 +123,15 @@ impl Plan {
 fn float<T: Float>(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, out: &ViewMut<'_, Buffer>) {
     let (pa, pb, po) = (Ptr::<T>::of(a.buffer), Ptr::<T>::of(b.buffer), Ptr::<T>::of(out.buffer()));
     let start = out.layout().offset() as isize;
+    if let (&[m, k], &[_, n], &[a_row, a_col], &[b_row, b_col]) =
+        (a.layout.shape(), b.layout.shape(), a.layout.strides(), b.layout.strides())
+    {
+        let x = Matrix { at: pa.at(a.layout.offset() as isize) as *const T, row: a_row, col: a_col };
+        let y = Matrix { at: pb.at(b.layout.offset() as isize) as *const T, row: b_row, col: b_col };
+        // SAFETY: the layouts lie in their buffers, and no input overlaps the output (contract of ViewMut).
+        unsafe { product(m, k, n, x, y, po.at(start), n as isize, accumulate, m * k * n >= THREADED) };
+        return;
+    }
     let plan = Plan::new(a.layout, b.layout);
     let Plan { m, k, n, .. } = plan;
     let (flops, size) = (m * k * n, (m * n) as isize);

@@ -85,26 +85,40 @@ pub(super) fn backward<T: Real>(
     let weight = T::from_f64(if reduction == LossReduction::Mean { 1.0 / count as f64 } else { 1.0 });
     let (g, saved, targets, gx) = (&g[..], &saved[..], &targets[..], Ptr::new(gx.as_mut_ptr()));
     parallel(n, classes * 4, |rows| {
-        for i in rows {
-            // SAFETY: each row belongs to one task.
-            let gx = unsafe { gx.slice_mut((i * classes) as isize, classes) };
-            let g = if g.len() == 1 { g[0] } else { g[i] };
-            let target = targets[i];
-            if target == ignore {
-                gx.fill(T::ZERO);
-                continue;
-            }
-            scaled_exp(g * weight, &saved[i * classes..(i + 1) * classes], gx);
-            gx[target as usize] = gx[target as usize] - g * weight;
-        }
+        let (start, end) = (rows.start * classes, rows.end * classes);
+        // SAFETY: each range of rows belongs to one task.
+        let gx = unsafe { gx.slice_mut(start as isize, end - start) };
+        let g = if reduction == LossReduction::None { &g[rows.clone()] } else { g };
+        rows_back(ignore, weight, classes, g, &saved[start..end], &targets[rows], gx);
     });
     Ok(())
 }
 
+/// `g` has one element a row or one for all.
 #[inline(always)]
-fn scaled_exp_body<T: Real>(scale: T, x: &[T], y: &mut [T]) {
-    for (y, &x) in y.iter_mut().zip(x) {
-        *y = x.exp_falling() * scale;
+fn rows_back_body<T: Real>(ignore: i64, weight: T, n: usize, g: &[T], saved: &[T], targets: &[i64], gx: &mut [T]) {
+    let each = g.len() == targets.len();
+    // Many short rows at once, so that the exponentials are one long loop, but no more than stay in L1.
+    let group = (2048 / n).max(1);
+    for first in (0..targets.len()).step_by(group) {
+        let end = targets.len().min(first + group);
+        let block = &mut gx[first * n..end * n];
+        for (gx, &x) in block.iter_mut().zip(&saved[first * n..end * n]) {
+            *gx = x.exp_falling();
+        }
+        for (i, gx) in (first..end).zip(block.chunks_exact_mut(n)) {
+            if targets[i] == ignore {
+                gx.fill(T::ZERO);
+                continue;
+            }
+            let scale = g[if each { i } else { 0 }] * weight;
+            let target = &mut gx[targets[i] as usize];
+            *target = *target - T::ONE;
+            gx.iter_mut().for_each(|gx| *gx = *gx * scale);
+        }
     }
 }
-vectorised! { fn scaled_exp<T: Real>(scale: T, x: &[T], y: &mut [T]) = scaled_exp_body }
+vectorised! {
+    fn rows_back<T: Real>(ignore: i64, weight: T, n: usize, g: &[T], saved: &[T], targets: &[i64], gx: &mut [T])
+        = rows_back_body
+}

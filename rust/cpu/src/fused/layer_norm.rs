@@ -30,32 +30,33 @@ pub(super) fn forward<T: Real>(
     let (x, eps) = (&x[..], T::from_f64(eps));
     let (y, mean, rstd) = (Ptr::new(y.as_mut_ptr()), Ptr::new(mean.as_mut_ptr()), Ptr::new(rstd.as_mut_ptr()));
     parallel(rows, n * 2, |range| {
-        for i in range {
-            // SAFETY: each row, with its mean and rstd, belongs to one task.
-            let y = unsafe { y.slice_mut((i * n) as isize, n) };
-            let (m, r) = normalise(eps, &x[i * n..(i + 1) * n], y);
-            // SAFETY: as above.
-            unsafe {
-                mean.set(i as isize, m);
-                rstd.set(i as isize, r);
-            }
-        }
+        let (first, count) = (range.start as isize, range.len());
+        // SAFETY: each range of rows, with its means and deviations, belongs to one task.
+        let (y, mean, rstd) = unsafe {
+            (y.slice_mut(first * n as isize, count * n), mean.slice_mut(first, count), rstd.slice_mut(first, count))
+        };
+        normalise(eps, n, &x[range.start * n..range.end * n], y, mean, rstd);
     });
     Ok(())
 }
 
 #[inline(always)]
-fn normalise_body<T: Real>(eps: T, x: &[T], y: &mut [T]) -> (T, T) {
-    let count = T::from_f64(x.len() as f64);
-    let mean = sum(x) / count;
-    let squares = fold(x, T::ZERO, |s, v| s + (v - mean) * (v - mean), T::plus);
-    let rstd = T::ONE / (squares / count + eps).sqrt();
-    for (y, &x) in y.iter_mut().zip(x) {
-        *y = (x - mean) * rstd;
+fn normalise_body<T: Real>(eps: T, n: usize, x: &[T], y: &mut [T], mean: &mut [T], rstd: &mut [T]) {
+    let count = T::from_f64(n as f64);
+    for (i, (m, r)) in mean.iter_mut().zip(rstd).enumerate() {
+        let (x, y) = (&x[i * n..(i + 1) * n], &mut y[i * n..(i + 1) * n]);
+        let mean = sum(x) / count;
+        let squares = fold(x, T::ZERO, |s, v| s + (v - mean) * (v - mean), T::plus);
+        let rstd = T::ONE / (squares / count + eps).sqrt();
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = (x - mean) * rstd;
+        }
+        (*m, *r) = (mean, rstd);
     }
-    (mean, rstd)
 }
-vectorised! { fn normalise<T: Real>(eps: T, x: &[T], y: &mut [T]) -> (T, T) = normalise_body }
+vectorised! {
+    fn normalise<T: Real>(eps: T, n: usize, x: &[T], y: &mut [T], mean: &mut [T], rstd: &mut [T]) = normalise_body
+}
 
 /// `rstd (g − mean(g) − x̂ mean(g x̂))` with x̂ = (x − mean) rstd.
 pub(super) fn backward<T: Real>(

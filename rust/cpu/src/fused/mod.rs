@@ -10,6 +10,7 @@ use crate::buffer::Buffer;
 use crate::matmul::Float;
 use crate::strided::{dense_mut, Number};
 use std::ops::{Add, Div, Mul, Sub};
+use wengert_ops::rows::voc::f32_base;
 use wengert_ops::{DType, Error, Op, Result, View, ViewMut};
 
 /// See [`wengert_ops::Backend::fused`].
@@ -70,29 +71,21 @@ trait Real: Float + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self>
 }
 
 impl Real for f32 {
-    /// Branch-free, so that loops over it vectorise: 2ⁿ·e^r with |r| ≤ ln2/2, below 1 ulp off.
+    /// Branch-free, so that loops over it vectorise. What would be subnormal is 0: denormal arithmetic is slow,
+    /// and masked scores (−∞) are common.
     #[inline(always)]
     fn exp_falling(self) -> f32 {
-        const ROUND: f32 = 12_582_912.0;
-        let shifted = self * std::f32::consts::LOG2_E + ROUND;
-        let n = shifted - ROUND;
-        let r = (self - n * 0.693_359_4) - n * -2.121_944_4e-4;
-        let mut p = 1.987_569_1e-4f32;
-        for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5] {
-            p = p * r + c;
-        }
-        let p = p * r * r + r + 1.0;
-        let scale = f32::from_bits(shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23);
-        // Below this the result is subnormal and the scale no longer a power of two.
-        if self < -87.336_54 {
+        const SMALLEST: f32 = -87.33;
+        let y = f32_base::exp(if self < SMALLEST { SMALLEST } else { self });
+        if self < SMALLEST {
             0.0
         } else {
-            p * scale
+            y
         }
     }
     #[inline(always)]
     fn ln(self) -> f32 {
-        f32::ln(self)
+        f32_base::log(self)
     }
     #[inline(always)]
     fn sqrt(self) -> f32 {

@@ -46,24 +46,45 @@ pub(super) fn forward<T: Real>(dim: usize, log: bool, x: View<'_, Buffer>, y: &V
 
 #[inline(always)]
 fn rows_body<T: Real>(log: bool, n: usize, x: &[T], y: &mut [T]) {
+    // Classes are few in small models: rows of a known length unroll.
+    match n {
+        2 => return short_rows::<T, 2>(log, x, y),
+        3 => return short_rows::<T, 3>(log, x, y),
+        4 => return short_rows::<T, 4>(log, x, y),
+        10 => return short_rows::<T, 10>(log, x, y),
+        _ => {}
+    }
     for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
         let top = largest(x);
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = (x - top).exp_falling();
+        }
+        let total = sum(y);
         if log {
+            let log_total = total.ln();
             for (y, &x) in y.iter_mut().zip(x) {
-                *y = (x - top).exp_falling();
-            }
-            let log_sum = sum(y).ln();
-            for (y, &x) in y.iter_mut().zip(x) {
-                *y = x - top - log_sum;
+                *y = x - top - log_total;
             }
         } else {
-            for (y, &x) in y.iter_mut().zip(x) {
-                *y = (x - top).exp_falling();
-            }
-            let total = sum(y);
             for y in y.iter_mut() {
                 *y = *y / total;
             }
+        }
+    }
+}
+
+#[inline(always)]
+fn short_rows<T: Real, const N: usize>(log: bool, x: &[T], y: &mut [T]) {
+    for (x, y) in x.chunks_exact(N).zip(y.chunks_exact_mut(N)) {
+        let x: [T; N] = std::array::from_fn(|i| x[i]);
+        let top = x.iter().fold(T::LOWEST, |a, &b| if b > a { b } else { a });
+        let powers = x.map(|x| (x - top).exp_falling());
+        let total = powers.iter().fold(T::ZERO, |a, &b| a + b);
+        if log {
+            let log_total = total.ln();
+            y.copy_from_slice(&x.map(|x| x - top - log_total));
+        } else {
+            y.copy_from_slice(&powers.map(|p| p / total));
         }
     }
 }
