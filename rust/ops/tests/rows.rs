@@ -151,7 +151,7 @@ fn what_partials_read() {
     let div = Row::Div.needs(1);
     assert_eq!((div.inputs, div.output), (0b10, true));
     assert!(Row::Relu.needs(0).mask && Row::Where.needs(1).mask && !Row::Mul.needs(0).mask);
-    assert!(!Row::Nextafter.needs(0).defined && !Row::Eq.needs(0).defined);
+    assert!(!Row::Heaviside.needs(0).defined && !Row::Eq.needs(0).defined);
 }
 
 #[test]
@@ -159,7 +159,13 @@ fn ties_and_corners_follow_pytorch() {
     let at = |row: Row, which: usize, x: &[f64]| row.expr().partials[which].eval(x, row.eval(x));
     assert_eq!((at(Row::Maximum, 0, &[1.0, 1.0]), at(Row::Maximum, 1, &[1.0, 1.0])), (0.5, 0.5));
     assert_eq!((at(Row::Relu, 0, &[0.0]), at(Row::Abs, 0, &[0.0])), (0.0, 0.0));
-    assert_eq!((at(Row::Clamp, 0, &[1.0, 0.0, 1.0]), at(Row::Clamp, 2, &[1.0, 0.0, 1.0])), (1.0, 0.0));
+    assert_eq!((at(Row::Clamp, 0, &[1.0, 0.0, 1.0]), at(Row::Clamp, 0, &[0.5, 0.0, 1.0])), (0.0, 1.0));
+    assert_eq!((at(Row::ClampTensor, 0, &[1.0, 0.0, 1.0]), at(Row::ClampTensor, 2, &[1.0, 0.0, 1.0])), (0.5, 0.5));
+    assert_eq!((at(Row::Hardtanh, 0, &[1.0, -1.0, 1.0]), at(Row::Hardtanh, 0, &[f64::NAN, -1.0, 1.0])), (0.0, 1.0));
+    assert_eq!((at(Row::Fmax, 0, &[f64::NAN, 1.0]), at(Row::Fmax, 1, &[f64::NAN, 1.0])), (0.0, 1.0));
+    assert_eq!((at(Row::Relu, 0, &[f64::NAN]), at(Row::Elu, 0, &[f64::NAN, 1.0])), (1.0, 1.0));
+    assert_eq!((at(Row::Hardswish, 0, &[-3.0]), at(Row::Hardswish, 0, &[3.0])), (0.0, 1.0));
+    assert_eq!(at(Row::Remainder, 1, &[-5.0, f64::INFINITY]), 1.0);
     assert_eq!(at(Row::Pow, 0, &[0.0, 0.0]), 0.0);
     assert_eq!(at(Row::Pow, 1, &[0.0, 2.0]), 0.0);
     assert!(Row::Maximum.eval(&[f64::NAN, 1.0]).is_nan() && Row::Maximum.eval(&[1.0, f64::NAN]).is_nan());
@@ -179,6 +185,7 @@ fn dtype_rules() {
     use DType::*;
     let rule = |row: Row, dtype| row.info().class.result(dtype, F32, row);
     assert_eq!(rule(Row::Add, Bool).unwrap(), (Bool, Bool));
+    assert_eq!(rule(Row::Square, Bool).unwrap(), (I64, I64));
     assert_eq!(rule(Row::Div, I64).unwrap(), (F32, F32));
     assert_eq!(rule(Row::Sqrt, F16).unwrap(), (F16, F16));
     assert_eq!(rule(Row::Isnan, F64).unwrap(), (F64, Bool));

@@ -16,6 +16,8 @@ pub(crate) use movers::Cell;
 use crate::buffer::Buffer;
 use exec::{run, Call};
 use kernels::{Kernel, Lane};
+use movers::Patch;
+use std::mem::MaybeUninit;
 use wengert_ops::rows::voc::i64::I64;
 use wengert_ops::{Compute, DType, Error, Operand, Result, Row, ViewMut};
 
@@ -52,7 +54,8 @@ pub fn elementwise_with(
 fn value<T: Lane>(isa: Isa, row: Row, inputs: &[Operand<'_, Buffer>], out: &ViewMut<'_, Buffer>) -> Result<()> {
     let call = match T::kernels(isa).rows[row as usize] {
         Kernel::Value(kernel) => {
-            if short(kernel, inputs, out) {
+            // SAFETY: arguments are as long as the output; the kernel's instruction set is this machine's.
+            if short::<T>(inputs, u8::MAX, out, |args, out| unsafe { kernel(args, out) }) {
                 return Ok(());
             }
             Call::Value(kernel)
@@ -66,44 +69,53 @@ fn value<T: Lane>(isa: Isa, row: Row, inputs: &[Operand<'_, Buffer>], out: &View
     Ok(())
 }
 
-/// Short contiguous arrays of the kernel's own type, where every instruction around it counts.
+/// Short contiguous arrays, where every instruction around the kernel counts. `false`: not such a call.
 #[inline]
-fn short<T: Lane>(kernel: kernels::Value<T>, inputs: &[Operand<'_, Buffer>], out: &ViewMut<'_, Buffer>) -> bool {
+fn short<T: Lane>(
+    operands: &[Operand<'_, Buffer>],
+    used: u8,
+    out: &ViewMut<'_, Buffer>,
+    kernel: impl FnOnce(&[&[T]], &mut [T]),
+) -> bool {
     const SHORT: usize = 32;
     let layout = out.layout();
     let len = layout.numel();
     if len > SHORT || len == 0 || out.dtype() != T::DTYPE || !layout.is_contiguous() {
         return false;
     }
-    let mut constants = [[std::mem::MaybeUninit::<T>::uninit(); SHORT]; 2];
-    let mut free = constants.iter_mut();
-    let mut args: [&[T]; 4] = [&[]; 4];
-    for (arg, operand) in args.iter_mut().zip(inputs) {
-        *arg = match operand {
-            Operand::Array(view)
-                if view.dtype == T::DTYPE
-                    && view.layout.is_contiguous()
-                    && !std::ptr::eq(view.buffer, out.buffer())
-                    && !view.buffer.is_foreign() =>
-            {
-                let first = view.buffer.ptr().cast_const().cast::<T>().wrapping_add(view.layout.offset());
-                // SAFETY: the layout lies in the buffer, whose elements are `T`, and nobody writes them now.
-                unsafe { std::slice::from_raw_parts(first, len) }
-            }
+    let mut blocks = [const { [MaybeUninit::<T>::uninit(); SHORT] }; plan::ARRAYS - 1];
+    let mut args: [&[T]; plan::ARRAYS - 1] = [&[]; plan::ARRAYS - 1];
+    // Backwards, because the last operand is always read: it stands in for those that are not.
+    let mut previous: &[T] = &[];
+    for (k, block) in blocks.iter_mut().enumerate().take(operands.len()).rev() {
+        let block = &mut block[..len];
+        let elements = match &operands[k] {
+            _ if used >> k & 1 == 0 => previous.as_ptr(),
             Operand::Scalar(scalar) => {
-                let Some(block) = free.next() else { return false };
-                let block = &mut block[..len];
-                block.fill(std::mem::MaybeUninit::new(T::from_scalar(*scalar)));
-                // SAFETY: just filled.
-                unsafe { std::slice::from_raw_parts(block.as_ptr().cast(), len) }
+                block.fill(MaybeUninit::new(T::from_scalar(*scalar)));
+                block.as_ptr().cast()
             }
-            _ => return false,
+            Operand::Array(view) if !view.layout.is_contiguous() => return false,
+            Operand::Array(view) => {
+                let first = view.buffer.ptr().wrapping_add(view.layout.offset() * view.dtype.size());
+                let apart = !std::ptr::eq(view.buffer, out.buffer()) && !view.buffer.is_foreign();
+                if view.dtype == T::DTYPE && apart {
+                    first.cast_const().cast()
+                } else {
+                    let patch = Patch { len, step: 1, rows: 1, row_step: 0 };
+                    // SAFETY: the view's elements lie in its buffer, and the block holds as many.
+                    unsafe { movers::load(view.dtype, first, patch, block) };
+                    block.as_ptr().cast()
+                }
+            }
         };
+        // SAFETY: `len` elements of `T`, in a block just filled or in a buffer that nobody writes now.
+        previous = unsafe { std::slice::from_raw_parts(elements, len) };
+        args[k] = previous;
     }
     let first = out.buffer().ptr().cast::<T>().wrapping_add(layout.offset());
-    // SAFETY: the layout lies in the buffer, which no input shares; the caller vouches for exclusivity.
-    // The kernel's instruction set is this machine's.
-    unsafe { kernel(&args[..inputs.len()], std::slice::from_raw_parts_mut(first, len)) };
+    // SAFETY: the layout lies in the buffer, no argument shares it, and the caller vouches for exclusivity.
+    kernel(&args[..operands.len()], unsafe { std::slice::from_raw_parts_mut(first, len) });
     true
 }
 
@@ -164,7 +176,12 @@ fn vjp<T: Lane>(
     operands[..count].copy_from_slice(inputs);
     operands[count] = y;
     let used = needs.inputs | (needs.output as u8) << count | 1 << (count + 1);
-    run(Call::Vjp(kernel), &operands[..count + 2], used, out);
+    let operands = &operands[..count + 2];
+    // SAFETY: as in `value`.
+    let call = |args: &[&[T]], out: &mut [T]| unsafe { kernel(&args[..count], args[count], args[count + 1], out) };
+    if !short::<T>(operands, used, out, call) {
+        run(Call::Vjp(kernel), operands, used, out);
+    }
     Ok(())
 }
 

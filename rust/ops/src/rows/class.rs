@@ -55,6 +55,8 @@ impl Class {
             Class::Float if promoted.is_float() => Ok(same),
             Class::Float if row.info().strict => refuse(row, promoted),
             Class::Float => Ok((default_float, default_float)),
+            // A power with an integer exponent, and so an integer.
+            Class::Arith if promoted == DType::Bool && row == Row::Square => Ok((DType::I64, DType::I64)),
             Class::Arith if promoted == DType::Bool => bool_arith(row).map(|()| same),
             Class::Arith | Class::Select => Ok(same),
             Class::Compare | Class::Test | Class::Logic => Ok((promoted, DType::Bool)),
@@ -82,17 +84,19 @@ fn refuse<T>(row: Row, dtype: DType) -> Result<T> {
 fn bool_arith(row: Row) -> Result<()> {
     match row {
         Row::Sub => fail!(
-            runtime,
+            not_implemented,
             "Subtraction, the `-` operator, with two bool tensors is not supported. \
              Use the `^` or `logical_xor()` operator instead."
         ),
         Row::Neg => fail!(
-            runtime,
+            not_implemented,
             "Negation, the `-` operator, on a bool tensor is not supported. \
              If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
         ),
-        Row::Positive => fail!(runtime, "The `+` operator, on a bool tensor is not supported."),
-        Row::Relu => fail!(runtime, "Boolean inputs not supported for relu; convert them first, for example to int64"),
+        Row::Positive => fail!(not_implemented, "The `+` operator, on a bool tensor is not supported."),
+        Row::Relu => {
+            fail!(not_implemented, "Boolean inputs not supported for relu; convert them first, for example to int64")
+        }
         Row::Abs
         | Row::Floor
         | Row::Ceil
@@ -103,6 +107,10 @@ fn bool_arith(row: Row) -> Result<()> {
         | Row::FloorDivide
         | Row::TruncDivide
         | Row::Clamp
+        | Row::ClampTensor
+        | Row::Hardtanh
+        | Row::Addcmul
+        | Row::Pow
         | Row::Threshold => refuse(row, DType::Bool),
         _ => Ok(()),
     }

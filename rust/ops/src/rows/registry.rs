@@ -104,14 +104,16 @@ const fn label(row: Row, variant: &'static str) -> &'static str {
         Row::Copy | Row::Positive => "Clone",
         Row::Square => "Pow",
         Row::GeluTanh => "Gelu",
-        Row::Selu | Row::Celu => "Elu",
+        Row::Selu => "Elu",
+        Row::ClampTensor => "Clamp",
+        Row::Xlog1Py => "SpecialXlog1Py",
         Row::TruncDivide => "Div",
         _ => variant,
     }
 }
 
 const fn hidden(row: Row) -> bool {
-    matches!(row, Row::AddScaled | Row::Copy | Row::TruncDivide | Row::GeluTanh)
+    matches!(row, Row::AddScaled | Row::Copy | Row::TruncDivide | Row::GeluTanh | Row::ClampTensor)
 }
 
 crate::elementwise_table! { registry }

@@ -34,15 +34,17 @@ arith Addcmul addcmul (x, a, b, value) -> y = x + value * a * b, [1.0, value * b
 real Addcdiv addcdiv (x, a, b, value) -> y = x + value * a / b, [1.0, value / b, -(value * a) / (b * b), a / b], (-2.0, 2.0) (-2.0, 2.0) (0.5, 2.0) (-2.0, 2.0), "`x + value * a / b`.";
 real Lerp lerp (a, b, w) -> y = select(lt(abs(w), 0.5), a + w * (b - a), b - (b - a) * (1.0 - w)), [1.0 - w, w, b - a], (-2.0, 2.0) (-2.0, 2.0) (-1.0, 1.0), "From `a` to `b` by the weight `w`.";
 
-arith Maximum maximum (a, b) -> y = maximum(a, b), [select(eq(a, b), 0.5, select(gt(a, b), 1.0, 0.0)), select(eq(a, b), 0.5, select(gt(b, a), 1.0, 0.0))], (-2.0, 2.0) (-2.0, 2.0) ! a - b, "The greater of two; NaN wins.";
-arith Minimum minimum (a, b) -> y = minimum(a, b), [select(eq(a, b), 0.5, select(lt(a, b), 1.0, 0.0)), select(eq(a, b), 0.5, select(lt(b, a), 1.0, 0.0))], (-2.0, 2.0) (-2.0, 2.0) ! a - b, "The lesser of two; NaN wins.";
-arith Fmax fmax (a, b) -> y = fmax(a, b), [or(ge(a, b), isnan(b)), not(or(ge(a, b), isnan(b)))], (-2.0, 2.0) (-2.0, 2.0) ! a - b, "The greater of two; a number wins over NaN.";
-arith Fmin fmin (a, b) -> y = fmin(a, b), [or(le(a, b), isnan(b)), not(or(le(a, b), isnan(b)))], (-2.0, 2.0) (-2.0, 2.0) ! a - b, "The lesser of two; a number wins over NaN.";
-arith Relu relu (x) -> y = maximum(x, 0.0), [gt(x, 0.0)], (-2.0, 2.0) ! x, "`x` where positive, else 0.";
-arith Clamp clamp (x, min, max) -> y = minimum(maximum(x, min), max), [and(ge(x, min), le(x, max)), and(lt(x, min), lt(min, max)), or(gt(x, max), gt(min, max))], (-2.0, 2.0) (-1.0, -0.25) (0.25, 1.0) ! (x - min) * (x - max), "`x` held between `min` and `max`.";
-arith Threshold threshold (x, threshold, value) -> y = select(le(x, threshold), value, x), [gt(x, threshold), 0.0, le(x, threshold)], (-2.0, 2.0) (-0.5, 0.5) (-2.0, 2.0) ! x - threshold, "`x` where above the threshold, else `value`.";
+arith Maximum maximum (a, b) -> y = maximum(a, b), [select(lt(a, b), 0.0, select(eq(a, b), 0.5, 1.0)), select(gt(a, b), 0.0, select(eq(a, b), 0.5, 1.0))], (-2.0, 2.0) (-2.0, 2.0) ! a - b, "The greater of two; NaN wins.";
+arith Minimum minimum (a, b) -> y = minimum(a, b), [select(gt(a, b), 0.0, select(eq(a, b), 0.5, 1.0)), select(lt(a, b), 0.0, select(eq(a, b), 0.5, 1.0))], (-2.0, 2.0) (-2.0, 2.0) ! a - b, "The lesser of two; NaN wins.";
+arith Fmax fmax (a, b) -> y = fmax(a, b), [select(eq(a, b), 0.5, select(or(gt(a, b), isnan(b)), 1.0, 0.0)), select(eq(a, b), 0.5, select(or(gt(a, b), isnan(b)), 0.0, 1.0))], (-2.0, 2.0) (-2.0, 2.0) ! a - b, "The greater of two; a number wins over NaN.";
+arith Fmin fmin (a, b) -> y = fmin(a, b), [select(eq(a, b), 0.5, select(or(lt(a, b), isnan(b)), 1.0, 0.0)), select(eq(a, b), 0.5, select(or(lt(a, b), isnan(b)), 0.0, 1.0))], (-2.0, 2.0) (-2.0, 2.0) ! a - b, "The lesser of two; a number wins over NaN.";
+arith Relu relu (x) -> y = maximum(x, 0.0), [not(le(x, 0.0))], (-2.0, 2.0) ! x, "`x` where positive, else 0.";
+arith Clamp clamp (x, min, max) -> y = minimum(maximum(x, min), max), [and(gt(x, min), lt(x, max)), and(lt(x, min), lt(min, max)), or(gt(x, max), gt(min, max))], (-2.0, 2.0) (-1.0, -0.25) (0.25, 1.0) ! (x - min) * (x - max), "`x` held between `min` and `max`.";
+arith ClampTensor clamp_tensor (x, min, max) -> y = minimum(maximum(x, min), max), [select(or(lt(x, min), gt(x, max)), 0.0, select(or(eq(x, min), eq(x, max)), 0.5, 1.0)), select(ge(min, max), 0.0, select(lt(x, min), 1.0, select(eq(x, min), 0.5, 0.0))), select(or(gt(x, max), gt(min, max)), 1.0, select(eq(x, max), 0.5, 0.0))], (-2.0, 2.0) (-1.0, -0.25) (0.25, 1.0) ! (x - min) * (x - max), "`clamp` with array bounds: a tie's gradient is halved.";
+arith Hardtanh hardtanh (x, min, max) -> y = minimum(maximum(x, min), max), [not(or(le(x, min), ge(x, max))), le(x, min), ge(x, max)], (-2.0, 2.0) (-1.0, -0.25) (0.25, 1.0) ! (x - min) * (x - max), "`x` held between `min` and `max`, without gradient at the bounds.";
+arith Threshold threshold (x, threshold, value) -> y = select(le(x, threshold), value, x), [not(le(x, threshold)), 0.0, le(x, threshold)], (-2.0, 2.0) (-0.5, 0.5) (-2.0, 2.0) ! x - threshold, "`x` where above the threshold, else `value`.";
 arith NanToNum nan_to_num (x, nan, posinf, neginf) -> y = select(isnan(x), nan, select(isposinf(x), posinf, select(isneginf(x), neginf, x))), [isfinite(x), isnan(x), isposinf(x), isneginf(x)], (-2.0, 2.0) (-2.0, 2.0) (-2.0, 2.0) (-2.0, 2.0), "`x` with NaN and infinities replaced.";
-arith Remainder remainder (a, b) -> y = remainder(a, b), [1.0, -floor(a / b)], (-3.0, 3.0) (0.75, 2.0) ! sin(PI * (a / b)), "Remainder with the sign of the divisor.";
+arith Remainder remainder (a, b) -> y = remainder(a, b), [1.0, -floor_divide(a, b)], (-3.0, 3.0) (0.75, 2.0) ! sin(PI * (a / b)), "Remainder with the sign of the divisor.";
 arith Fmod fmod (a, b) -> y = fmod(a, b), [1.0, -trunc(a / b)], (-3.0, 3.0) (0.75, 2.0) ! sin(PI * (a / b)), "Remainder with the sign of the dividend.";
 arith FloorDivide floor_divide (a, b) -> y = floor_divide(a, b), [0.0, 0.0], (-3.0, 3.0) (0.75, 2.0) ! sin(PI * (a / b)), "Quotient rounded down.";
 arith TruncDivide trunc_divide (a, b) -> y = trunc_divide(a, b), [0.0, 0.0], (-3.0, 3.0) (0.75, 2.0) ! sin(PI * (a / b)), "Quotient rounded toward zero.";
@@ -51,7 +53,7 @@ arith Ceil ceil (x) -> y = ceil(x), [0.0], (-3.0, 3.0) ! sin(PI * x), "Rounded u
 arith Round round (x) -> y = round(x), [0.0], (-3.0, 3.0) ! cos(PI * x), "Rounded to the nearest integer, halves to even.";
 arith Trunc trunc (x) -> y = trunc(x), [0.0], (-3.0, 3.0) ! sin(PI * x), "Rounded toward zero.";
 real Frac frac (x) -> y = x - trunc(x), [1.0], (-3.0, 3.0) ! sin(PI * x), "Fractional part, with the sign of `x`.";
-arith Heaviside heaviside (x, values) -> y = select(isnan(x), x, select(eq(x, 0.0), values, select(lt(x, 0.0), 0.0, 1.0))), [0.0, eq(x, 0.0)], (-2.0, 2.0) (-2.0, 2.0) ! x, "0 below zero, 1 above, `values` at zero.";
+arith Heaviside heaviside (x, values) -> y = select(isnan(x), x, select(eq(x, 0.0), values, select(lt(x, 0.0), 0.0, 1.0))), [], (-2.0, 2.0) (-2.0, 2.0) ! x, "0 below zero, 1 above, `values` at zero.";
 
 float Sin sin (x) -> y = sin(x), [cos(x)], (-3.0, 3.0), "Sine.";
 float Cos cos (x) -> y = cos(x), [-sin(x)], (-3.0, 3.0), "Cosine.";
@@ -66,7 +68,7 @@ float Asinh asinh (x) -> y = asinh(x), [rsqrt(x * x + 1.0)], (-2.0, 2.0), "Inver
 float Acosh acosh (x) -> y = acosh(x), [rsqrt(x * x - 1.0)], (1.25, 3.0), "Inverse hyperbolic cosine.";
 float Atanh atanh (x) -> y = atanh(x), [1.0 / (1.0 - x * x)], (-0.9, 0.9), "Inverse hyperbolic tangent.";
 float Atan2 atan2 (a, b) -> y = atan2(a, b), [{ let d = a * a + b * b; b / select(eq(d, 0.0), 1.0, d) }, { let d = a * a + b * b; -a / select(eq(d, 0.0), 1.0, d) }], (-2.0, 2.0) (0.25, 2.0), "Angle of the point (`b`, `a`).";
-float Hypot hypot (a, b) -> y = hypot(a, b), [a / y, b / y], (-2.0, 2.0) (0.25, 2.0), "Length of the vector (`a`, `b`).";
+real Hypot hypot (a, b) -> y = hypot(a, b), [a / y, b / y], (-2.0, 2.0) (0.25, 2.0), "Length of the vector (`a`, `b`).";
 float Exp exp (x) -> y = exp(x), [y], (-2.0, 2.0), "Exponential.";
 float Exp2 exp2 (x) -> y = exp2(x), [y * LN_2], (-2.0, 2.0), "2 to the power `x`.";
 float Expm1 expm1 (x) -> y = expm1(x), [y + 1.0], (-2.0, 2.0), "`exp(x) - 1`, accurate near 0.";
@@ -88,12 +90,12 @@ float Polygamma polygamma (n, x) -> y = polygamma(n, x), [0.0, polygamma(n + 1.0
 float Sinc sinc (x) -> y = { let p = PI * select(eq(x, 0.0), 1.0, x); select(eq(x, 0.0), 1.0, sin(p) / p) }, [select(eq(x, 0.0), 0.0, (cos(PI * x) - y) / select(eq(x, 0.0), 1.0, x))], (0.1, 3.0), "`sin(πx) / (πx)`.";
 float Deg2Rad deg2rad (x) -> y = x * (PI / 180.0), [PI / 180.0], (-180.0, 180.0), "Degrees to radians.";
 float Rad2Deg rad2deg (x) -> y = x * (180.0 / PI), [180.0 / PI], (-3.0, 3.0), "Radians to degrees.";
-float Logaddexp logaddexp (a, b) -> y = select(and(eq(a, b), isinf(a)), a, maximum(a, b) + log1p(exp(-abs(a - b)))), [sigmoid(a - b), sigmoid(b - a)], (-2.0, 2.0) (-2.0, 2.0), "`log(exp(a) + exp(b))`.";
-float Logaddexp2 logaddexp2 (a, b) -> y = select(and(eq(a, b), isinf(a)), a, maximum(a, b) + log1p(exp2(-abs(a - b))) / LN_2), [1.0 / (1.0 + exp2(b - a)), 1.0 / (1.0 + exp2(a - b))], (-2.0, 2.0) (-2.0, 2.0), "`log2(2**a + 2**b)`.";
+real Logaddexp logaddexp (a, b) -> y = select(and(eq(a, b), isinf(a)), a, maximum(a, b) + log1p(exp(-abs(a - b)))), [sigmoid(a - b), sigmoid(b - a)], (-2.0, 2.0) (-2.0, 2.0), "`log(exp(a) + exp(b))`.";
+real Logaddexp2 logaddexp2 (a, b) -> y = select(and(eq(a, b), isinf(a)), a, maximum(a, b) + log1p(exp2(-abs(a - b))) / LN_2), [1.0 / (1.0 + exp2(b - a)), 1.0 / (1.0 + exp2(a - b))], (-2.0, 2.0) (-2.0, 2.0), "`log2(2**a + 2**b)`.";
 float Xlogy xlogy (a, b) -> y = select(isnan(b), b, select(eq(a, 0.0), 0.0, a * log(b))), [select(and(eq(a, 0.0), le(b, 0.0)), 0.0, log(b)), a / b], (0.25, 2.0) (0.25, 2.0), "`a * log(b)`, 0 where `a` is 0.";
 float Xlog1Py xlog1py (a, b) -> y = select(isnan(b), b, select(eq(a, 0.0), 0.0, a * log1p(b))), [select(and(eq(a, 0.0), le(b, -1.0)), 0.0, log1p(b)), a / (b + 1.0)], (0.25, 2.0) (-0.5, 2.0), "`a * log1p(b)`, 0 where `a` is 0.";
 float Copysign copysign (a, b) -> y = copysign(a, b), [select(eq(a, 0.0), 0.0, sign(a) * copysign(1.0, b)), 0.0], (-2.0, 2.0) (-2.0, 2.0) ! a * b, "`a` with the sign of `b`.";
-real Nextafter nextafter (a, b) -> y = nextafter(a, b), [], (-2.0, 2.0) (-2.0, 2.0), "The next representable number after `a` toward `b`.";
+real Nextafter nextafter (a, b) -> y = nextafter(a, b), [1.0, 0.0], (-2.0, 2.0) (-2.0, 2.0) ! a - b, "The next representable number after `a` toward `b`.";
 
 real LogSigmoid logsigmoid (x) -> y = minimum(x, 0.0) - log1p(exp(-abs(x))), [sigmoid(-x)], (-3.0, 3.0), "Logarithm of the logistic function.";
 real Softplus softplus (x, beta, threshold) -> y = { let t = x * beta; select(gt(t, threshold), x, (maximum(t, 0.0) + log1p(exp(-abs(t)))) / beta) }, [select(gt(x * beta, threshold), 1.0, sigmoid(x * beta)), select(gt(x * beta, threshold), 0.0, (x * sigmoid(x * beta) - y) / beta), 0.0], (-2.0, 2.0) (0.5, 2.0) (19.0, 21.0), "`log(1 + exp(beta * x)) / beta`, and `x` above the threshold.";
@@ -101,11 +103,11 @@ real Silu silu (x) -> y = x * sigmoid(x), [{ let s = sigmoid(x); s * (1.0 + x * 
 real Gelu gelu (x) -> y = 0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2)), [0.5 * (1.0 + erf(x * FRAC_1_SQRT_2)) + x * (0.398942280401432678 * exp(-0.5 * (x * x)))], (-3.0, 3.0), "`x` times the normal distribution function.";
 real GeluTanh gelu_tanh (x) -> y = 0.5 * x * (1.0 + tanh(0.797884560802865356 * (x + 0.044715 * (x * x * x)))), [{ let t = tanh(0.797884560802865356 * (x + 0.044715 * (x * x * x))); 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * (0.797884560802865356 * (1.0 + 0.134145 * (x * x))) }], (-3.0, 3.0), "GELU by its tanh approximation.";
 real Mish mish (x) -> y = x * tanh(maximum(x, 0.0) + log1p(exp(-abs(x)))), [{ let t = tanh(maximum(x, 0.0) + log1p(exp(-abs(x)))); t + x * sigmoid(x) * (1.0 - t * t) }], (-3.0, 3.0), "`x * tanh(softplus(x))`.";
-real Elu elu (x, alpha) -> y = select(gt(x, 0.0), x, alpha * expm1(minimum(x, 0.0))), [select(gt(x, 0.0), 1.0, alpha * exp(minimum(x, 0.0))), select(gt(x, 0.0), 0.0, expm1(minimum(x, 0.0)))], (-2.0, 2.0) (0.5, 2.0) ! x, "`x` above zero, `alpha * (exp(x) - 1)` below.";
-real Selu selu (x) -> y = 1.0507009873554804934 * select(gt(x, 0.0), x, 1.6732632423543772848 * expm1(minimum(x, 0.0))), [1.0507009873554804934 * select(gt(x, 0.0), 1.0, 1.6732632423543772848 * exp(minimum(x, 0.0)))], (-2.0, 2.0) ! x, "Self-normalising ELU.";
-real Celu celu (x, alpha) -> y = select(gt(x, 0.0), x, alpha * expm1(minimum(x, 0.0) / alpha)), [select(gt(x, 0.0), 1.0, exp(minimum(x, 0.0) / alpha)), select(gt(x, 0.0), 0.0, { let t = minimum(x, 0.0) / alpha; expm1(t) - t * exp(t) })], (-2.0, 2.0) (0.5, 2.0) ! x, "`x` above zero, `alpha * (exp(x / alpha) - 1)` below.";
+real Elu elu (x, alpha) -> y = select(le(x, 0.0), alpha * expm1(minimum(x, 0.0)), x), [select(le(x, 0.0), alpha * exp(minimum(x, 0.0)), 1.0), select(le(x, 0.0), expm1(minimum(x, 0.0)), 0.0)], (-2.0, 2.0) (0.5, 2.0) ! x, "`x` above zero, `alpha * (exp(x) - 1)` below.";
+real Selu selu (x) -> y = 1.0507009873554804934 * select(le(x, 0.0), 1.6732632423543772848 * expm1(minimum(x, 0.0)), x), [1.0507009873554804934 * select(le(x, 0.0), 1.6732632423543772848 * exp(minimum(x, 0.0)), 1.0)], (-2.0, 2.0) ! x, "Self-normalising ELU.";
+real Celu celu (x, alpha) -> y = select(le(x, 0.0), alpha * expm1(minimum(x, 0.0) / alpha), x), [select(le(x, 0.0), exp(minimum(x, 0.0) / alpha), 1.0), select(le(x, 0.0), { let t = minimum(x, 0.0) / alpha; expm1(t) - t * exp(t) }, 0.0)], (-2.0, 2.0) (0.5, 2.0) ! x, "`x` above zero, `alpha * (exp(x / alpha) - 1)` below.";
 real LeakyRelu leaky_relu (x, slope) -> y = select(gt(x, 0.0), x, slope * x), [select(gt(x, 0.0), 1.0, slope), select(gt(x, 0.0), 0.0, x)], (-2.0, 2.0) (0.01, 0.5) ! x, "`x` above zero, `slope * x` below.";
-real Hardswish hardswish (x) -> y = x * minimum(maximum(x + 3.0, 0.0), 6.0) / 6.0, [select(lt(x, -3.0), 0.0, select(le(x, 3.0), x / 3.0 + 0.5, 1.0))], (-4.0, 4.0) ! (x - 3.0) * (x + 3.0), "`x * relu6(x + 3) / 6`.";
+real Hardswish hardswish (x) -> y = x * minimum(maximum(x + 3.0, 0.0), 6.0) / 6.0, [select(le(x, -3.0), 0.0, select(lt(x, 3.0), x / 3.0 + 0.5, 1.0))], (-4.0, 4.0) ! (x - 3.0) * (x + 3.0), "`x * relu6(x + 3) / 6`.";
 real Hardsigmoid hardsigmoid (x) -> y = minimum(maximum(x + 3.0, 0.0), 6.0) / 6.0, [select(and(gt(x, -3.0), lt(x, 3.0)), 1.0 / 6.0, 0.0)], (-4.0, 4.0) ! (x - 3.0) * (x + 3.0), "`relu6(x + 3) / 6`.";
 real Hardshrink hardshrink (x, lambd) -> y = select(and(ge(x, -lambd), le(x, lambd)), 0.0, x), [not(and(ge(x, -lambd), le(x, lambd))), 0.0], (-2.0, 2.0) (0.25, 1.0) ! (x - lambd) * (x + lambd), "`x` outside of `[-lambd, lambd]`, else 0.";
 real Softshrink softshrink (x, lambd) -> y = select(isnan(x), x, select(gt(x, lambd), x - lambd, select(lt(x, -lambd), x + lambd, 0.0))), [not(and(ge(x, -lambd), le(x, lambd))), select(gt(x, lambd), -1.0, select(lt(x, -lambd), 1.0, 0.0))], (-2.0, 2.0) (0.25, 1.0) ! (x - lambd) * (x + lambd), "`x` moved toward zero by `lambd`, 0 in between.";

@@ -1,0 +1,53 @@
+//! The f32 polynomials against f64, over a regular sample of all f32.
+
+use wengert_ops::rows::voc::{f32_base, f32_fma};
+
+/// Distance in units in the last place of the exact value.
+fn ulps(got: f32, exact: f64) -> f64 {
+    let rounded = exact as f32;
+    if got == rounded || (got.is_nan() && exact.is_nan()) {
+        return 0.0;
+    }
+    if !rounded.is_finite() || !got.is_finite() {
+        return if rounded.is_infinite() && got == f32::MAX.copysign(rounded) { 1.0 } else { f64::INFINITY };
+    }
+    let unit = (rounded.abs().next_up() as f64 - rounded.abs() as f64).max(f32::from_bits(1) as f64);
+    (got as f64 - exact).abs() / unit
+}
+
+fn worst(name: &str, f: impl Fn(f32) -> f32, exact: impl Fn(f64) -> f64, limit: f64) {
+    let edges =
+        [0.0, -0.0, 1.0, -1.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX, f32::MIN, 1e-45, 88.7, 88.8];
+    let sample = (0..u32::MAX).step_by(8191).map(f32::from_bits).chain(edges);
+    let mut most = (0.0, 0.0f32);
+    for x in sample {
+        let off = ulps(f(x), exact(x as f64));
+        if off > most.0 {
+            most = (off, x);
+        }
+    }
+    assert!(most.0 <= limit, "{name}: {} ulp at {:e}: {:e} not {:e}", most.0, most.1, f(most.1), exact(most.1 as f64));
+}
+
+macro_rules! within_bounds {
+    ($($voc:ident)*) => { $(
+        #[test]
+        fn $voc() {
+            worst("exp", $voc::exp, f64::exp, 1.5);
+            worst("expm1", $voc::expm1, f64::exp_m1, 2.0);
+            worst("log", $voc::log, f64::ln, 2.5);
+            worst("log1p", $voc::log1p, f64::ln_1p, 3.0);
+            worst("tanh", $voc::tanh, f64::tanh, 3.0);
+            worst("sigmoid", $voc::sigmoid, |x| 1.0 / (1.0 + (-x).exp()), 3.0);
+            worst("erf", $voc::erf, libm::erf, 2.5);
+        }
+    )* };
+}
+within_bounds! { f32_base f32_fma }
+
+#[test]
+fn zeros_keep_their_sign() {
+    for f in [f32_fma::expm1, f32_fma::log1p, f32_fma::tanh, f32_fma::erf] {
+        assert!(f(-0.0) == 0.0 && f(-0.0).is_sign_negative() && f(0.0).is_sign_positive());
+    }
+}
