@@ -253,6 +253,12 @@ unsafe fn columns<T: Number, const N: usize>(
     out_row: isize,
     accumulate: bool,
 ) {
+    match k {
+        2 => return small_panel::<T, N, 2>(m, a, b, out, out_row, accumulate),
+        3 => return small_panel::<T, N, 3>(m, a, b, out, out_row, accumulate),
+        4 => return small_panel::<T, N, 4>(m, a, b, out, out_row, accumulate),
+        _ => {}
+    }
     for i in 0..m as isize {
         let y = out.offset(i * out_row).cast::<[T; N]>();
         let mut sums = if accumulate { *y } else { [T::ZERO; N] };
@@ -272,6 +278,35 @@ unsafe fn columns<T: Number, const N: usize>(
                 for (j, sum) in sums.iter_mut().enumerate() {
                     *sum = sum.plus(x.times(*line.offset(j as isize * b.col)));
                 }
+            }
+        }
+        *y = sums;
+    }
+}
+
+/// A `K × N` panel of b stays in registers for all rows.
+///
+/// # Safety
+/// As [`product`], for `N` columns and `k = K`.
+#[inline(always)]
+unsafe fn small_panel<T: Number, const N: usize, const K: usize>(
+    m: usize,
+    a: Matrix<T>,
+    b: Matrix<T>,
+    out: *mut T,
+    out_row: isize,
+    accumulate: bool,
+) {
+    let at = |p: usize, j: usize| b.at.offset(p as isize * b.row + j as isize * b.col);
+    let panel: [[T; N]; K] = std::array::from_fn(|p| std::array::from_fn(|j| *at(p, j)));
+    for i in 0..m as isize {
+        let y = out.offset(i * out_row).cast::<[T; N]>();
+        let row = a.at.offset(i * a.row);
+        let x: [T; K] = std::array::from_fn(|p| *row.offset(p as isize * a.col));
+        let mut sums = if accumulate { *y } else { [T::ZERO; N] };
+        for p in 0..K {
+            for j in 0..N {
+                sums[j] = sums[j].plus(x[p].times(panel[p][j]));
             }
         }
         *y = sums;
