@@ -59,7 +59,8 @@ pub enum Op {
     Softmax { dim: u8, log: bool },
     /// `x @ wᵀ + b`: inputs x `[…, k]`, w `[n, k]` and optionally b `[n]`.
     Linear,
-    /// Mean (or sum, or none) negative log-likelihood of softmax: inputs logits `[n, c]`, i64 targets `[n]`.
+    /// Mean (or sum, or none) negative log-likelihood of softmax: inputs logits `[n, c]`, i64 targets `[n]`;
+    /// outputs the loss and the log-softmax, which is all that the gradient needs.
     CrossEntropy { reduction: LossReduction, ignore_index: i64 },
     /// Normalisation over the trailing `dims` dims: input x; outputs y, mean, 1/std.
     LayerNorm { dims: u8, eps_bits: u64 },

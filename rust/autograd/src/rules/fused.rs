@@ -94,9 +94,12 @@ fn linear(ctx: &Ctx<'_>, g: &Tensor) -> Result<Grads> {
         None
     };
     let gw = if ctx.needs(1) { Some(product(&flat.mt()?, &rows(&ctx.input(0)?)?)?) } else { None };
-    // The sweep sums to the bias's shape.
-    let gb = ctx.needs(2).then_some(flat);
-    Ok(smallvec![gx, gw, gb])
+    let mut grads: Grads = smallvec![gx, gw];
+    if ctx.needs(2) {
+        // The sweep sums to the bias's shape.
+        grads.push(Some(flat));
+    }
+    Ok(grads)
 }
 
 fn log_softmax_vjp(g: &Tensor, y: &Tensor, dims: &[isize]) -> Result<Tensor> {

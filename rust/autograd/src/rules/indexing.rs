@@ -25,7 +25,7 @@ pub(super) fn vjp(ctx: &Ctx<'_>, g: &Tensor) -> Result<Grads> {
     match *ctx.op {
         Op::Gather { dim } => Ok(smallvec![Some(add_at(&ctx.input_shape(0)?, dim, &ctx.input(1)?, g)?)]),
         Op::Sort { dim, .. } | Op::TopK { dim, .. } => {
-            Ok(smallvec![Some(add_at(&ctx.input_shape(0)?, dim, &ctx.output(1)?, g)?)])
+            Ok(smallvec![Some(add_at(&ctx.input_shape(0)?, dim, &ctx.output(1)?.detach(), g)?)])
         }
         Op::Scatter { dim, mode } => scatter(ctx, dim as isize, mode, g),
         Op::Index { dims } => {

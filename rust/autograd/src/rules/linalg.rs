@@ -7,7 +7,7 @@ use crate::buffer::Device;
 use crate::dispatch::apply1;
 use crate::tensor::Tensor;
 use smallvec::smallvec;
-use wengert_ops::{fail, DType, Linalg, Op, Result, Scalar};
+use wengert_ops::{fail, DType, Linalg, Op, Result, Scalar, ScanKind};
 
 pub(super) fn saves(l: Linalg, needs: u64) -> Saves {
     match l {
@@ -229,8 +229,8 @@ fn det(ctx: &Ctx<'_>, g: &Tensor) -> Result<Tensor> {
         return g.expand_to(&a.shape());
     }
     if !nearly_singular(&a, &d, ctx.create)? {
-        let at = a.mt()?;
-        return g.mul(&per_matrix(&d)?)?.mul(&apply1(Op::Linalg(Linalg::Inverse), &[&at])?);
+        // The inverse of a itself: its pivots are those of the determinant, which are not zero.
+        return g.mul(&per_matrix(&d)?)?.mul(&a.inverse()?.mt()?);
     }
     g.mul(&if n <= MINORS { minors(&a, n)? } else { cofactors(&a, n)? })
 }
@@ -279,8 +279,8 @@ fn cofactors(a: &Tensor, n: usize) -> Result<Tensor> {
     one[d as usize] = 1;
     let ones = Tensor::ones(&one, s.dtype(), s.device())?;
     let before = s.narrow(d, 0, n as isize - 1)?.cumprod(d)?;
-    let reversed = wengert_ops::ScanKind::Prod;
-    let after = apply1(Op::Scan { kind: reversed, dim: d as u8, reverse: true }, &[&s.narrow(d, 1, n as isize - 1)?])?;
+    let backwards = Op::Scan { kind: ScanKind::Prod, dim: d as u8, reverse: true };
+    let after = apply1(backwards, &[&s.narrow(d, 1, n as isize - 1)?])?;
     let others = Tensor::cat(&[&ones, &before], d)?.mul(&Tensor::cat(&[&after, &ones], d)?)?;
     let scaled = u.mul(&others.mul(&turn.unsqueeze(-1)?)?.unsqueeze(-2)?)?;
     product(&scaled, &vh)
@@ -293,6 +293,6 @@ fn slogdet(ctx: &Ctx<'_>, g: &Tensor) -> Result<Tensor> {
     let singular = per_matrix(&log.detach().eq(f64::NEG_INFINITY)?)?;
     let identity = diagonal(n)?.to_dtype(a.dtype())?;
     let safe = singular.where_(&identity, &a)?;
-    let ga = per_matrix(g)?.mul(&apply1(Op::Linalg(Linalg::Inverse), &[&safe.mt()?])?)?;
+    let ga = per_matrix(g)?.mul(&safe.inverse()?.mt()?)?;
     singular.where_(f64::NAN, &ga)
 }

@@ -35,7 +35,7 @@ pub(super) fn vjp(ctx: &Ctx<'_>, g: &Tensor) -> Result<Grads> {
                 g.clone()
             } else {
                 let keep = kept(&shape, 1 << dim);
-                let index = ctx.output(1)?.reshape_to(&keep)?;
+                let index = ctx.output(1)?.detach().reshape_to(&keep)?;
                 let zeros = Tensor::zeros(&shape, g.dtype(), g.device())?;
                 zeros.scatter(ScatterMode::Add, dim as isize, &index, &g.reshape_to(&keep)?)?
             }

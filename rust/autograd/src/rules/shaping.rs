@@ -148,7 +148,7 @@ fn cat_sizes(ctx: &Ctx<'_>, dim: usize, total: usize) -> Result<Vec<usize>> {
     Ok(known.iter().enumerate().map(|(i, s)| s.unwrap_or(if Some(i) == first { rest } else { 0 })).collect())
 }
 
-/// The layout helper of tests and rules: a shape with the dims of a mask as 1.
+/// A shape with the dims of a mask as 1.
 pub(super) fn kept(shape: &[usize], mask: u64) -> Dims {
     shape.iter().enumerate().map(|(d, &n)| if d < 64 && mask >> d & 1 == 1 { 1 } else { n }).collect()
 }

@@ -48,7 +48,7 @@ pub(super) fn vjp(ctx: &Ctx<'_>, g: &Tensor) -> Result<Grads> {
             let flat = |shape: &[usize]| -> Vec<usize> {
                 shape[..lead].iter().copied().chain([shape[lead..].iter().product()]).collect()
             };
-            let index = ctx.output(1)?;
+            let index = ctx.output(1)?.detach();
             let windows = flat(&index.shape());
             // Windows may overlap: an element that wins in several gets the sum.
             let zeros = Tensor::zeros(&flat(&shape), g.dtype(), g.device())?;

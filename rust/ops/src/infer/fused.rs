@@ -134,7 +134,8 @@ pub(super) fn linear(inputs: &[Meta]) -> Result<SmallVec<[Meta; 2]>> {
 
 pub(super) fn cross_entropy(inputs: &[Meta], reduction: LossReduction) -> Result<SmallVec<[Meta; 2]>> {
     let [logits, target] = exactly("cross_entropy", inputs)?;
-    one(cross_entropy_shape(logits, target, reduction)?, logits.dtype)
+    let loss = Meta { shape: cross_entropy_shape(logits, target, reduction)?, dtype: logits.dtype };
+    Ok(smallvec![loss, logits.clone()])
 }
 
 pub(super) fn layer_norm(inputs: &[Meta], dims: usize) -> Result<SmallVec<[Meta; 2]>> {
@@ -173,8 +174,8 @@ mod tests {
         let loss =
             |reduction, logits, target| infer(&Op::CrossEntropy { reduction, ignore_index: -100 }, &[logits, target]);
         use LossReduction::*;
-        assert_eq!(loss(Mean, f32s(&[3, 5]), i64s(&[3])).unwrap()[..], [f32s(&[])]);
-        assert_eq!(loss(None, f32s(&[3, 5]), i64s(&[3])).unwrap()[..], [f32s(&[3])]);
+        assert_eq!(loss(Mean, f32s(&[3, 5]), i64s(&[3])).unwrap()[..], [f32s(&[]), f32s(&[3, 5])]);
+        assert_eq!(loss(None, f32s(&[3, 5]), i64s(&[3])).unwrap()[..], [f32s(&[3]), f32s(&[3, 5])]);
         let words = "Expected input batch_size (3) to match target batch_size (2).";
         refuses(loss(Sum, f32s(&[3, 4]), i64s(&[2])), Value, words);
         let int = Meta::new(&[3], DType::I32);
