@@ -68,9 +68,9 @@ pub(crate) fn plan(row: Row, args: &[Arg<'_>], locked: &Locked) -> Result<Plan> 
                 let state = t.0.state.get(&locked.key);
                 let rank = state.layout.rank();
                 if !(class == Class::Select && i == 0) {
-                    promotion.tensor(t.0.dtype, rank);
-                } else if t.0.dtype != DType::Bool && t.0.dtype != DType::U8 {
-                    fail!(runtime, "where expected condition to be a boolean tensor, but got a tensor with dtype {}", t.0.dtype);
+                    promotion.tensor(t.0.dtype(), rank);
+                } else if t.0.dtype() != DType::Bool && t.0.dtype() != DType::U8 {
+                    fail!(runtime, "where expected condition to be a boolean tensor, but got a tensor with dtype {}", t.0.dtype());
                 }
                 match shape {
                     None => shape = Some(&state.layout),
@@ -219,7 +219,7 @@ fn run_small(row: Row, args: &[Arg<'_>], plan: &Plan, locked: &Locked) -> Result
                     return Ok(None);
                 }
                 let Some(host) = buffer.host() else { return Ok(None) };
-                Operand::Array(wengert_ops::View { buffer: host, layout: layout.as_ref().unwrap_or(&state.layout), dtype: t.0.dtype })
+                Operand::Array(wengert_ops::View { buffer: host, layout: layout.as_ref().unwrap_or(&state.layout), dtype: t.0.dtype() })
             }
             Arg::Scalar(s) => Operand::Scalar(*s),
         });
@@ -237,7 +237,7 @@ fn inputs<'a>(_row: Row, args: &[Arg<'a>], _needs: u64, locked: &Locked) -> Smal
             Arg::Tensor(t) => {
                 let state = t.0.state.get(&locked.key);
                 let buffer = state.cell.buffer(&locked.key).clone();
-                Input::Tensor(t, Value { buffer, layout: state.layout.clone(), dtype: t.0.dtype })
+                Input::Tensor(t, Value { buffer, layout: state.layout.clone(), dtype: t.0.dtype() })
             }
             Arg::Scalar(s) => Input::Scalar(*s),
         })

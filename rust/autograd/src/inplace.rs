@@ -104,7 +104,7 @@ fn make_writable(x: &Tensor, fresh: bool, locked: &mut Locked) -> Result<()> {
         return Ok(());
     }
     let partial = buffer.partial_saves(key);
-    let size = x.0.dtype.size();
+    let size = x.0.dtype().size();
     if Arc::strong_count(buffer) - partial > 1 {
         let bytes = host.len();
         let covers = fresh && state.layout.covers(bytes / size.max(1)) && bytes % size == 0;
@@ -516,6 +516,13 @@ impl Tensor {
         let fill = std::cell::RefCell::new(generator);
         let write = Write { name: "random_", op: whole(self), args: &[], overwrites: true };
         write.run(self, &|_, out| wengert_cpu::Cpu.random(&mut fill.borrow_mut(), law, out))
+    }
+
+    /// Fills a vector with a random permutation of `0..n`.
+    pub fn permutation_(&self, generator: &mut wengert_cpu::random::Generator) -> Result<()> {
+        let fill = std::cell::RefCell::new(generator);
+        let write = Write { name: "permutation_", op: whole(self), args: &[], overwrites: true };
+        write.run(self, &|_, out| wengert_cpu::Cpu.permutation(&mut fill.borrow_mut(), out))
     }
 }
 

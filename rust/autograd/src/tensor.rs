@@ -5,7 +5,7 @@ use crate::lock::{self, lock, Guarded, Key, Locked};
 use crate::tape::node::{Edge, NodeRef};
 use crate::value::Value;
 use smallvec::SmallVec;
-use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 use std::sync::Arc;
 use wengert_ops::{fail, DType, Layout, Op, Region, Result, Scalar};
 
@@ -15,11 +15,30 @@ pub struct Tensor(pub(crate) Arc<TensorImpl>);
 
 /// The tensor behind its handles.
 pub struct TensorImpl {
-    pub(crate) dtype: DType,
+    /// Changes only when `.data` is replaced by one of another dtype.
+    dtype: AtomicU8,
     pub(crate) device: Device,
     /// The host language's object for this tensor, so that the same one comes out each time.
     pub(crate) object: AtomicPtr<()>,
     pub(crate) state: Guarded<State>,
+}
+
+impl TensorImpl {
+    pub(crate) fn new(dtype: DType, device: Device, state: State) -> TensorImpl {
+        TensorImpl {
+            dtype: AtomicU8::new(dtype as u8),
+            device,
+            object: AtomicPtr::new(std::ptr::null_mut()),
+            state: Guarded::new(state),
+        }
+    }
+    #[inline]
+    pub(crate) fn dtype(&self) -> DType {
+        DType::ALL[self.dtype.load(Ordering::Relaxed) as usize]
+    }
+    pub(crate) fn set_dtype(&self, dtype: DType) {
+        self.dtype.store(dtype as u8, Ordering::Relaxed);
+    }
 }
 
 /// What changes in a tensor's life.
@@ -100,6 +119,10 @@ impl Cell {
 impl Drop for TensorImpl {
     fn drop(&mut self) {
         let state = self.state.own();
+        if state.cold.is_some() && lock::held() {
+            // Hooks are the users' code and may run more of it when they go.
+            lock::defer(state.cold.take());
+        }
         if let Edge::Node(node) = state.edge {
             if lock::held() {
                 // The parts that need the lock wait until it is free.
@@ -129,20 +152,16 @@ impl Tensor {
     pub(crate) fn from_value(value: Value) -> Tensor {
         let device = value.device();
         let flags = if crate::mode::inference() { flag::INFERENCE } else { 0 };
-        Tensor(Arc::new(TensorImpl {
-            dtype: value.dtype,
-            device,
-            object: AtomicPtr::new(std::ptr::null_mut()),
-            state: Guarded::new(State {
-                cell: Cell::Own(value.buffer, 0),
-                layout: value.layout,
-                edge: Edge::None,
-                flags,
-                grad: None,
-                view: None,
-                cold: None,
-            }),
-        }))
+        let state = State {
+            cell: Cell::Own(value.buffer, 0),
+            layout: value.layout,
+            edge: Edge::None,
+            flags,
+            grad: None,
+            view: None,
+            cold: None,
+        };
+        Tensor(Arc::new(TensorImpl::new(value.dtype, device, state)))
     }
 
     /// A tensor whose gradient goes to `edge`. The node must be held once for it.
@@ -210,7 +229,7 @@ impl Tensor {
     }
 
     pub fn dtype(&self) -> DType {
-        self.0.dtype
+        self.0.dtype()
     }
 
     pub fn device(&self) -> Device {
@@ -259,7 +278,7 @@ impl Tensor {
         (!buffer.is_writing()).then(|| Value {
             buffer: buffer.clone(),
             layout: state.layout.clone(),
-            dtype: self.0.dtype,
+            dtype: self.0.dtype(),
         })
     }
 
@@ -301,7 +320,7 @@ impl Tensor {
                 }
                 let buffer = state.cell.buffer(&guard.key);
                 if !buffer.is_writing() {
-                    let value = Value { buffer: buffer.clone(), layout: state.layout.clone(), dtype: self.0.dtype };
+                    let value = Value { buffer: buffer.clone(), layout: state.layout.clone(), dtype: self.0.dtype() };
                     drop(guard);
                     return value.first();
                 }
@@ -385,7 +404,7 @@ fn rederive(t: &Tensor, locked: &mut Locked) -> Result<()> {
         edge => edge.clone(),
     };
     let node = if base_edge.is_some() {
-        let node = crate::record::node(Op::Take(Arc::new(region)), part, t.0.dtype, 0);
+        let node = crate::record::node(Op::Take(Arc::new(region)), part, t.0.dtype(), 0);
         let mut node = node;
         node.edges.push(base_edge);
         Edge::Node(locked.tape.push(node))

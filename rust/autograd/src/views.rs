@@ -6,7 +6,6 @@ use crate::record;
 use crate::tape::node::Edge;
 use crate::tensor::{edge, flag, node_order, requires_grad, Cell, State, Storage, Tensor, TensorImpl, ViewInfo, ViewKind};
 use crate::lock::Guarded;
-use std::sync::atomic::AtomicPtr;
 use std::sync::Arc;
 use wengert_ops::{fail, DType, Error, Layout, Op, Region, Result, ViewOp};
 
@@ -23,12 +22,8 @@ pub(crate) fn share(t: &Tensor, key: &mut Key) -> Arc<Storage> {
 }
 
 fn handle(t: &Tensor, storage: Arc<Storage>, layout: Layout, edge: Edge, view: Option<Box<ViewInfo>>, flags: u8) -> Tensor {
-    Tensor(Arc::new(TensorImpl {
-        dtype: t.0.dtype,
-        device: t.0.device,
-        object: AtomicPtr::new(std::ptr::null_mut()),
-        state: Guarded::new(State { cell: Cell::Shared(storage), layout, edge, flags, grad: None, view, cold: None }),
-    }))
+    let state = State { cell: Cell::Shared(storage), layout, edge, flags, grad: None, view, cold: None };
+    Tensor(Arc::new(TensorImpl::new(t.0.dtype(), t.0.device, state)))
 }
 
 /// One view of a tensor.
@@ -59,7 +54,7 @@ fn view_of(x: &Tensor, op: ViewOp, wanted: ViewKind) -> Result<Tensor> {
                 }
                 op => Op::View(Arc::new(op)),
             };
-            let mut node = record::node(op, layout.clone(), x.0.dtype, 0);
+            let mut node = record::node(op, layout.clone(), x.0.dtype(), 0);
             node.edges.push(input);
             result_edge = Edge::Node(guard.tape.push(node));
         }
@@ -84,7 +79,7 @@ fn view_of(x: &Tensor, op: ViewOp, wanted: ViewKind) -> Result<Tensor> {
 
 fn check_bounds(x: &Tensor, layout: &Layout, key: &Key, shape: &[usize]) -> Result<()> {
     let Some(host) = x.0.state.get(key).cell.buffer(key).host() else { return Ok(()) };
-    let have = host.len() / x.0.dtype.size();
+    let have = host.len() / x.0.dtype().size();
     // Checked by hand: the strides come from the user and may be anything.
     let mut last = layout.offset() as i128;
     for (&n, &s) in layout.shape().iter().zip(layout.strides()) {
@@ -100,8 +95,8 @@ fn check_bounds(x: &Tensor, layout: &Layout, key: &Key, shape: &[usize]) -> Resu
              bounds for storage of size {}",
             layout.strides(),
             layout.offset(),
-            x.0.dtype.size(),
-            (last + 1) * x.0.dtype.size() as i128,
+            x.0.dtype().size(),
+            (last + 1) * x.0.dtype().size() as i128,
             host.len()
         );
     }
@@ -174,7 +169,7 @@ impl Tensor {
                  doesn't require differentiation use var_no_grad = var.detach()."
             );
         }
-        if on && !self.0.dtype.is_float() {
+        if on && !self.0.dtype().is_float() {
             fail!(runtime, "only Tensors of floating point dtype can require gradients");
         }
         let state = self.0.state.get_mut(&mut guard.key);
@@ -227,7 +222,8 @@ impl Tensor {
 
     /// `x.data = y`: takes over y's storage and layout, keeping the place on the tape.
     pub fn set_data(&self, other: &Tensor) -> Result<()> {
-        if other.dtype() != self.dtype() || other.device() != self.device() {
+        let keeps_grad = self.dtype().category() == other.dtype().category() || !self.requires_grad();
+        if other.device() != self.device() || !keeps_grad {
             return Err(Error::runtime(format!(
                 "Attempted to call `variable.set_data(tensor)`, but `variable` and `tensor` have incompatible tensor type: \
                  {} on {} and {} on {}; convert the new data first with .to()",
@@ -244,6 +240,7 @@ impl Tensor {
         let old = std::mem::replace(&mut state.cell, Cell::Shared(storage));
         state.layout = layout;
         let view = state.view.take();
+        self.0.set_dtype(other.0.dtype());
         drop(guard);
         drop((old, view));
         Ok(())
@@ -280,5 +277,16 @@ impl Tensor {
     /// Bytes per element.
     pub fn element_size(&self) -> usize {
         DType::size(self.dtype())
+    }
+}
+
+impl Tensor {
+    /// A new handle with this one's place on the tape and flags (what `Tensor(t)` gives).
+    pub fn detach_alias(&self) -> Tensor {
+        let alias = self.detach();
+        if self.requires_grad() && self.is_leaf() && self.dtype().is_float() {
+            alias.0.state.get_mut(&mut lock().key).flags |= flag::REQ;
+        }
+        alias
     }
 }

@@ -61,7 +61,7 @@ pub fn wrap(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
         // means that its deallocation has begun, and then a new object is made.
         unsafe {
             if ffi::Py_REFCNT(object) > 0 {
-                return Ok(Py::from_borrowed_ptr(py, object));
+                return Ok(Bound::from_borrowed_ptr(py, object).unbind());
             }
         }
     }

@@ -424,7 +424,7 @@ impl Sweep {
             Edge::Leaf(leaf) => {
                 let (layout, dtype) = {
                     let guard = lock();
-                    (leaf.state.get(&guard.key).layout.clone(), leaf.dtype)
+                    (leaf.state.get(&guard.key).layout.clone(), leaf.dtype())
                 };
                 let g = fit(g, &layout, dtype)?;
                 let id = Arc::as_ptr(&leaf) as usize;

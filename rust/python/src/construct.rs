@@ -1,0 +1,509 @@
+//! Tensors from Python data: numbers, nested sequences, arrays, buffers.
+
+use crate::args::scalar;
+use crate::error::Raise;
+use crate::tensor::{fresh, PyTensor};
+use crate::types::{optional_device, optional_dtype, type_name};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyList, PyString, PyTuple};
+use smallvec::SmallVec;
+use std::ffi::CStr;
+use wengert::{Device, Layout, Scalar, Strides, Tensor};
+use wengert_ops::{Category, DType, Dims};
+
+/// Values of a nested sequence, flattened, and the dtype they ask for.
+struct Flat {
+    shape: SmallVec<[usize; 4]>,
+    values: SmallVec<[Scalar; 16]>,
+    category: Option<Category>,
+    /// Of numpy scalars and tensors, which bring a dtype of their own.
+    own: Option<DType>,
+}
+
+const MAX_NESTING: usize = 64;
+
+impl Flat {
+    fn leaf(&mut self, value: Scalar, own: Option<DType>) {
+        match own {
+            Some(d) => self.own = Some(self.own.map_or(d, |o| o.promote(d))),
+            None => {
+                let c = value.category();
+                self.category = Some(self.category.map_or(c, |k| k.max(c)));
+            }
+        }
+        self.values.push(value);
+    }
+
+    fn dtype(&self) -> DType {
+        let plain = self.category.map(|c| match c {
+            Category::Bool => DType::Bool,
+            Category::Int => DType::I64,
+            Category::Float => wengert::default_float(),
+        });
+        match (plain, self.own) {
+            (Some(a), Some(b)) => a.promote(b),
+            (a, b) => a.or(b).unwrap_or(wengert::default_float()),
+        }
+    }
+
+    fn enter(&mut self, depth: usize, len: usize, first: bool) -> PyResult<()> {
+        if depth >= MAX_NESTING {
+            return Err(PyValueError::new_err("too many dimensions: the data is nested deeper than 64 levels (or contains itself)"));
+        }
+        if first && self.shape.len() == depth {
+            self.shape.push(len);
+        } else if self.shape.len() <= depth {
+            return Err(PyTypeError::new_err(format!("not a sequence: a number was expected at dim {depth}, got a sequence of length {len}")));
+        } else if self.shape[depth] != len {
+            return Err(PyValueError::new_err(format!(
+                "expected sequence of length {} at dim {depth} (got {len})",
+                self.shape[depth]
+            )));
+        }
+        Ok(())
+    }
+
+    fn walk(&mut self, obj: &Bound<'_, PyAny>, depth: usize, first: bool) -> PyResult<()> {
+        if obj.is_exact_instance_of::<PyFloat>() || obj.is_exact_instance_of::<PyInt>() || obj.is_exact_instance_of::<PyBool>() {
+            self.check_depth(depth, obj)?;
+            if let Some(s) = scalar(obj)? {
+                self.leaf(s, None);
+            }
+            return Ok(());
+        }
+        if let Ok(list) = obj.cast::<PyList>() {
+            self.enter(depth, list.len(), first)?;
+            for (i, item) in list.iter().enumerate() {
+                self.walk(&item, depth + 1, first && i == 0)?;
+            }
+            return Ok(());
+        }
+        if let Ok(tuple) = obj.cast::<PyTuple>() {
+            self.enter(depth, tuple.len(), first)?;
+            for (i, item) in tuple.iter().enumerate() {
+                self.walk(&item, depth + 1, first && i == 0)?;
+            }
+            return Ok(());
+        }
+        self.other(obj, depth, first)
+    }
+
+    fn check_depth(&self, depth: usize, obj: &Bound<'_, PyAny>) -> PyResult<()> {
+        if self.shape.len() > depth {
+            return Err(PyTypeError::new_err(format!(
+                "expected a sequence of length {} at dim {depth}, got {} (ragged data)",
+                self.shape[depth],
+                type_name(obj)
+            )));
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn other(&mut self, obj: &Bound<'_, PyAny>, depth: usize, first: bool) -> PyResult<()> {
+        if let Ok(t) = obj.cast::<PyTensor>() {
+            let t = &t.get().inner;
+            if t.rank() == 0 {
+                self.check_depth(depth, obj)?;
+                self.leaf(t.item().raise()?, Some(t.dtype()));
+                return Ok(());
+            }
+            if t.numel() != 1 {
+                return Err(PyValueError::new_err("only one element tensors can be converted to Python scalars"));
+            }
+        }
+        if obj.is_instance_of::<PyString>() || obj.is_instance_of::<PyBytes>() {
+            return Err(PyTypeError::new_err(format!("new(): invalid data type '{}'", type_name(obj))));
+        }
+        let own = numpy_dtype(obj);
+        if let Some(s) = scalar(obj).map_err(|e| if own.is_some() { PyTypeError::new_err(e.to_string()) } else { e })? {
+            self.check_depth(depth, obj)?;
+            self.leaf(s, own);
+            return Ok(());
+        }
+        let is_sequence = obj.hasattr("__len__")? && obj.hasattr("__getitem__")? && !obj.hasattr("keys")?;
+        if !is_sequence {
+            return Err(match obj.is_none() {
+                true => PyTypeError::new_err("must be real number, not NoneType"),
+                false => PyRuntimeError::new_err(format!("Could not infer dtype of {}", type_name(obj))),
+            });
+        }
+        let len = obj.len()?;
+        self.enter(depth, len, first)?;
+        for i in 0..len {
+            self.walk(&obj.get_item(i)?, depth + 1, first && i == 0)?;
+        }
+        Ok(())
+    }
+}
+
+/// The dtype of a numpy scalar.
+fn numpy_dtype(obj: &Bound<'_, PyAny>) -> Option<DType> {
+    let name = obj.getattr("dtype").ok()?.getattr("name").ok()?.extract::<String>().ok()?;
+    DType::ALL.into_iter().find(|d| d.name() == name)
+}
+
+fn encode(values: &[Scalar], dtype: DType) -> Vec<u8> {
+    let mut out = Vec::with_capacity(values.len() * dtype.size());
+    for &v in values {
+        match dtype {
+            DType::Bool => out.push(v.as_bool() as u8),
+            DType::U8 => out.push(v.as_i64() as u8),
+            DType::I8 => out.push(v.as_i64() as i8 as u8),
+            DType::I16 => out.extend_from_slice(&(v.as_i64() as i16).to_ne_bytes()),
+            DType::I32 => out.extend_from_slice(&(v.as_i64() as i32).to_ne_bytes()),
+            DType::I64 => out.extend_from_slice(&v.as_i64().to_ne_bytes()),
+            DType::F16 => out.extend_from_slice(&half::f16::from_f64(v.as_f64()).to_ne_bytes()),
+            DType::BF16 => out.extend_from_slice(&half::bf16::from_f64(v.as_f64()).to_ne_bytes()),
+            DType::F32 => out.extend_from_slice(&(v.as_f64() as f32).to_ne_bytes()),
+            DType::F64 => out.extend_from_slice(&v.as_f64().to_ne_bytes()),
+        }
+    }
+    out
+}
+
+/// A new tensor from any data, copied.
+pub fn from_data(obj: &Bound<'_, PyAny>, dtype: Option<DType>, device: Device) -> PyResult<Tensor> {
+    if let Ok(t) = obj.cast::<PyTensor>() {
+        let t = t.get().inner.detach();
+        let converted = t.to_dtype(dtype.unwrap_or(t.dtype())).raise()?;
+        let copy = if converted.is(&t) { t.clone_().raise()? } else { converted };
+        return copy.to_device(device).raise();
+    }
+    let plain = obj.is_exact_instance_of::<PyList>() || obj.is_exact_instance_of::<PyFloat>() || obj.is_exact_instance_of::<PyInt>();
+    if !plain {
+        if let Some(t) = array_like(obj)? {
+            let converted = t.to_dtype(dtype.unwrap_or(t.dtype())).raise()?;
+            let copy = if converted.is(&t) { t.clone_().raise()? } else { converted };
+            return copy.to_device(device).raise();
+        }
+    }
+    let mut flat = Flat { shape: SmallVec::new(), values: SmallVec::new(), category: None, own: None };
+    flat.walk(obj, 0, true)?;
+    let dtype = dtype.unwrap_or_else(|| flat.dtype());
+    if let (Some((low, high)), Some(bad)) = (
+        dtype.iinfo().filter(|_| dtype != DType::Bool),
+        flat.values.iter().find_map(|v| if let Scalar::Float(f) = v { (!f.is_finite()).then_some(*f) } else { None }),
+    ) {
+        return Err(PyValueError::new_err(format!("cannot convert float {bad} to {dtype} (range {low} to {high})")));
+    }
+    if let Some((low, high)) = dtype.iinfo().filter(|_| dtype != DType::Bool) {
+        if let Some(bad) = flat.values.iter().find(|v| matches!(v, Scalar::Int(i) if *i < low || *i > high)) {
+            return Err(PyRuntimeError::new_err(format!("value cannot be converted to type {dtype} without overflow: {}", bad.as_i64())));
+        }
+    }
+    let numel: usize = flat.shape.iter().product();
+    if numel != flat.values.len() {
+        return Err(PyValueError::new_err(format!("ragged data: {} values do not fill shape {:?}", flat.values.len(), &flat.shape[..])));
+    }
+    let t = Tensor::from_bytes(&encode(&flat.values, dtype), &flat.shape, dtype).raise()?;
+    if device == Device::Cpu {
+        Ok(t)
+    } else {
+        t.to_device(device).raise()
+    }
+}
+
+/// A buffer of another object, released with the tensor that shares it.
+struct Shared(Box<ffi::Py_buffer>);
+
+// SAFETY: the view is only released, under the GIL.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // At interpreter exit there is nobody left to release it to.
+        Python::try_attach(|_| {
+            // SAFETY: got from PyObject_GetBuffer and released once.
+            unsafe { ffi::PyBuffer_Release(&mut *self.0) }
+        });
+    }
+}
+
+fn format_dtype(format: &str, size: usize) -> Option<DType> {
+    let code = format.trim_start_matches(['@', '=', '<', '|']);
+    Some(match (code, size) {
+        ("?", 1) => DType::Bool,
+        ("B", 1) => DType::U8,
+        ("b", 1) => DType::I8,
+        ("h", 2) => DType::I16,
+        ("i" | "l", 4) => DType::I32,
+        ("q" | "l", 8) => DType::I64,
+        ("e", 2) => DType::F16,
+        ("f", 4) => DType::F32,
+        ("d", 8) => DType::F64,
+        _ => return None,
+    })
+}
+
+/// A tensor over the memory of an object with the buffer protocol; `None` if it has none.
+pub fn share_buffer(obj: &Bound<'_, PyAny>) -> PyResult<Option<(Tensor, bool)>> {
+    // SAFETY: plain capability test.
+    if unsafe { ffi::PyObject_CheckBuffer(obj.as_ptr()) } == 0 {
+        return Ok(None);
+    }
+    let mut view = Box::new(ffi::Py_buffer::new());
+    // SAFETY: `view` is valid for writing; flags ask for read access with strides and format.
+    let code = unsafe { ffi::PyObject_GetBuffer(obj.as_ptr(), &mut *view, ffi::PyBUF_RECORDS_RO) };
+    if code != 0 {
+        let error = PyErr::fetch(obj.py());
+        return Err(PyTypeError::new_err(format!("can't convert {}: {error}", type_name(obj))));
+    }
+    let shared = Shared(view);
+    let v = &shared.0;
+    let (rank, size) = (v.ndim as usize, v.itemsize.max(1) as usize);
+    // SAFETY: shape and strides have `ndim` entries, as the flags asked; format is a C string or null.
+    let (shape, strides, format) = unsafe {
+        let shape: Vec<isize> = if rank == 0 { Vec::new() } else { std::slice::from_raw_parts(v.shape, rank).to_vec() };
+        let strides: Vec<isize> = if rank == 0 { Vec::new() } else { std::slice::from_raw_parts(v.strides, rank).to_vec() };
+        let format = if v.format.is_null() { "B".to_owned() } else { CStr::from_ptr(v.format).to_string_lossy().into_owned() };
+        (shape, strides, format)
+    };
+    let Some(dtype) = format_dtype(&format, size) else {
+        let what = obj.getattr("dtype").map_or_else(|_| format!("format '{format}'"), |d| format!("numpy.{d}"));
+        return Err(PyTypeError::new_err(format!(
+            "can't convert np.ndarray of type {what}. The only supported types are: float64, float32, float16, int64, int32, int16, \
+             int8, uint8, and bool."
+        )));
+    };
+    if strides.iter().zip(&shape).any(|(s, n)| *s < 0 && *n > 1) {
+        return Err(PyValueError::new_err(
+            "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently supported. \
+             (You can probably work around this by making a copy of your array with array.copy().)",
+        ));
+    }
+    if strides.iter().zip(&shape).any(|(s, n)| s % size as isize != 0 && *n > 1) {
+        return Err(PyValueError::new_err(format!(
+            "given numpy array strides {strides:?} not a multiple of the element byte size {size}. Copy the numpy array to reallocate the memory."
+        )));
+    }
+    let dims: Dims = shape.iter().map(|&n| n as usize).collect();
+    let steps: Strides =
+        strides.iter().zip(&shape).map(|(s, n)| if *n <= 1 { size as isize } else { *s } / size as isize).collect();
+    let layout = Layout::strided(dims, steps, 0);
+    let span = if layout.numel() == 0 { 0 } else { layout.span().1 * size };
+    let readonly = v.readonly != 0;
+    let Some(ptr) = std::ptr::NonNull::new(v.buf.cast::<u8>()).filter(|_| span > 0) else {
+        return Ok(Some((Tensor::empty(layout.shape(), dtype, Device::Cpu).raise()?, readonly)));
+    };
+    if (ptr.as_ptr() as usize) % size.min(8) != 0 {
+        return Err(PyValueError::new_err("the array's memory is not aligned to its element size; copy it first"));
+    }
+    // SAFETY: the buffer stays valid while `shared` lives. Writing to a read-only array is the user's doing, as in PyTorch.
+    let t = unsafe { Tensor::from_foreign(ptr, span, layout, dtype, Box::new(shared)) }.raise()?;
+    Ok(Some((t, readonly)))
+}
+
+/// A sharing tensor of an array, buffer, DLPack object or anything with `__array__`; `None` for others.
+fn array_like(obj: &Bound<'_, PyAny>) -> PyResult<Option<Tensor>> {
+    if obj.is_instance_of::<PyBytes>() || obj.is_instance_of::<PyString>() {
+        return Ok(None);
+    }
+    if obj.hasattr("__array__")? {
+        let has_buffer = obj.hasattr("__array_interface__")? && obj.hasattr("flags")?;
+        let array = if has_buffer { obj.clone() } else { obj.call_method0("__array__")? };
+        // numpy's own scalars are numbers here, not arrays of rank 0.
+        if array.hasattr("item")? && !obj.hasattr("__setitem__")? && array.getattr("ndim").and_then(|n| n.extract::<usize>())? == 0 {
+            return Ok(None);
+        }
+        // A negative stride is refused when sharing; a copy is wanted here, so make one.
+        return match share_buffer(&array) {
+            Ok(found) => Ok(found.map(|f| f.0)),
+            Err(e) if e.to_string().contains("stride") => Ok(share_buffer(&array.call_method0("copy")?)?.map(|f| f.0)),
+            Err(e) => Err(e),
+        };
+    }
+    if obj.is_instance_of::<PyTuple>() || obj.is_instance_of::<PyBool>() {
+        return Ok(None);
+    }
+    if let Some((t, _)) = share_buffer(obj)? {
+        return Ok(Some(t));
+    }
+    if obj.hasattr("__dlpack__")? {
+        return crate::convert::from_dlpack_object(obj).map(Some);
+    }
+    Ok(None)
+}
+
+fn finish(py: Python<'_>, t: Tensor, requires_grad: bool) -> PyResult<Py<PyAny>> {
+    if requires_grad {
+        if !t.dtype().is_float() {
+            return Err(PyRuntimeError::new_err("Only Tensors of floating point and complex dtype can require gradients"));
+        }
+        t.set_requires_grad(true).raise()?;
+    }
+    fresh(py, t)
+}
+
+/// A tensor with a copy of the data: a number, nested lists or tuples, an array, anything with `__array__`,
+/// the buffer protocol or DLPack.
+///
+/// >>> import wengert as wg
+/// >>> wg.tensor([[1, 2], [3, 4]])
+/// tensor([[1, 2],
+///         [3, 4]])
+#[pyfunction]
+#[pyo3(signature = (data, *, dtype=None, device=None, requires_grad=false, pin_memory=false))]
+fn tensor(
+    py: Python<'_>,
+    data: &Bound<'_, PyAny>,
+    dtype: Option<&Bound<'_, PyAny>>,
+    device: Option<&Bound<'_, PyAny>>,
+    requires_grad: bool,
+    pin_memory: bool,
+) -> PyResult<Py<PyAny>> {
+    let _ = pin_memory;
+    if data.is_instance_of::<PyTensor>() {
+        let warnings = py.import("warnings")?;
+        let text = "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or \
+                    sourceTensor.detach().clone().requires_grad_(True), rather than tensor(sourceTensor).";
+        warnings.call_method1("warn", (text, py.get_type::<pyo3::exceptions::PyUserWarning>(), 2))?;
+    }
+    let t = from_data(data, optional_dtype(dtype)?, optional_device(device)?)?;
+    finish(py, t, requires_grad)
+}
+
+/// The data as a tensor, shared where that is possible.
+#[pyfunction]
+#[pyo3(signature = (data, dtype=None, device=None))]
+fn as_tensor(
+    py: Python<'_>,
+    data: &Bound<'_, PyAny>,
+    dtype: Option<&Bound<'_, PyAny>>,
+    device: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Py<PyAny>> {
+    let (dtype, device_given) = (optional_dtype(dtype)?, device.is_some_and(|d| !d.is_none()));
+    let device = optional_device(device)?;
+    if let Ok(t) = data.cast::<PyTensor>() {
+        let inner = &t.get().inner;
+        let device = if device_given { device } else { inner.device() };
+        if dtype.is_none_or(|d| d == inner.dtype()) && device == inner.device() {
+            return Ok(data.clone().unbind());
+        }
+        let moved = inner.to_dtype(dtype.unwrap_or(inner.dtype())).and_then(|t| t.to_device(device)).raise()?;
+        return fresh(py, moved);
+    }
+    if data.hasattr("__array_interface__")? && data.hasattr("__setitem__")? {
+        if let Some((t, _)) = share_buffer(data)? {
+            return fresh(py, t.to_dtype(dtype.unwrap_or(t.dtype())).and_then(|t| t.to_device(device)).raise()?);
+        }
+    }
+    fresh(py, from_data(data, dtype, device)?)
+}
+
+/// A tensor over a numpy array's memory: writes show on both sides.
+#[pyfunction]
+fn from_numpy(py: Python<'_>, ndarray: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    if !(ndarray.hasattr("__array_interface__")? && ndarray.hasattr("__setitem__")?) {
+        return Err(PyTypeError::new_err(format!("expected np.ndarray (got {})", type_name(ndarray))));
+    }
+    match share_buffer(ndarray)? {
+        Some((t, readonly)) => {
+            if readonly {
+                let text = "The given NumPy array is not writable, and wengert does not support non-writable tensors. Writing to \
+                            this tensor writes to the read-only array. You may want to copy the array first.";
+                py.import("warnings")?.call_method1("warn", (text, py.get_type::<pyo3::exceptions::PyUserWarning>(), 2))?;
+            }
+            fresh(py, t)
+        }
+        None => Err(PyTypeError::new_err(format!("expected np.ndarray (got {})", type_name(ndarray)))),
+    }
+}
+
+/// A 1-D tensor over the bytes of a buffer.
+#[pyfunction]
+#[pyo3(signature = (buffer, *, dtype, count=-1, offset=0, requires_grad=false))]
+fn frombuffer(
+    py: Python<'_>,
+    buffer: &Bound<'_, PyAny>,
+    dtype: &Bound<'_, PyAny>,
+    count: isize,
+    offset: usize,
+    requires_grad: bool,
+) -> PyResult<Py<PyAny>> {
+    let dtype = crate::types::extract_dtype(dtype)?;
+    let bytes = py.get_type::<pyo3::types::PyMemoryView>().call1((buffer,))?.call_method1("cast", ("B",))?;
+    let len = bytes.len()?;
+    let size = dtype.size();
+    if len == 0 || count == 0 {
+        return Err(PyValueError::new_err(format!("both buffer length ({len}) and count ({count}) must not be 0")));
+    }
+    if offset >= len {
+        return Err(PyValueError::new_err(format!("offset ({offset} bytes) must be non-negative and no greater than buffer length ({len} bytes) minus 1")));
+    }
+    if count < 0 && (len - offset) % size != 0 {
+        return Err(PyValueError::new_err(format!("buffer length ({} bytes) after offset ({offset} bytes) must be a multiple of element size ({size})", len)));
+    }
+    let n = if count < 0 { (len - offset) / size } else { count as usize };
+    if n.checked_mul(size).is_none_or(|b| b > len - offset) {
+        return Err(PyValueError::new_err(format!(
+            "requested buffer length ({n} * {size} bytes) after offset ({offset} bytes) must not be greater than actual buffer length ({len} bytes)"
+        )));
+    }
+    let mut view = Box::new(ffi::Py_buffer::new());
+    // SAFETY: `view` is valid for writing.
+    if unsafe { ffi::PyObject_GetBuffer(bytes.as_ptr(), &mut *view, ffi::PyBUF_SIMPLE) } != 0 {
+        return Err(PyErr::fetch(py));
+    }
+    let shared = Shared(view);
+    let start = shared.0.buf.cast::<u8>().wrapping_add(offset);
+    let Some(ptr) = std::ptr::NonNull::new(start) else { return Err(PyValueError::new_err("the buffer has no memory")) };
+    if (start as usize) % size.min(8) != 0 {
+        return Err(PyValueError::new_err("the buffer's memory is not aligned to the element size; copy it first"));
+    }
+    // SAFETY: the range was checked against the buffer's length; `shared` keeps it alive.
+    let t = unsafe { Tensor::from_foreign(ptr, n * size, Layout::contiguous(&[n]), dtype, Box::new(shared)) }.raise()?;
+    finish(py, t, requires_grad)
+}
+
+#[pymethods]
+impl PyTensor {
+    /// `Tensor(data)`, `Tensor(2, 3)`: of the default dtype, as the legacy constructor of PyTorch.
+    #[new]
+    #[pyo3(signature = (*args, **kwargs))]
+    fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, pyo3::types::PyDict>>) -> PyResult<PyTensor> {
+        let _ = kwargs;
+        if args.is_empty() {
+            return Ok(Tensor::empty(&[0], wengert::default_float(), Device::Cpu).raise()?.into());
+        }
+        let first = args.get_item(0)?;
+        if args.len() == 1 {
+            if let Ok(t) = first.cast::<PyTensor>() {
+                return Ok(t.get().inner.detach_alias().into());
+            }
+            if !first.is_instance_of::<PyInt>() {
+                return Ok(from_data(&first, Some(wengert::default_float()), Device::Cpu)?.into());
+            }
+        }
+        let shape = crate::args::sizes("Tensor", &crate::args::varargs("Tensor", "size", args)?)?;
+        Ok(Tensor::empty(&shape, wengert::default_float(), Device::Cpu).raise()?.into())
+    }
+
+    /// A tensor of this one's dtype and device from data.
+    #[pyo3(signature = (data, *, dtype=None, device=None, requires_grad=false))]
+    fn new_tensor(
+        &self,
+        py: Python<'_>,
+        data: &Bound<'_, PyAny>,
+        dtype: Option<&Bound<'_, PyAny>>,
+        device: Option<&Bound<'_, PyAny>>,
+        requires_grad: bool,
+    ) -> PyResult<Py<PyAny>> {
+        let dtype = optional_dtype(dtype)?.unwrap_or(self.inner.dtype());
+        let device = if device.is_some() { optional_device(device)? } else { self.inner.device() };
+        finish(py, from_data(data, Some(dtype), device)?, requires_grad)
+    }
+}
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(tensor, m)?)?;
+    m.add_function(wrap_pyfunction!(as_tensor, m)?)?;
+    m.add_function(wrap_pyfunction!(from_numpy, m)?)?;
+    m.add_function(wrap_pyfunction!(frombuffer, m)?)?;
+    m.add("asarray", m.getattr("as_tensor")?)?;
+    Ok(())
+}

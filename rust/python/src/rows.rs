@@ -1,0 +1,484 @@
+//! Every elementwise row as a method, an in-place method and a function, made from the registry.
+//!
+//! They are plain C functions with positional vectors (METH_FASTCALL), one instance per row, all going
+//! through [`call`].
+
+use crate::args::{operand, Operand};
+use crate::error::{to_py, Raise};
+use crate::tensor::{fresh, PyTensor};
+use crate::types::{dtype_object, type_name};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use smallvec::SmallVec;
+use std::ffi::CString;
+use std::os::raw::c_int;
+use wengert::rows::Class;
+use wengert::{row, Arg, Row, Scalar, Tensor};
+
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    Method,
+    InPlace,
+    Function,
+}
+
+type Fast = ffi::PyCFunctionFastWithKeywords;
+
+unsafe extern "C" fn method<const ROW: usize>(
+    slf: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    n: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    enter(Row::ALL[ROW], Form::Method, slf, args, n, names)
+}
+
+unsafe extern "C" fn in_place<const ROW: usize>(
+    slf: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    n: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    enter(Row::ALL[ROW], Form::InPlace, slf, args, n, names)
+}
+
+unsafe extern "C" fn function<const ROW: usize>(
+    _module: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    n: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    enter(Row::ALL[ROW], Form::Function, std::ptr::null_mut(), args, n, names)
+}
+
+macro_rules! entries {
+    ($(
+        $class:ident $V:ident $name:ident ($($arg:ident),*) -> $y:ident = $value:expr, [$($partial:expr),*],
+        $(($lo:expr, $hi:expr))* $(! $kink:expr)?, $doc:literal;
+    )*) => {
+        static ENTRIES: &[(Row, [Fast; 3])] =
+            &[$((Row::$V, [method::<{ Row::$V as usize }>, in_place::<{ Row::$V as usize }>, function::<{ Row::$V as usize }>])),*];
+    };
+}
+
+wengert_ops::elementwise_table! { entries }
+
+/// # Safety
+/// Called by Python with the GIL, with `n` live arguments and one more per name.
+unsafe fn enter(
+    op: Row,
+    form: Form,
+    slf: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    n: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    let py = Python::assume_attached();
+    let outcome = std::panic::catch_unwind(|| {
+        let mut given: SmallVec<[Bound<'_, PyAny>; 4]> = SmallVec::new();
+        if !slf.is_null() {
+            given.push(Bound::from_borrowed_ptr(py, slf));
+        }
+        for i in 0..n as usize {
+            given.push(Bound::from_borrowed_ptr(py, *args.add(i)));
+        }
+        let named = if names.is_null() {
+            None
+        } else {
+            let names = Bound::from_borrowed_ptr(py, names).cast_into_unchecked::<PyTuple>();
+            let mut pairs: SmallVec<[(Bound<'_, PyAny>, Bound<'_, PyAny>); 2]> = SmallVec::new();
+            for (i, name) in names.iter().enumerate() {
+                pairs.push((name, Bound::from_borrowed_ptr(py, *args.add(n as usize + i))));
+            }
+            Some(pairs)
+        };
+        call(py, op, form, &given, named.as_deref())
+    });
+    match outcome {
+        Ok(Ok(object)) => object.into_ptr(),
+        Ok(Err(e)) => {
+            e.restore(py);
+            std::ptr::null_mut()
+        }
+        Err(_) => {
+            crate::error::InternalError::new_err(format!("{}(): a panic inside wengert; please report it", op.name())).restore(py);
+            std::ptr::null_mut()
+        }
+    }
+}
+
+/// PyTorch's names of a row's parameters, where they are not the table's.
+fn parameter(op: Row, i: usize) -> &'static str {
+    match (op, i) {
+        (Row::Where, 0) => "condition",
+        (Row::Where, 1) => "input",
+        (Row::Pow, 1) => "exponent",
+        (Row::Lerp, 1) => "end",
+        (Row::Lerp, 2) => "weight",
+        (Row::Addcmul | Row::Addcdiv, 1) => "tensor1",
+        (Row::Addcmul | Row::Addcdiv, 2) => "tensor2",
+        (Row::LeakyRelu, 1) => "negative_slope",
+        (Row::Polygamma, 1) => "input",
+        (_, 0) => "input",
+        _ => match op.info().args.get(i) {
+            Some(&"b") => "other",
+            Some(name) => name,
+            None => "",
+        },
+    }
+}
+
+/// What a missing parameter is taken to be.
+fn default_of(op: Row, i: usize) -> Option<Scalar> {
+    Some(Scalar::Float(match (op, i) {
+        (Row::LeakyRelu, 1) => 0.01,
+        (Row::Elu | Row::Celu, 1) | (Row::Softplus, 1) => 1.0,
+        (Row::Softplus, 2) => 20.0,
+        (Row::Hardshrink | Row::Softshrink, 1) => 0.5,
+        (Row::Addcmul | Row::Addcdiv, 3) => return Some(Scalar::Int(1)),
+        (Row::NanToNum, 1) => 0.0,
+        (Row::NanToNum, 2) => f64::INFINITY,
+        (Row::NanToNum, 3) => f64::NEG_INFINITY,
+        (Row::Clamp, 1) => f64::NEG_INFINITY,
+        (Row::Clamp, 2) => f64::INFINITY,
+        _ => return None,
+    }))
+}
+
+fn call(
+    py: Python<'_>,
+    op: Row,
+    form: Form,
+    given: &[Bound<'_, PyAny>],
+    named: Option<&[(Bound<'_, PyAny>, Bound<'_, PyAny>)]>,
+) -> PyResult<Py<PyAny>> {
+    let arity = op.arity();
+    // The common case: as many positional arguments as the row has inputs.
+    if named.is_none() && given.len() == arity && op != Row::Clamp && op != Row::NanToNum {
+        if arity == 1 {
+            if let Ok(x) = given[0].cast::<PyTensor>() {
+                let x = &x.get().inner;
+                if form == Form::InPlace {
+                    x.row_(op, &[]).raise()?;
+                    return Ok(given[0].clone().unbind());
+                }
+                return crate::tensor::done(py, row(op, &[Arg::Tensor(x)]));
+            }
+        }
+        let mut operands: SmallVec<[Operand; 4]> = SmallVec::new();
+        for (i, obj) in given.iter().enumerate() {
+            operands.push(need(op, i, obj)?);
+        }
+        return run(py, op, form, given.first(), operands, None);
+    }
+    general(py, op, form, given, named.unwrap_or(&[]))
+}
+
+fn need(op: Row, i: usize, obj: &Bound<'_, PyAny>) -> PyResult<Operand> {
+    operand(obj)?.ok_or_else(|| {
+        let kind = if i == 0 { "Tensor" } else { "Tensor or Number" };
+        PyTypeError::new_err(format!(
+            "{}(): argument '{}' (position {}) must be {kind}, not {}",
+            op.name(),
+            parameter(op, i),
+            i + 1,
+            type_name(obj)
+        ))
+    })
+}
+
+fn general(
+    py: Python<'_>,
+    op: Row,
+    form: Form,
+    given: &[Bound<'_, PyAny>],
+    named: &[(Bound<'_, PyAny>, Bound<'_, PyAny>)],
+) -> PyResult<Py<PyAny>> {
+    let arity = op.arity();
+    let name = op.name();
+    if given.len() > arity {
+        return Err(PyTypeError::new_err(format!(
+            "{name}() takes {arity} positional argument{} but {} were given",
+            if arity == 1 { "" } else { "s" },
+            given.len()
+        )));
+    }
+    let mut slots: SmallVec<[Option<Bound<'_, PyAny>>; 4]> = given.iter().map(|o| Some(o.clone())).collect();
+    slots.resize(arity, None);
+    let (mut out, mut alpha, mut rounding) = (None, None, None);
+    let mut integers = false;
+    for (key, value) in named {
+        let key: &str = key.cast::<PyString>()?.to_str()?;
+        match key {
+            "out" if form != Form::InPlace => {
+                out = if value.is_none() { None } else { Some(value.clone()) };
+                continue;
+            }
+            "inplace" => continue,
+            "alpha" if matches!(op, Row::Add | Row::Sub) => {
+                alpha = Some(need(op, 1, value)?);
+                continue;
+            }
+            "rounding_mode" if op == Row::Div => {
+                rounding = if value.is_none() { None } else { Some(value.extract::<String>()?) };
+                continue;
+            }
+            _ => {}
+        }
+        let place = (0..arity).find(|&i| {
+            parameter(op, i) == key || op.info().args[i] == key || (i == 0 && matches!(key, "self" | "x"))
+        });
+        match place {
+            Some(i) if slots[i].is_none() => slots[i] = Some(value.clone()),
+            Some(_) => return Err(PyTypeError::new_err(format!("{name}() got multiple values for argument '{key}'"))),
+            None => return Err(PyTypeError::new_err(format!("{name}() got an unexpected keyword argument '{key}'"))),
+        }
+    }
+    let mut operands: SmallVec<[Operand; 4]> = SmallVec::new();
+    let first = slots[0].clone();
+    for (i, slot) in slots.iter().enumerate() {
+        operands.push(match slot {
+            Some(obj) if !obj.is_none() => {
+                let o = need(op, i, obj)?;
+                if i == 0 {
+                    if let Operand::Tensor(t) = &o {
+                        integers = !t.dtype().is_float();
+                    }
+                }
+                o
+            }
+            _ => match default_of(op, i) {
+                Some(s) => Operand::Scalar(s),
+                None => {
+                    return Err(PyTypeError::new_err(format!(
+                        "{name}() missing 1 required positional arguments: \"{}\"",
+                        parameter(op, i)
+                    )))
+                }
+            },
+        });
+    }
+    // Open ends of integer clamps are the ends of the type, not infinities that would make it float.
+    if op == Row::Clamp {
+        let missing = |i: usize| slots.get(i).is_none_or(|s| s.as_ref().is_none_or(|o| o.is_none()));
+        if missing(1) && missing(2) {
+            return Err(PyRuntimeError::new_err("torch.clamp: At least one of 'min' or 'max' must not be None"));
+        }
+        if integers {
+            if missing(1) {
+                operands[1] = Operand::Scalar(Scalar::Int(i64::MIN));
+            }
+            if missing(2) {
+                operands[2] = Operand::Scalar(Scalar::Int(i64::MAX));
+            }
+        }
+    }
+    if op == Row::NanToNum {
+        if let Operand::Tensor(t) = &operands[0] {
+            match t.dtype().finfo() {
+                Some(info) => {
+                    for (i, v) in [(2, info.max), (3, -info.max)] {
+                        if slots[i].as_ref().is_none_or(|o| o.is_none()) {
+                            operands[i] = Operand::Scalar(Scalar::Float(v));
+                        }
+                    }
+                }
+                None => operands.iter_mut().skip(1).for_each(|o| *o = Operand::Scalar(Scalar::Int(0))),
+            }
+        }
+    }
+    let mut op = op;
+    if let Some(alpha) = alpha {
+        let (is_float, integral) = match (&operands[0], &operands[1]) {
+            (Operand::Tensor(a), Operand::Tensor(b)) => (a.dtype().is_float() || b.dtype().is_float(), true),
+            (Operand::Tensor(a), Operand::Scalar(s)) => (a.dtype().is_float() || matches!(s, Scalar::Float(_)), true),
+            _ => (true, true),
+        };
+        if let (Operand::Scalar(Scalar::Float(_)), false, true) = (&alpha, is_float, integral) {
+            return Err(PyRuntimeError::new_err("For integral input tensors, argument alpha must not be a floating point number."));
+        }
+        let factor = match (op, alpha) {
+            (Row::Sub, Operand::Scalar(Scalar::Int(i))) => Operand::Scalar(Scalar::Int(i.wrapping_neg())),
+            (Row::Sub, Operand::Scalar(s)) => Operand::Scalar(Scalar::Float(-s.as_f64())),
+            (_, a) => a,
+        };
+        operands.push(factor);
+        op = Row::AddScaled;
+    }
+    match rounding.as_deref() {
+        None => {}
+        Some("floor") => op = Row::FloorDivide,
+        Some("trunc") => op = Row::TruncDivide,
+        Some(other) => {
+            return Err(PyRuntimeError::new_err(format!(
+                "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{other}'"
+            )))
+        }
+    }
+    run(py, op, form, first.as_ref(), operands, out)
+}
+
+fn run(
+    py: Python<'_>,
+    op: Row,
+    form: Form,
+    first: Option<&Bound<'_, PyAny>>,
+    operands: SmallVec<[Operand; 4]>,
+    out: Option<Bound<'_, PyAny>>,
+) -> PyResult<Py<PyAny>> {
+    let args: SmallVec<[Arg<'_>; 4]> = operands.iter().map(|o| o.arg()).collect();
+    if form == Form::InPlace {
+        let (Arg::Tensor(x), Some(first)) = (args[0], first) else {
+            return Err(PyTypeError::new_err(format!("{}_(): the first argument must be a Tensor", op.name())));
+        };
+        x.row_(op, &args[1..]).raise()?;
+        return Ok(first.clone().unbind());
+    }
+    if !args.iter().any(|a| matches!(a, Arg::Tensor(_))) {
+        return scalars_only(py, op, &args);
+    }
+    let large = args.iter().any(|a| matches!(a, Arg::Tensor(t) if t.numel() > 200_000));
+    let result = if large { py.detach(|| row(op, &args)) } else { row(op, &args) };
+    let result = result.map_err(to_py)?;
+    match out {
+        None => fresh(py, result),
+        Some(out) => write_out(op.name(), &out, &result),
+    }
+}
+
+/// Functions of numbers alone: only `where` and `pow` have them in PyTorch.
+fn scalars_only(py: Python<'_>, op: Row, args: &[Arg<'_>]) -> PyResult<Py<PyAny>> {
+    if op != Row::Where {
+        return Err(PyTypeError::new_err(format!("{}(): argument 'input' (position 1) must be Tensor, not a number", op.name())));
+    }
+    let Arg::Scalar(s) = args[1] else { return Err(PyTypeError::new_err("where(): a Tensor is needed")) };
+    let made = Tensor::scalar(s, s.default_dtype(wengert::default_float())).raise()?;
+    crate::tensor::done(py, row(op, &[args[0], Arg::Tensor(&made), args[2]]))
+}
+
+/// Copies a result into the tensor given as `out=`.
+pub fn write_out(op: &str, out: &Bound<'_, PyAny>, result: &Tensor) -> PyResult<Py<PyAny>> {
+    let target = crate::args::need_tensor(op, "out", out)?;
+    wengert::check_out_argument(target).raise()?;
+    if result.dtype().category() > target.dtype().category() {
+        return Err(PyRuntimeError::new_err(format!(
+            "result type {} can't be cast to the desired output type {}",
+            result.dtype().scalar_name(),
+            target.dtype().scalar_name()
+        )));
+    }
+    if target.shape() != result.shape() {
+        if target.numel() != 0 {
+            return Err(PyRuntimeError::new_err(format!(
+                "{op}(): the out= tensor has shape {:?}, the result {:?}; give out= the result's shape",
+                &target.shape()[..],
+                &result.shape()[..]
+            )));
+        }
+        target.set_data(&Tensor::empty(&result.shape(), target.dtype(), target.device()).raise()?).raise()?;
+    }
+    target.copy_(result).raise()?;
+    Ok(out.clone().unbind())
+}
+
+/// The registry, for tests, docs and stubs.
+#[pyfunction]
+fn _rows<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+    let list = PyList::empty(py);
+    for &r in Row::ALL {
+        let info = r.info();
+        let d = PyDict::new(py);
+        d.set_item("name", info.name)?;
+        d.set_item("arity", r.arity())?;
+        d.set_item("args", (0..r.arity()).map(|i| parameter(r, i)).collect::<Vec<_>>())?;
+        d.set_item("defaults", (0..r.arity()).map(|i| default_of(r, i).map(|s| s.as_f64())).collect::<Vec<_>>())?;
+        d.set_item("class", format!("{:?}", info.class).to_lowercase())?;
+        d.set_item("strict", info.strict)?;
+        d.set_item("doc", info.doc)?;
+        d.set_item("label", info.label)?;
+        d.set_item("domain", info.domain.to_vec())?;
+        d.set_item("kinks", info.kinks.is_some())?;
+        d.set_item("hidden", info.hidden)?;
+        d.set_item("differentiable", info.differentiable)?;
+        d.set_item("inplace", has_in_place(r))?;
+        list.append(d)?;
+    }
+    Ok(list)
+}
+
+fn has_in_place(r: Row) -> bool {
+    !matches!(r.info().class, Class::Test) && r != Row::Where && r != Row::Copy
+}
+
+fn leak(text: String) -> *const std::os::raw::c_char {
+    CString::new(text).unwrap_or_default().into_raw()
+}
+
+fn definition(name: String, doc: String, f: Fast) -> *mut ffi::PyMethodDef {
+    Box::into_raw(Box::new(ffi::PyMethodDef {
+        ml_name: leak(name),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: f },
+        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS as c_int,
+        ml_doc: leak(doc),
+    }))
+}
+
+fn doc(r: Row, form: Form) -> String {
+    let info = r.info();
+    let params: Vec<String> = (0..r.arity())
+        .skip((form != Form::Function) as usize)
+        .map(|i| {
+            let name = parameter(r, i);
+            match default_of(r, i) {
+                Some(s) => format!("{name}={}", s.as_f64()),
+                None => name.to_owned(),
+            }
+        })
+        .collect();
+    let what = match form {
+        Form::InPlace => format!("In-place version of :meth:`{}`: {}", info.name, info.doc),
+        _ => info.doc.to_owned(),
+    };
+    let args = params.join(", ");
+    format!("{}({args})\n\n{what}\n\nShapes broadcast; dtypes are promoted as in PyTorch (class: {:?}).", info.name, info.class)
+}
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = m.py();
+    m.add_function(wrap_pyfunction!(_rows, m)?)?;
+    let class = py.get_type::<PyTensor>();
+    let type_ptr = class.as_ptr().cast::<ffi::PyTypeObject>();
+    for (r, [method, in_place, function]) in ENTRIES {
+        let r = *r;
+        let name = if r.info().hidden { format!("_{}", r.name()) } else { r.name().to_owned() };
+        let attach = |name: &str, f: Fast, form: Form| -> PyResult<()> {
+            // SAFETY: the definition is leaked, as descriptors keep pointers to it; the type is alive.
+            let descriptor = unsafe {
+                Bound::from_owned_ptr_or_err(py, ffi::PyDescr_NewMethod(type_ptr, definition(name.to_owned(), doc(r, form), f)))?
+            };
+            class.setattr(name, descriptor)
+        };
+        if r != Row::Where && r != Row::Polygamma {
+            attach(&name, *method, Form::Method)?;
+            if has_in_place(r) {
+                attach(&format!("{name}_"), *in_place, Form::InPlace)?;
+            }
+        }
+        // SAFETY: as above.
+        let free = unsafe {
+            Bound::from_owned_ptr_or_err(
+                py,
+                ffi::PyCFunction_NewEx(definition(name.clone(), doc(r, Form::Function), *function), std::ptr::null_mut(), m.name()?.as_ptr()),
+            )?
+        };
+        m.add(name.as_str(), &free)?;
+        if r.info().hidden {
+            // Others in the package call them by the plain name.
+            m.add(r.name(), free)?;
+        }
+    }
+    let _ = dtype_object(py, wengert_ops::DType::F32)?;
+    Ok(())
+}
