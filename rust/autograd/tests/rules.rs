@@ -359,12 +359,9 @@ fn positions() -> Vec<Case> {
 
 fn networks() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (a, b) in [
-        (&[2, 3][..], &[3, 4][..]),
-        (&[2, 2, 3], &[3, 4]),
-        (&[2, 3], &[2, 3, 2]),
-        (&[2, 1, 2, 3], &[3, 3, 2]),
-    ] {
+    for (a, b) in
+        [(&[2, 3][..], &[3, 4][..]), (&[2, 2, 3], &[3, 4]), (&[2, 3], &[2, 3, 2]), (&[2, 1, 2, 3], &[3, 3, 2])]
+    {
         for free in [&[0][..], &[1], &[0, 1]] {
             cases.push(Case::of(Op::Matmul, vec![floats(51, a), floats(52, b)]).only(free));
         }
@@ -458,14 +455,17 @@ fn matrices() -> Vec<Case> {
         }
         for (unit, free) in [(false, &[0, 1][..]), (true, &[0, 1]), (false, &[0]), (false, &[1])] {
             let op = l(Linalg::SolveTriangular { upper: flag, unit });
-            let shifted = |x: &[Tensor], op: &Op| {
-                Ok(apply(op.clone(), &[&x[0].add(&eye(3).mul(3.0)?)?, &x[1]])?.into_vec())
-            };
+            let shifted =
+                |x: &[Tensor], op: &Op| Ok(apply(op.clone(), &[&x[0].add(&eye(3).mul(3.0)?)?, &x[1]])?.into_vec());
             cases.push(Case::via(op, vec![floats(75, &[2, 3, 3]), floats(76, &[2, 3, 2])], shifted).only(free));
         }
     }
     for free in [&[0, 1][..], &[0], &[1]] {
         cases.push(Case::of(l(Linalg::Solve), vec![floats(77, &[3, 3]), floats(78, &[3, 2])]).only(free));
+        let batches = vec![floats(77, &[3, 3]), floats(78, &[2, 3, 2])];
+        cases.push(Case::of(l(Linalg::Solve), batches).only(free));
+        let batches = vec![floats(77, &[2, 1, 2, 2]), floats(78, &[3, 2, 1])];
+        cases.push(Case::of(l(Linalg::Solve), batches).only(free));
     }
     for shape in [&[3, 3][..], &[2, 2, 2], &[1, 1]] {
         for op in [Linalg::Inverse, Linalg::Det, Linalg::SlogDet] {

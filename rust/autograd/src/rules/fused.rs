@@ -88,11 +88,7 @@ fn matmul(ctx: &Ctx<'_>, g: &Tensor) -> Result<Grads> {
 
 fn linear(ctx: &Ctx<'_>, g: &Tensor) -> Result<Grads> {
     let flat = rows(g)?;
-    let gx = if ctx.needs(0) {
-        Some(product(&flat, &ctx.input(1)?)?.reshape_to(&ctx.input_shape(0)?)?)
-    } else {
-        None
-    };
+    let gx = if ctx.needs(0) { Some(product(&flat, &ctx.input(1)?)?.reshape_to(&ctx.input_shape(0)?)?) } else { None };
     let gw = if ctx.needs(1) { Some(product(&flat.mt()?, &rows(&ctx.input(0)?)?)?) } else { None };
     let mut grads: Grads = smallvec![gx, gw];
     if ctx.needs(2) {
@@ -228,9 +224,7 @@ pub(super) fn definition(op: &Op, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
             let loss = match reduction {
                 LossReduction::None => terms,
                 LossReduction::Sum => terms.sum(&[], false)?,
-                LossReduction::Mean => {
-                    terms.sum(&[], false)?.div(&valid.to_dtype(log.dtype())?.sum(&[], false)?)?
-                }
+                LossReduction::Mean => terms.sum(&[], false)?.div(&valid.to_dtype(log.dtype())?.sum(&[], false)?)?,
             };
             Ok(vec![narrow(loss)?, narrow(log)?])
         }

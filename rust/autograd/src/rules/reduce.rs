@@ -13,9 +13,8 @@ const INDICES: u64 = 1 << 1;
 pub(super) fn saves(op: &Op, needs: u64) -> Saves {
     match op {
         _ if needs == 0 => Saves::NONE,
-        Op::Reduce { kind: Reduction::Prod | Reduction::Max | Reduction::Min, .. } | Op::Scan { kind: ScanKind::Prod, .. } => {
-            Saves { inputs: 1, outputs: 1 }
-        }
+        Op::Reduce { kind: Reduction::Prod | Reduction::Max | Reduction::Min, .. }
+        | Op::Scan { kind: ScanKind::Prod, .. } => Saves { inputs: 1, outputs: 1 },
         Op::Extreme { .. } => Saves::outputs(INDICES),
         _ => Saves::NONE,
     }
@@ -159,4 +158,3 @@ fn cumprod_by_parts(x: &Tensor, dim: u8, reverse: bool, g: &Tensor) -> Result<Te
     }
     Tensor::cat(&parts.iter().collect::<Vec<_>>(), d)
 }
-
