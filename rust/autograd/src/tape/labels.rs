@@ -26,7 +26,8 @@ pub(crate) fn intern(name: &str) -> u16 {
 pub(crate) fn name(op: &Op, label: u16) -> String {
     if label != 0 {
         if let Some(name) = NAMES.read().unwrap_or_else(|e| e.into_inner()).get(label as usize - 1) {
-            return format!("{name}Backward0");
+            // A name may come with its own number: `SumBackward1`.
+            return if name.contains("Backward") { (*name).to_owned() } else { format!("{name}Backward0") };
         }
     }
     let stem = match op {

@@ -1,0 +1,228 @@
+//! Functions that are no rows of the table, as methods of Tensor and as functions of the module.
+
+mod indexing;
+mod joining;
+mod linalg;
+mod nn;
+mod reduce;
+mod shaping;
+
+use crate::args::Ints;
+use crate::error::Raise;
+use crate::tensor::{fresh, wrap, PyTensor};
+use crate::types::type_name;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyCFunction, PyDict, PyTuple};
+use std::ffi::{CStr, CString};
+use wengert::Tensor;
+
+pub type Object<'a, 'py> = &'a Bound<'py, PyAny>;
+
+/// From this much work on (elements, or multiplications) other Python threads may run meanwhile.
+const LONG: usize = 100_000;
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    joining::register(m)?;
+    linalg::register(m)?;
+    nn::register(m)?;
+    let class = m.py().get_type::<PyTensor>();
+    for names in [reduce::FUNCTIONS, shaping::FUNCTIONS, indexing::FUNCTIONS, linalg::FUNCTIONS, nn::FUNCTIONS] {
+        for (name, out) in names {
+            m.add(*name, function(m, name, class.getattr(*name)?, *out)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// A method as a function that also takes `input=`, numpy's names of arguments and, if `out`, `out=`.
+fn function<'py>(
+    m: &Bound<'py, PyModule>,
+    name: &'static str,
+    method: Bound<'py, PyAny>,
+    out: bool,
+) -> PyResult<Bound<'py, PyCFunction>> {
+    let signature = method.getattr("__text_signature__")?.extract::<Option<String>>()?.unwrap_or_default();
+    let mut signature = signature.replace("$self, /", "input").replace("$self", "input");
+    if out && signature.ends_with(')') {
+        signature.pop();
+        signature.push_str(if signature.contains('*') { ", out=None)" } else { ", *, out=None)" });
+    }
+    let text = method.getattr("__doc__")?.extract::<Option<String>>()?.unwrap_or_default();
+    let name_c = leak(name.to_owned())?;
+    let doc = leak(format!("{name}{signature}\n--\n\n{text}"))?;
+    let method = method.unbind();
+    PyCFunction::new_closure(m.py(), Some(name_c), Some(doc), move |args, kwargs| {
+        call(name, &method, out, args, kwargs)
+    })
+}
+
+/// Names and docs of built-in functions live as long as the process.
+fn leak(text: String) -> PyResult<&'static CStr> {
+    let text = CString::new(text).map_err(|_| PyRuntimeError::new_err("a docstring holds a zero byte"))?;
+    Ok(Box::leak(text.into_boxed_c_str()))
+}
+
+fn call(
+    name: &str,
+    method: &Py<PyAny>,
+    out: bool,
+    args: &Bound<'_, PyTuple>,
+    kwargs: Option<&Bound<'_, PyDict>>,
+) -> PyResult<Py<PyAny>> {
+    let py = args.py();
+    let method = method.bind(py);
+    let (mut first, mut target, mut named) = (None, None, None);
+    if let Some(kwargs) = kwargs {
+        let rest = kwargs.copy()?;
+        if args.is_empty() {
+            for alias in ["input", "x", "self"] {
+                if let Some(value) = rest.get_item(alias)? {
+                    rest.del_item(alias)?;
+                    first = Some(value);
+                    break;
+                }
+            }
+        }
+        if out {
+            target = rest.get_item("out")?.filter(|o| !o.is_none());
+            if rest.contains("out")? {
+                rest.del_item("out")?;
+            }
+        }
+        named = Some(rest);
+    }
+    let input = match &first {
+        Some(input) => input.clone(),
+        None if args.is_empty() => {
+            return Err(PyTypeError::new_err(format!("{name}() missing 1 required positional arguments: \"input\"")));
+        }
+        None => args.get_item(0)?,
+    };
+    if !input.is_instance_of::<PyTensor>() {
+        return Err(PyTypeError::new_err(format!(
+            "{name}(): argument 'input' (position 1) must be Tensor, not {}",
+            type_name(&input)
+        )));
+    }
+    let result = match first {
+        Some(input) => method.call((input,), named.as_ref())?,
+        None => method.call(args, named.as_ref())?,
+    };
+    match target {
+        Some(target) => write_out(name, &target, &result),
+        None => Ok(result.unbind()),
+    }
+}
+
+/// Copies a result into `out=`: a tensor, or a tuple of them for several results. An empty tensor takes the shape.
+pub fn write_out(name: &str, out: Object<'_, '_>, result: Object<'_, '_>) -> PyResult<Py<PyAny>> {
+    let py = out.py();
+    if let Ok(results) = result.cast::<PyTuple>() {
+        let outs: Vec<Bound<'_, PyAny>> = out.try_iter().and_then(|i| i.collect()).map_err(|_| {
+            PyTypeError::new_err(format!("{name}(): argument 'out' must be tuple of Tensors, not {}", type_name(out)))
+        })?;
+        if outs.len() != results.len() {
+            return Err(PyTypeError::new_err(format!(
+                "{name}(): argument 'out' must hold {} tensors, but got {}",
+                results.len(),
+                outs.len()
+            )));
+        }
+        for (o, r) in outs.iter().zip(results.iter()) {
+            write_out(name, o, &r)?;
+        }
+        let class = result.get_type();
+        return if class.is(py.get_type::<PyTuple>()) {
+            Ok(PyTuple::new(py, outs)?.into_any().unbind())
+        } else {
+            Ok(class.call1(PyTuple::new(py, outs)?)?.unbind())
+        };
+    }
+    let target = crate::args::need_tensor(name, "out", out)?;
+    let result = crate::args::need_tensor(name, "result", result)?;
+    wengert::check_out_argument(target).raise()?;
+    wengert::check_out_argument(result).raise()?;
+    if target.numel() == 0 && target.shape() != result.shape() {
+        let converted = result.to_dtype(target.dtype()).raise()?;
+        target.set_data(&converted).raise()?;
+    } else if target.shape() != result.shape() {
+        return Err(PyRuntimeError::new_err(format!(
+            "{name}(): output with shape {:?} doesn't match the broadcast shape {:?}; pass a tensor of the result's shape, \
+             or an empty one",
+            &target.shape()[..],
+            &result.shape()[..]
+        )));
+    } else {
+        target.assign_(result).raise()?;
+    }
+    Ok(out.clone().unbind())
+}
+
+/// A dim under PyTorch's or numpy's name.
+pub fn either<'a, 'py>(dim: Option<Object<'a, 'py>>, axis: Option<Object<'a, 'py>>) -> Option<Object<'a, 'py>> {
+    dim.or(axis)
+}
+
+/// A dim that must be given.
+pub fn need_dim(op: &str, dim: Option<Object<'_, '_>>, axis: Option<Object<'_, '_>>) -> PyResult<isize> {
+    match either(dim, axis) {
+        Some(dim) => crate::args::index(op, "dim", dim),
+        None => Err(PyTypeError::new_err(format!("{op}() missing 1 required positional arguments: \"dim\""))),
+    }
+}
+
+/// A dim with a default.
+pub fn dim_or(op: &str, dim: Option<Object<'_, '_>>, axis: Option<Object<'_, '_>>, default: isize) -> PyResult<isize> {
+    either(dim, axis).map_or(Ok(default), |d| crate::args::index(op, "dim", d))
+}
+
+/// `f(2, 3)`, `f((2, 3))` and `f(name=(2, 3))` alike.
+pub fn spread(op: &str, name: &str, args: &Bound<'_, PyTuple>, named: Option<Object<'_, '_>>) -> PyResult<Ints> {
+    match named {
+        Some(named) if args.is_empty() => crate::args::ints(op, name, named),
+        Some(_) => Err(PyTypeError::new_err(format!("{op}() got multiple values for argument '{name}'"))),
+        None => crate::args::varargs(op, name, args),
+    }
+}
+
+/// Runs a kernel; a long one lets other Python threads run.
+#[inline]
+pub fn run<T: Send>(py: Python<'_>, work: usize, kernel: impl FnOnce() -> wengert::Result<T> + Send) -> PyResult<T> {
+    if work >= LONG {
+        py.detach(kernel).raise()
+    } else {
+        kernel().raise()
+    }
+}
+
+/// A new tensor under the name that PyTorch gives its node.
+#[inline]
+pub fn named(py: Python<'_>, t: Tensor, name: &str) -> PyResult<Py<PyAny>> {
+    t.relabel(name);
+    fresh(py, t)
+}
+
+/// A tuple of new tensors.
+pub fn tuple(py: Python<'_>, tensors: Vec<Tensor>) -> PyResult<Py<PyAny>> {
+    let objects = tensors.into_iter().map(|t| wrap(py, t)).collect::<PyResult<Vec<_>>>()?;
+    Ok(PyTuple::new(py, objects)?.into_any().unbind())
+}
+
+static RETURN_TYPES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+
+/// A pair (values, indices) of the class `torch.return_types.NAME`, which Python makes on first use.
+pub fn values_indices(py: Python<'_>, name: &'static str, pair: (Tensor, Tensor)) -> PyResult<Py<PyAny>> {
+    let types = RETURN_TYPES.get_or_init(py, || PyDict::new(py).unbind()).bind(py);
+    let class = match types.get_item(name)? {
+        Some(class) => class,
+        None => {
+            let make = py.import("wengert._functions._compose")?.getattr("results")?;
+            let class = make.call1((name, "values", "indices"))?;
+            types.set_item(name, &class)?;
+            class
+        }
+    };
+    Ok(class.call1((fresh(py, pair.0)?, fresh(py, pair.1)?))?.unbind())
+}

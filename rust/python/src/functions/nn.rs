@@ -1,0 +1,308 @@
+//! Fused primitives of neural networks.
+
+use super::{need_dim, run, tuple, Object};
+use crate::args::{index, ints, need_tensor, Ints};
+use crate::error::Raise;
+use crate::tensor::{fresh, PyTensor};
+use crate::types::optional_dtype;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use wengert::{LossReduction, Tensor};
+
+/// Names, and whether the function takes `out=`.
+pub const FUNCTIONS: &[(&str, bool)] = &[("softmax", true), ("log_softmax", true)];
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(linear, m)?)?;
+    m.add_function(wrap_pyfunction!(conv1d, m)?)?;
+    m.add_function(wrap_pyfunction!(conv2d, m)?)?;
+    m.add_function(wrap_pyfunction!(conv3d, m)?)?;
+    m.add_function(wrap_pyfunction!(max_pool1d, m)?)?;
+    m.add_function(wrap_pyfunction!(max_pool2d, m)?)?;
+    m.add_function(wrap_pyfunction!(max_pool3d, m)?)?;
+    m.add_function(wrap_pyfunction!(_cross_entropy, m)?)?;
+    m.add_function(wrap_pyfunction!(_layer_norm, m)?)
+}
+
+#[pymethods]
+impl PyTensor {
+    /// Softmax along a dim, of floating-point elements (or converted to `dtype` first).
+    ///
+    /// Example:
+    ///     >>> wg.zeros(2).softmax(0)
+    ///     tensor([0.5000, 0.5000])
+    #[pyo3(signature = (dim=None, dtype=None, *, axis=None))]
+    fn softmax(
+        &self,
+        py: Python<'_>,
+        dim: Option<Object<'_, '_>>,
+        dtype: Option<Object<'_, '_>>,
+        axis: Option<Object<'_, '_>>,
+    ) -> PyResult<Py<PyAny>> {
+        let (dim, x) = (need_dim("softmax", dim, axis)?, self.converted(dtype)?);
+        fresh(py, run(py, x.numel(), || x.softmax(dim))?)
+    }
+
+    /// Logarithm of softmax along a dim, of floating-point elements (or converted to `dtype` first).
+    ///
+    /// Example:
+    ///     >>> wg.zeros(2).log_softmax(0)
+    ///     tensor([-0.6931, -0.6931])
+    #[pyo3(signature = (dim=None, dtype=None, *, axis=None))]
+    fn log_softmax(
+        &self,
+        py: Python<'_>,
+        dim: Option<Object<'_, '_>>,
+        dtype: Option<Object<'_, '_>>,
+        axis: Option<Object<'_, '_>>,
+    ) -> PyResult<Py<PyAny>> {
+        let (dim, x) = (need_dim("log_softmax", dim, axis)?, self.converted(dtype)?);
+        fresh(py, run(py, x.numel(), || x.log_softmax(dim))?)
+    }
+}
+
+impl PyTensor {
+    fn converted(&self, dtype: Option<Object<'_, '_>>) -> PyResult<Tensor> {
+        match optional_dtype(dtype)? {
+            Some(dtype) => self.inner.to_dtype(dtype).raise(),
+            None => Ok(self.inner.clone()),
+        }
+    }
+}
+
+fn optional<'a>(op: &str, name: &str, t: Option<Object<'a, '_>>) -> PyResult<Option<&'a Tensor>> {
+    t.map(|t| need_tensor(op, name, t)).transpose()
+}
+
+/// `input @ weightᵀ + bias`: (…, k), (n, k) and (n) → (…, n).
+///
+/// Example:
+///     >>> wg._core.linear(wg.ones(1, 2), wg.ones(3, 2))
+///     tensor([[2., 2., 2.]])
+#[pyfunction]
+#[pyo3(signature = (input, weight, bias=None))]
+fn linear(
+    py: Python<'_>,
+    input: Object<'_, '_>,
+    weight: Object<'_, '_>,
+    bias: Option<Object<'_, '_>>,
+) -> PyResult<Py<PyAny>> {
+    let (x, w) = (need_tensor("linear", "input", input)?, need_tensor("linear", "weight", weight)?);
+    let b = optional("linear", "bias", bias)?;
+    let work = x.numel().saturating_mul(w.shape().first().copied().unwrap_or(1));
+    let out = run(py, work, || x.linear(w, b))?;
+    if b.is_none() && w.rank() == 2 {
+        out.relabel("Mm");
+    }
+    fresh(py, out)
+}
+
+/// One convolution's arguments after the tensors.
+struct Geometry<'a, 'py> {
+    stride: Option<Object<'a, 'py>>,
+    padding: Option<Object<'a, 'py>>,
+    dilation: Option<Object<'a, 'py>>,
+    groups: Object<'a, 'py>,
+}
+
+fn or_one(op: &str, name: &str, given: Option<Object<'_, '_>>, default: isize) -> PyResult<Ints> {
+    given.map_or_else(|| Ok(Ints::from_iter([default])), |g| ints(op, name, g))
+}
+
+fn each(values: &Ints, dims: usize, i: usize) -> isize {
+    if values.len() == dims {
+        values[i]
+    } else {
+        values.first().copied().unwrap_or(1)
+    }
+}
+
+fn conv(
+    py: Python<'_>,
+    (op, dims): (&str, usize),
+    input: Object<'_, '_>,
+    weight: Object<'_, '_>,
+    bias: Option<Object<'_, '_>>,
+    g: Geometry<'_, '_>,
+) -> PyResult<Py<PyAny>> {
+    let (x, w) = (need_tensor(op, "input", input)?, need_tensor(op, "weight", weight)?);
+    let b = optional(op, "bias", bias)?;
+    let (shape, kernel) = (x.shape(), w.shape());
+    if kernel.len() != dims + 2 || !(shape.len() == dims + 1 || shape.len() == dims + 2) {
+        return Err(PyRuntimeError::new_err(format!(
+            "Expected {}D (unbatched) or {}D (batched) input to {op} and a {}D weight, but got input of size: {:?} and weight of size: {:?}",
+            dims + 1,
+            dims + 2,
+            dims + 2,
+            &shape[..],
+            &kernel[..]
+        )));
+    }
+    let (stride, dilation) = (or_one(op, "stride", g.stride, 1)?, or_one(op, "dilation", g.dilation, 1)?);
+    let groups = index(op, "groups", g.groups)?;
+    let (mut x, mut padding) = (x.clone(), Ints::from_iter([0]));
+    match g.padding {
+        Some(p) if p.is_instance_of::<PyString>() => match p.cast::<PyString>()?.to_str()? {
+            "valid" => {}
+            "same" => {
+                if stride.iter().any(|&s| s != 1) {
+                    return Err(PyRuntimeError::new_err(format!(
+                        "{op}(): padding='same' is not supported for strided convolutions"
+                    )));
+                }
+                let total: Vec<usize> = (0..dims)
+                    .map(|i| each(&dilation, dims, i).max(0) as usize * kernel[i + 2].saturating_sub(1))
+                    .collect();
+                padding = total.iter().map(|&t| (t / 2) as isize).collect();
+                if total.iter().any(|t| t % 2 == 1) {
+                    // An odd total has its extra zero at the end.
+                    let mut amounts = vec![(0, 0); shape.len() - dims];
+                    amounts.extend(total.iter().map(|t| (0, t % 2)));
+                    x = x.pad(&amounts).raise()?;
+                }
+            }
+            other => {
+                return Err(PyRuntimeError::new_err(format!(
+                    "{op}(): Invalid padding string: '{other}'; use 'valid' or 'same'"
+                )));
+            }
+        },
+        p => padding = or_one(op, "padding", p, 0)?,
+    }
+    let unbatched = shape.len() == dims + 1;
+    if unbatched {
+        x = x.unsqueeze(0).raise()?;
+    }
+    let work = x.numel().saturating_mul(kernel[0]);
+    let out = run(py, work, || x.conv(op, w, b, &stride, &padding, &dilation, groups))?;
+    fresh(py, if unbatched { out.squeeze_dim(0).raise()? } else { out })
+}
+
+macro_rules! convolutions {
+    ($($name:ident $dims:literal, $doc:expr;)*) => {$(
+        #[doc = $doc]
+        #[pyfunction]
+        #[pyo3(signature = (input, weight, bias=None, stride=None, padding=None, dilation=None, groups=None))]
+        #[allow(clippy::too_many_arguments)]
+        fn $name(
+            py: Python<'_>,
+            input: Object<'_, '_>,
+            weight: Object<'_, '_>,
+            bias: Option<Object<'_, '_>>,
+            stride: Option<Object<'_, '_>>,
+            padding: Option<Object<'_, '_>>,
+            dilation: Option<Object<'_, '_>>,
+            groups: Option<Object<'_, '_>>,
+        ) -> PyResult<Py<PyAny>> {
+            let one = 1i64.into_pyobject(py)?.into_any();
+            let g = Geometry { stride, padding, dilation, groups: groups.unwrap_or(&one) };
+            conv(py, (stringify!($name), $dims), input, weight, bias, g)
+        }
+    )*};
+}
+
+convolutions! {
+    conv1d 1, "Cross-correlation of (N, C, L) or (C, L) with weights (O, C/groups, k).\n\n\
+        Example:\n    >>> wg.conv1d(wg.ones(1, 1, 3), wg.ones(1, 1, 2))\n    tensor([[[2., 2.]]])";
+    conv2d 2, "Cross-correlation of (N, C, H, W) or (C, H, W) with weights (O, C/groups, kH, kW).\n\n\
+        Example:\n    >>> wg.conv2d(wg.ones(1, 1, 2, 2), wg.ones(1, 1, 2, 2))\n    tensor([[[[4.]]]])";
+    conv3d 3, "Cross-correlation of (N, C, D, H, W) or (C, D, H, W) with weights (O, C/groups, kD, kH, kW).\n\n\
+        Example:\n    >>> wg.conv3d(wg.ones(1, 1, 2, 2, 2), wg.ones(1, 1, 2, 2, 2))\n    tensor([[[[[8.]]]]])";
+}
+
+/// The windows of a pool, as given.
+struct Windows<'a, 'py> {
+    kernel: Object<'a, 'py>,
+    stride: Option<Object<'a, 'py>>,
+    padding: Option<Object<'a, 'py>>,
+    dilation: Option<Object<'a, 'py>>,
+    ceil_mode: bool,
+    return_indices: bool,
+}
+
+fn max_pool(
+    py: Python<'_>,
+    (op, dims): (&str, usize),
+    input: Object<'_, '_>,
+    w: Windows<'_, '_>,
+) -> PyResult<Py<PyAny>> {
+    let x = need_tensor(op, "input", input)?;
+    if x.rank() != dims + 1 && x.rank() != dims + 2 {
+        return Err(PyRuntimeError::new_err(format!(
+            "{op}(): Expected {}D or {}D (batch mode) tensor for input, but got shape {:?}",
+            dims + 1,
+            dims + 2,
+            &x.shape()[..]
+        )));
+    }
+    let kernel = ints(op, "kernel_size", w.kernel)?;
+    let stride = w.stride.map_or_else(|| Ok(Ints::new()), |s| ints(op, "stride", s))?;
+    let (padding, dilation) = (or_one(op, "padding", w.padding, 0)?, or_one(op, "dilation", w.dilation, 1)?);
+    let (values, places) =
+        run(py, x.numel(), || x.max_pool(op, dims, &kernel, &stride, &padding, &dilation, w.ceil_mode))?;
+    if w.return_indices {
+        tuple(py, vec![values, places])
+    } else {
+        fresh(py, values)
+    }
+}
+
+macro_rules! pools {
+    ($($name:ident $dims:literal, $doc:expr;)*) => {$(
+        #[doc = $doc]
+        #[pyfunction]
+        #[pyo3(signature = (input, kernel_size, stride=None, padding=None, dilation=None, ceil_mode=false, return_indices=false))]
+        #[allow(clippy::too_many_arguments)]
+        fn $name(
+            py: Python<'_>,
+            input: Object<'_, '_>,
+            kernel_size: Object<'_, '_>,
+            stride: Option<Object<'_, '_>>,
+            padding: Option<Object<'_, '_>>,
+            dilation: Option<Object<'_, '_>>,
+            ceil_mode: bool,
+            return_indices: bool,
+        ) -> PyResult<Py<PyAny>> {
+            let w = Windows { kernel: kernel_size, stride, padding, dilation, ceil_mode, return_indices };
+            max_pool(py, (stringify!($name), $dims), input, w)
+        }
+    )*};
+}
+
+pools! {
+    max_pool1d 1, "Largest value of each window of (N, C, L) or (C, L), and its position if asked.\n\n\
+        Example:\n    >>> wg.max_pool1d(wg.tensor([[1., 3., 2., 0.]]), 2)\n    tensor([[3., 2.]])";
+    max_pool2d 2, "Largest value of each window of (N, C, H, W) or (C, H, W), and its position if asked.\n\n\
+        Example:\n    >>> wg.max_pool2d(wg.tensor([[[1., 3.], [2., 0.]]]), 2)\n    tensor([[[3.]]])";
+    max_pool3d 3, "Largest value of each window of (N, C, D, H, W) or (C, D, H, W), and its position if asked.\n\n\
+        Example:\n    >>> wg.max_pool3d(wg.ones(1, 2, 2, 2), 2).shape\n    torch.Size([1, 1, 1, 1])";
+}
+
+/// Cross-entropy of logits (n, c) against int64 class numbers (n): 'none', 'mean' or 'sum'.
+#[pyfunction]
+#[pyo3(signature = (logits, target, reduction, ignore_index))]
+fn _cross_entropy(
+    py: Python<'_>,
+    logits: Object<'_, '_>,
+    target: Object<'_, '_>,
+    reduction: &str,
+    ignore_index: i64,
+) -> PyResult<Py<PyAny>> {
+    let (x, y) = (need_tensor("cross_entropy", "input", logits)?, need_tensor("cross_entropy", "target", target)?);
+    let reduction = match reduction {
+        "none" => LossReduction::None,
+        "mean" => LossReduction::Mean,
+        "sum" => LossReduction::Sum,
+        other => return Err(PyValueError::new_err(format!("{other} is not a valid value for reduction"))),
+    };
+    fresh(py, run(py, x.numel(), || x.cross_entropy(y, reduction, ignore_index))?)
+}
+
+/// Normalised over the trailing `ndims` dims, without weights.
+#[pyfunction]
+#[pyo3(signature = (x, ndims, eps))]
+fn _layer_norm(py: Python<'_>, x: Object<'_, '_>, ndims: usize, eps: f64) -> PyResult<Py<PyAny>> {
+    let x = need_tensor("layer_norm", "input", x)?;
+    fresh(py, run(py, x.numel(), || x.layer_norm(ndims, eps))?)
+}

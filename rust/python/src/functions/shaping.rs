@@ -1,0 +1,535 @@
+//! Views and reshapes.
+
+use super::{either, named, need_dim, spread, tuple, Object};
+use crate::args::{index, ints, need_tensor, Ints};
+use crate::error::Raise;
+use crate::tensor::{done, wrap, PyTensor};
+use crate::types::PyDType;
+use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyInt, PyTuple};
+use wengert::layout::{dim_mask, wrap_dim};
+use wengert::{Tensor, ViewOp};
+
+/// Names, and whether the function takes `out=`.
+pub const FUNCTIONS: &[(&str, bool)] = &[
+    ("permute", false),
+    ("transpose", false),
+    ("swapaxes", false),
+    ("swapdims", false),
+    ("t", false),
+    ("reshape", false),
+    ("select", false),
+    ("narrow", false),
+    ("diagonal", false),
+    ("unsqueeze", false),
+    ("squeeze", false),
+    ("as_strided", false),
+    ("flatten", false),
+    ("unflatten", false),
+    ("movedim", false),
+    ("unbind", false),
+    ("split", false),
+    ("split_with_sizes", false),
+    ("chunk", false),
+];
+
+/// The sizes that a dim is split into, one of them perhaps −1.
+fn unflattened(x: &Tensor, dim: isize, sizes: &Ints) -> PyResult<Ints> {
+    let shape = x.shape();
+    let dim = wrap_dim("unflatten", dim, shape.len()).raise()?;
+    if sizes.is_empty() {
+        return Err(PyRuntimeError::new_err("unflatten: sizes must be non-empty"));
+    }
+    let Some(&size) = shape.get(dim) else {
+        return Err(PyRuntimeError::new_err("unflatten: the tensor has no dimension to split"));
+    };
+    let mut parts = sizes.clone();
+    let known =
+        parts.iter().filter(|n| **n != -1).try_fold(1isize, |a, &n| if n < 0 { None } else { a.checked_mul(n) });
+    let unknown: Vec<usize> = (0..parts.len()).filter(|&i| parts[i] == -1).collect();
+    let fits = match (known, &unknown[..]) {
+        (Some(known), []) => known == size as isize,
+        (Some(known), &[at]) if known > 0 && size as isize % known == 0 => {
+            parts[at] = size as isize / known;
+            true
+        }
+        (_, [_, _, ..]) => {
+            return Err(PyRuntimeError::new_err(format!(
+                "unflatten: only one dimension can be inferred, got {:?}",
+                &sizes[..]
+            )))
+        }
+        _ => false,
+    };
+    if !fits {
+        return Err(PyRuntimeError::new_err(format!(
+            "unflatten: Provided sizes {:?} don't multiply up to the size of dim {dim} ({size}) in the input tensor",
+            &sizes[..]
+        )));
+    }
+    let mut target: Ints = shape[..dim].iter().map(|&n| n as isize).collect();
+    target.extend_from_slice(&parts);
+    target.extend(shape[dim + 1..].iter().map(|&n| n as isize));
+    Ok(target)
+}
+
+/// Several views of one tensor, under PyTorch's name of their node.
+fn parts(py: Python<'_>, views: wengert::Result<Vec<Tensor>>, node: &str) -> PyResult<Py<PyAny>> {
+    let views = views.raise()?;
+    for view in &views {
+        view.relabel(node);
+    }
+    tuple(py, views)
+}
+
+/// A view in place, under PyTorch's name of its node; an error leaves the tensor as it was.
+fn reshaped<'py>(slf: Bound<'py, PyTensor>, op: ViewOp, node: &str) -> PyResult<Bound<'py, PyTensor>> {
+    let x = &slf.get().inner;
+    x.view_(op).raise()?;
+    if wengert::is_grad_enabled() && x.requires_grad() {
+        x.relabel(node);
+    }
+    Ok(slf)
+}
+
+#[pymethods]
+impl PyTensor {
+    /// A view with its dims in another order.
+    ///
+    /// Example:
+    ///     >>> wg.zeros(2, 3, 4).permute(2, 0, 1).shape
+    ///     torch.Size([4, 2, 3])
+    #[pyo3(signature = (*args, dims=None))]
+    fn permute(&self, py: Python<'_>, args: &Bound<'_, PyTuple>, dims: Option<Object<'_, '_>>) -> PyResult<Py<PyAny>> {
+        done(py, self.inner.permute(&spread("permute", "dims", args, dims)?))
+    }
+
+    /// A view with two dims swapped.
+    ///
+    /// Example:
+    ///     >>> wg.tensor([[1, 2], [3, 4]]).transpose(0, 1)
+    ///     tensor([[1, 3],
+    ///             [2, 4]])
+    fn transpose(&self, py: Python<'_>, dim0: Object<'_, '_>, dim1: Object<'_, '_>) -> PyResult<Py<PyAny>> {
+        let (a, b) = (index("transpose", "dim0", dim0)?, index("transpose", "dim1", dim1)?);
+        named(py, self.inner.transpose(a, b).raise()?, "Transpose")
+    }
+
+    /// `transpose` under numpy's name.
+    ///
+    /// Example:
+    ///     >>> wg.zeros(2, 3).swapaxes(0, 1).shape
+    ///     torch.Size([3, 2])
+    fn swapaxes(&self, py: Python<'_>, axis0: Object<'_, '_>, axis1: Object<'_, '_>) -> PyResult<Py<PyAny>> {
+        self.transpose(py, axis0, axis1)
+    }
+
+    /// `transpose` by another name.
+    ///
+    /// Example:
+    ///     >>> wg.zeros(2, 3).swapdims(0, 1).shape
+    ///     torch.Size([3, 2])
+    fn swapdims(&self, py: Python<'_>, dim0: Object<'_, '_>, dim1: Object<'_, '_>) -> PyResult<Py<PyAny>> {
+        self.transpose(py, dim0, dim1)
+    }
+
+    /// A matrix transposed; vectors and scalars stay.
+    ///
+    /// Example:
+    ///     >>> wg.zeros(2, 3).t().shape
+    ///     torch.Size([3, 2])
+    fn t(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        named(py, self.inner.t().raise()?, "T")
+    }
+
+    /// A view with all dims reversed.
+    #[getter(T)]
+    fn reversed_dims(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let order: Vec<isize> = (0..self.inner.rank() as isize).rev().collect();
+        done(py, self.inner.permute(&order))
+    }
+
+    /// Matrices (the last two dims) transposed.
+    #[getter(mT)]
+    fn matrices_transposed(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        named(py, self.inner.mt().raise()?, "Transpose")
+    }
+
+    /// A matrix transposed (and conjugated, were it complex).
+    #[getter(H)]
+    fn adjoint_matrix(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match self.inner.rank() {
+            0 => done(py, self.inner.view_op(ViewOp::Alias)),
+            2 => named(py, self.inner.transpose(0, 1).raise()?, "Transpose"),
+            n => Err(PyRuntimeError::new_err(format!(
+                "tensor.H is only supported on matrices (2-D tensors). Got {n}-D tensor. For batches of matrices, consider using tensor.mH"
+            ))),
+        }
+    }
+
+    /// Matrices (the last two dims) transposed (and conjugated, were they complex).
+    #[getter(mH)]
+    fn adjoint_matrices(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        named(py, self.inner.mt().raise()?, "Transpose")
+    }
+
+    /// A view in which dims of size 1 repeat; −1 keeps a size, new dims come first.
+    ///
+    /// Example:
+    ///     >>> wg.tensor([[1], [2]]).expand(-1, 3)
+    ///     tensor([[1, 1, 1],
+    ///             [2, 2, 2]])
+    #[pyo3(signature = (*args, size=None, implicit=false))]
+    fn expand(
+        &self,
+        py: Python<'_>,
+        args: &Bound<'_, PyTuple>,
+        size: Option<Object<'_, '_>>,
+        implicit: bool,
+    ) -> PyResult<Py<PyAny>> {
+        let _ = implicit;
+        done(py, self.inner.expand(&spread("expand", "size", args, size)?))
+    }
+
+    /// A view expanded to the shape of another tensor.
+    ///
+    /// Example:
+    ///     >>> wg.ones(1, 3).expand_as(wg.zeros(2, 3)).shape
+    ///     torch.Size([2, 3])
+    fn expand_as(&self, py: Python<'_>, other: Object<'_, '_>) -> PyResult<Py<PyAny>> {
+        let shape: Ints = need_tensor("expand_as", "other", other)?.shape().iter().map(|&n| n as isize).collect();
+        done(py, self.inner.expand(&shape))
+    }
+
+    /// Another shape over the same elements; an error where strides do not allow it.
+    ///
+    /// Example:
+    ///     >>> wg.zeros(2, 3).view(3, -1).shape
+    ///     torch.Size([3, 2])
+    #[pyo3(signature = (*args, size=None, dtype=None))]
+    fn view(
+        &self,
+        py: Python<'_>,
+        args: &Bound<'_, PyTuple>,
+        size: Option<Object<'_, '_>>,
+        dtype: Option<Object<'_, '_>>,
+    ) -> PyResult<Py<PyAny>> {
+        let first = if args.len() == 1 { Some(args.get_item(0)?) } else { None };
+        if let Some(dtype) = dtype.or(first.as_ref()).and_then(|d| d.cast::<PyDType>().ok()) {
+            let dtype = dtype.get().0;
+            if dtype == self.inner.dtype() {
+                return done(py, self.inner.view_op(ViewOp::Alias));
+            }
+            return Err(PyNotImplementedError::new_err(format!(
+                "view(dtype): the elements of a {} tensor cannot be seen as {dtype} in this version; convert them with .to({dtype})",
+                self.inner.dtype()
+            )));
+        }
+        if dtype.is_some() {
+            return Err(PyTypeError::new_err("view(): argument 'dtype' must be a wengert dtype"));
+        }
+        done(py, self.inner.view(&spread("view", "size", args, size)?))
+    }
+
+    /// A view with the shape of another tensor.
+    ///
+    /// Example:
+    ///     >>> wg.zeros(6).view_as(wg.zeros(2, 3)).shape
+    ///     torch.Size([2, 3])
+    fn view_as(&self, py: Python<'_>, other: Object<'_, '_>) -> PyResult<Py<PyAny>> {
+        let shape: Ints = need_tensor("view_as", "other", other)?.shape().iter().map(|&n| n as isize).collect();
+        done(py, self.inner.view(&shape))
+    }
+
+    /// Another shape: a view where strides allow it, else a copy. One size may be −1.
+    ///
+    /// Example:
+    ///     >>> wg.zeros(2, 3).reshape(-1).shape
+    ///     torch.Size([6])
+    #[pyo3(signature = (*args, shape=None))]
+    fn reshape(&self, py: Python<'_>, args: &Bound<'_, PyTuple>, shape: Option<Object<'_, '_>>) -> PyResult<Py<PyAny>> {
+        done(py, self.inner.reshape(&spread("reshape", "shape", args, shape)?))
+    }
+
+    /// One index of a dim, which goes away.
+    ///
+    /// Example:
+    ///     >>> wg.tensor([[1, 2], [3, 4]]).select(1, 0)
+    ///     tensor([1, 3])
+    fn select(&self, py: Python<'_>, dim: Object<'_, '_>, index: Object<'_, '_>) -> PyResult<Py<PyAny>> {
+        let (dim, at) = (crate::args::index("select", "dim", dim)?, crate::args::index("select", "index", index)?);
+        done(py, self.inner.select(dim, at))
+    }
+
+    /// `length` indices of a dim from `start` on.
+    ///
+    /// Example:
+    ///     >>> wg.arange(5).narrow(0, 1, 3)
+    ///     tensor([1, 2, 3])
+    fn narrow(
+        &self,
+        py: Python<'_>,
+        dim: Object<'_, '_>,
+        start: Object<'_, '_>,
+        length: Object<'_, '_>,
+    ) -> PyResult<Py<PyAny>> {
+        let dim = index("narrow", "dim", dim)?;
+        let (start, length) = (index("narrow", "start", start)?, index("narrow", "length", length)?);
+        done(py, self.inner.narrow(dim, start, length))
+    }
+
+    /// The diagonal of two dims, as a last dim.
+    ///
+    /// Example:
+    ///     >>> wg.tensor([[1, 2], [3, 4]]).diagonal()
+    ///     tensor([1, 4])
+    #[pyo3(signature = (offset=0, dim1=0, dim2=1))]
+    fn diagonal(&self, py: Python<'_>, offset: isize, dim1: isize, dim2: isize) -> PyResult<Py<PyAny>> {
+        done(py, self.inner.diagonal(offset, dim1, dim2))
+    }
+
+    /// A new dim of size 1.
+    ///
+    /// Example:
+    ///     >>> wg.zeros(2, 3).unsqueeze(1).shape
+    ///     torch.Size([2, 1, 3])
+    #[pyo3(signature = (dim=None, *, axis=None))]
+    fn unsqueeze(
+        &self,
+        py: Python<'_>,
+        dim: Option<Object<'_, '_>>,
+        axis: Option<Object<'_, '_>>,
+    ) -> PyResult<Py<PyAny>> {
+        done(py, self.inner.unsqueeze(need_dim("unsqueeze", dim, axis)?))
+    }
+
+    /// Drops dims of size 1: all of them, or those of `dim` (one or several).
+    ///
+    /// Example:
+    ///     >>> wg.zeros(1, 3, 1).squeeze().shape
+    ///     torch.Size([3])
+    #[pyo3(signature = (dim=None, *, axis=None))]
+    fn squeeze(
+        &self,
+        py: Python<'_>,
+        dim: Option<Object<'_, '_>>,
+        axis: Option<Object<'_, '_>>,
+    ) -> PyResult<Py<PyAny>> {
+        let (op, node) = self.squeezed("squeeze", either(dim, axis))?;
+        named(py, self.inner.view_op(op).raise()?, node)
+    }
+
+    /// Shape, strides and offset outright, over the storage.
+    ///
+    /// Example:
+    ///     >>> wg.arange(6).as_strided((2, 2), (1, 2), 1)
+    ///     tensor([[1, 3],
+    ///             [2, 4]])
+    #[pyo3(signature = (size, stride, storage_offset=None))]
+    fn as_strided(
+        &self,
+        py: Python<'_>,
+        size: Object<'_, '_>,
+        stride: Object<'_, '_>,
+        storage_offset: Option<isize>,
+    ) -> PyResult<Py<PyAny>> {
+        let (size, stride) = (ints("as_strided", "size", size)?, ints("as_strided", "stride", stride)?);
+        done(py, self.inner.as_strided(&size, &stride, storage_offset))
+    }
+
+    /// Windows of a dim, as a last dim.
+    ///
+    /// Example:
+    ///     >>> wg.arange(4).unfold(0, 2, 1)
+    ///     tensor([[0, 1],
+    ///             [1, 2],
+    ///             [2, 3]])
+    fn unfold(
+        &self,
+        py: Python<'_>,
+        dimension: Object<'_, '_>,
+        size: Object<'_, '_>,
+        step: Object<'_, '_>,
+    ) -> PyResult<Py<PyAny>> {
+        let dim = index("unfold", "dimension", dimension)?;
+        let (size, step) = (index("unfold", "size", size)?, index("unfold", "step", step)?);
+        named(py, self.inner.unfold(dim, size, step).raise()?, "Unfold")
+    }
+
+    /// Joins the dims `start_dim..=end_dim` into one.
+    ///
+    /// Example:
+    ///     >>> wg.zeros(2, 3, 4).flatten(1).shape
+    ///     torch.Size([2, 12])
+    #[pyo3(signature = (start_dim=0, end_dim=-1))]
+    fn flatten(&self, py: Python<'_>, start_dim: isize, end_dim: isize) -> PyResult<Py<PyAny>> {
+        // One dim flattened is the tensor itself.
+        wrap(py, self.inner.flatten(start_dim, end_dim).raise()?)
+    }
+
+    /// Splits a dim into several; one size may be −1.
+    ///
+    /// Example:
+    ///     >>> wg.zeros(6).unflatten(0, (2, 3)).shape
+    ///     torch.Size([2, 3])
+    fn unflatten(&self, py: Python<'_>, dim: Object<'_, '_>, sizes: Object<'_, '_>) -> PyResult<Py<PyAny>> {
+        let (dim, sizes) = (index("unflatten", "dim", dim)?, ints("unflatten", "sizes", sizes)?);
+        done(py, self.inner.view(&unflattened(&self.inner, dim, &sizes)?))
+    }
+
+    /// Moves dims to other places.
+    ///
+    /// Example:
+    ///     >>> wg.zeros(2, 3, 4).movedim(0, -1).shape
+    ///     torch.Size([3, 4, 2])
+    fn movedim(&self, py: Python<'_>, source: Object<'_, '_>, destination: Object<'_, '_>) -> PyResult<Py<PyAny>> {
+        let (from, to) = (ints("movedim", "source", source)?, ints("movedim", "destination", destination)?);
+        done(py, self.inner.movedim(&from, &to))
+    }
+
+    /// One view per index of a dim.
+    ///
+    /// Example:
+    ///     >>> wg.tensor([[1, 2], [3, 4]]).unbind()
+    ///     (tensor([1, 2]), tensor([3, 4]))
+    #[pyo3(signature = (dim=None, *, axis=None))]
+    fn unbind(&self, py: Python<'_>, dim: Option<Object<'_, '_>>, axis: Option<Object<'_, '_>>) -> PyResult<Py<PyAny>> {
+        parts(py, self.inner.unbind(super::dim_or("unbind", dim, axis, 0)?), "Unbind")
+    }
+
+    /// Parts of a dim of size `split_size` (the last may be smaller), or of the sizes of a list.
+    ///
+    /// Example:
+    ///     >>> wg.arange(5).split(2)
+    ///     (tensor([0, 1]), tensor([2, 3]), tensor([4]))
+    #[pyo3(signature = (split_size, dim=None, *, axis=None))]
+    fn split(
+        &self,
+        py: Python<'_>,
+        split_size: Object<'_, '_>,
+        dim: Option<Object<'_, '_>>,
+        axis: Option<Object<'_, '_>>,
+    ) -> PyResult<Py<PyAny>> {
+        let dim = super::dim_or("split", dim, axis, 0)?;
+        if split_size.is_instance_of::<PyInt>() || split_size.is_instance_of::<PyTensor>() {
+            return parts(py, self.inner.split(index("split", "split_size", split_size)?, dim), "Split");
+        }
+        parts(py, self.inner.split_sizes(&ints("split", "split_size", split_size)?, dim), "SplitWithSizes")
+    }
+
+    /// Parts of a dim of given sizes, which add up to the dim's.
+    ///
+    /// Example:
+    ///     >>> wg.arange(3).split_with_sizes([1, 2])
+    ///     (tensor([0]), tensor([1, 2]))
+    #[pyo3(signature = (split_sizes, dim=None, *, axis=None))]
+    fn split_with_sizes(
+        &self,
+        py: Python<'_>,
+        split_sizes: Object<'_, '_>,
+        dim: Option<Object<'_, '_>>,
+        axis: Option<Object<'_, '_>>,
+    ) -> PyResult<Py<PyAny>> {
+        let dim = super::dim_or("split_with_sizes", dim, axis, 0)?;
+        parts(py, self.inner.split_sizes(&ints("split_with_sizes", "split_sizes", split_sizes)?, dim), "SplitWithSizes")
+    }
+
+    /// At most `chunks` parts of equal size (the last may be smaller).
+    ///
+    /// Example:
+    ///     >>> wg.arange(5).chunk(2)
+    ///     (tensor([0, 1, 2]), tensor([3, 4]))
+    #[pyo3(signature = (chunks, dim=None, *, axis=None))]
+    fn chunk(
+        &self,
+        py: Python<'_>,
+        chunks: Object<'_, '_>,
+        dim: Option<Object<'_, '_>>,
+        axis: Option<Object<'_, '_>>,
+    ) -> PyResult<Py<PyAny>> {
+        parts(py, self.inner.chunk(index("chunk", "chunks", chunks)?, super::dim_or("chunk", dim, axis, 0)?), "Split")
+    }
+
+    /// In-place version of `unsqueeze`.
+    #[pyo3(signature = (dim=None, *, axis=None))]
+    fn unsqueeze_<'py>(
+        slf: Bound<'py, Self>,
+        dim: Option<Object<'_, 'py>>,
+        axis: Option<Object<'_, 'py>>,
+    ) -> PyResult<Bound<'py, Self>> {
+        let dim = need_dim("unsqueeze_", dim, axis)?;
+        let dim = wrap_dim("unsqueeze_", dim, slf.get().inner.rank() + 1).raise()?;
+        reshaped(slf, ViewOp::Unsqueeze(dim), "Unsqueeze")
+    }
+
+    /// In-place version of `squeeze`.
+    #[pyo3(signature = (dim=None, *, axis=None))]
+    fn squeeze_<'py>(
+        slf: Bound<'py, Self>,
+        dim: Option<Object<'_, 'py>>,
+        axis: Option<Object<'_, 'py>>,
+    ) -> PyResult<Bound<'py, Self>> {
+        let (op, node) = slf.get().squeezed("squeeze_", either(dim, axis))?;
+        reshaped(slf, op, node)
+    }
+
+    /// In-place version of `transpose`.
+    fn transpose_<'py>(
+        slf: Bound<'py, Self>,
+        dim0: Object<'_, 'py>,
+        dim1: Object<'_, 'py>,
+    ) -> PyResult<Bound<'py, Self>> {
+        let (a, b) = (index("transpose_", "dim0", dim0)?, index("transpose_", "dim1", dim1)?);
+        let order = slf.get().inner.swap_order("transpose_", a, b).raise()?;
+        reshaped(slf, ViewOp::Permute(order), "Transpose")
+    }
+
+    /// In-place version of `swapaxes`.
+    fn swapaxes_<'py>(
+        slf: Bound<'py, Self>,
+        axis0: Object<'_, 'py>,
+        axis1: Object<'_, 'py>,
+    ) -> PyResult<Bound<'py, Self>> {
+        PyTensor::transpose_(slf, axis0, axis1)
+    }
+
+    /// In-place version of `swapdims`.
+    fn swapdims_<'py>(
+        slf: Bound<'py, Self>,
+        dim0: Object<'_, 'py>,
+        dim1: Object<'_, 'py>,
+    ) -> PyResult<Bound<'py, Self>> {
+        PyTensor::transpose_(slf, dim0, dim1)
+    }
+
+    /// In-place version of `t`.
+    fn t_(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        let x = &slf.get().inner;
+        let order = match x.rank() {
+            n @ (0 | 1) => (0..n).collect(),
+            2 => x.swap_order("t_", 0, 1).raise()?,
+            n => {
+                return Err(PyRuntimeError::new_err(format!(
+                    "t_() expects a tensor with <= 2 dimensions, but self is {n}D"
+                )))
+            }
+        };
+        reshaped(slf, ViewOp::Permute(order), "T")
+    }
+}
+
+impl PyTensor {
+    /// What `squeeze` does for its argument, and its node's name.
+    fn squeezed(&self, op: &str, dim: Option<Object<'_, '_>>) -> PyResult<(ViewOp, &'static str)> {
+        let rank = self.inner.rank();
+        let (dims, node) = match dim {
+            None => return Ok((ViewOp::Squeeze(dim_mask(op, &[], rank).raise()?), "SqueezeBackward0")),
+            Some(d) if d.is_instance_of::<PyInt>() => (Ints::from_iter([index(op, "dim", d)?]), "SqueezeBackward1"),
+            Some(d) => (ints(op, "dim", d)?, "SqueezeBackward2"),
+        };
+        // An empty list names no dim.
+        let mask = if dims.is_empty() { 0 } else { dim_mask(op, &dims, rank).raise()? };
+        Ok((ViewOp::Squeeze(mask), node))
+    }
+}
