@@ -177,12 +177,7 @@ fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
             let out = next()?;
             let rank = out.layout().rank();
             let batch = &out.layout().shape()[..rank - 2];
-            let expand = |v: &View<'_, wengert_cpu::Buffer>| {
-                let mut shape: wengert_ops::Dims = SmallVec::from_slice(batch);
-                shape.extend_from_slice(&v.layout.shape()[v.layout.rank() - 2..]);
-                layout::expand_to(v.layout, &shape)
-            };
-            let (a, b) = (expand(&views[0]), expand(&views[1]));
+            let (a, b) = (batched(views[0].layout, batch), batched(views[1].layout, batch));
             Cpu.matmul(View { layout: &a, ..views[0] }, View { layout: &b, ..views[1] }, false, out)?;
         }
         Op::Gather { dim } => Cpu.gather(views[0], *dim as usize, views[1], next()?)?,
@@ -213,8 +208,9 @@ fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
             let out = next()?;
             Cpu.copy(views[0], ViewMutCopy::of(&out))?;
             let part = relative(region, out.layout())?;
+            let value = layout::expand_to(views[1].layout, part.shape());
             // SAFETY: part of the fresh output, after the copy.
-            Cpu.copy(views[1], unsafe { ViewMut::new(out.buffer(), &part, out.dtype()) })?;
+            Cpu.copy(View { layout: &value, ..views[1] }, unsafe { ViewMut::new(out.buffer(), &part, out.dtype()) })?;
         }
         Op::Take(region) => {
             let base = inputs[0].contiguous()?;
@@ -226,6 +222,13 @@ fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
         Op::MaxPool(spec) => {
             let (values, indices) = (next()?, next()?);
             Cpu.max_pool(spec, views[0], values, indices)?;
+        }
+        Op::Linalg(op @ (wengert_ops::Linalg::Solve | wengert_ops::Linalg::SolveTriangular { .. })) => {
+            let all = outs()?;
+            let batch = &all[0].layout().shape()[..all[0].layout().rank() - 2];
+            let layouts: SmallVec<[Layout; 2]> = views.iter().map(|v| batched(v.layout, batch)).collect();
+            let expanded = with_layouts(&views, &layouts);
+            Cpu.linalg(*op, &expanded, &all)?;
         }
         Op::Linalg(op) => {
             let all = outs()?;
@@ -282,6 +285,13 @@ pub(crate) fn index_put_into(
     let result = Cpu.index_put(dims, &indices, View { layout: &values_layout, ..*values }, accumulate, out);
     drop(indices);
     result
+}
+
+/// Matrices expanded to common batch dims.
+fn batched(x: &Layout, batch: &[usize]) -> Layout {
+    let mut shape: wengert_ops::Dims = SmallVec::from_slice(batch);
+    shape.extend_from_slice(&x.shape()[x.rank() - 2..]);
+    layout::expand_to(x, &shape)
 }
 
 fn expand_indices(indices: &[View<'_, wengert_cpu::Buffer>]) -> Result<SmallVec<[Layout; 2]>> {

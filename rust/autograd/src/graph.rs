@@ -2,7 +2,7 @@
 
 use crate::lock::{lock, Locked};
 use crate::tape::node::{Edge, NodeRef};
-use crate::tape::{labels, Hook};
+use crate::tape::{labels, Hook, NodeHook};
 use crate::tensor::{edge, flag, requires_grad, Tensor};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
@@ -53,6 +53,22 @@ impl GraphNode {
             .collect()
     }
 
+    /// Runs a function on the gradients at this node, before its rule or after; returns the hook's id.
+    pub fn register_hook(&self, after: bool, hook: NodeHook) -> u64 {
+        let id = NEXT_HOOK.fetch_add(1, Ordering::Relaxed);
+        lock().tape.side_mut(self.0).node_hooks.push((id, after, hook));
+        id
+    }
+
+    /// Removes a hook of this node by its id.
+    pub fn remove_hook(&self, id: u64) {
+        let mut guard = lock();
+        let hooks = &mut guard.tape.side_mut(self.0).node_hooks;
+        let removed = hooks.iter().position(|h| h.0 == id).map(|at| hooks.remove(at));
+        drop(guard);
+        drop(removed);
+    }
+
     /// What was computed there, as text.
     pub fn op(&self) -> String {
         format!("{:?}", lock().tape.node(self.0).op)
@@ -61,6 +77,10 @@ impl GraphNode {
 
 impl Drop for GraphNode {
     fn drop(&mut self) {
+        // Python's collector may drop one while a fork holds the lock.
+        if crate::lock::held() {
+            return crate::lock::defer(GraphNode(self.0));
+        }
         let mut guard = lock();
         let Locked { tape, key } = &mut *guard;
         tape.release(self.0, key);

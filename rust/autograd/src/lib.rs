@@ -40,7 +40,7 @@ pub use mode::{
 };
 pub use rules::custom::{apply_function, record_function, BackwardCtx, Function, SavedVariable};
 pub use tape::sweep::{backward, grad, set_interrupt_check, SweepOptions};
-pub use tape::Hook;
+pub use tape::{Gradients, Hook, NodeHook};
 pub use tensor::Tensor;
 pub use wengert_cpu::random::Generator;
 pub use wengert_ops::{

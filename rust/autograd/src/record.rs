@@ -82,6 +82,16 @@ pub(crate) fn prepare(op: Op, label: u16, needs: u64, inputs: &[Input<'_>], out:
             _ => {}
         }
     }
+    // The sizes of joined constants are known nowhere else.
+    if let (Op::Cat { dim }, true) = (&node.op, node.edges.iter().any(|e| !e.is_some())) {
+        let (d, rank) = (*dim as usize, node.layout.rank());
+        for input in inputs {
+            if let Input::Tensor(_, v) = input {
+                let n = if v.layout.rank() == rank { v.layout.shape()[d] } else { 0 };
+                node.saved.push(Saved::Scalar { slot: 0, value: Scalar::Int(n as i64) });
+            }
+        }
+    }
     Ok(node)
 }
 

@@ -6,7 +6,7 @@ use std::any::Any;
 use std::cell::UnsafeCell;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, TryLockError};
 use wengert_ops::{Error, Result};
 
 /// Up to this many bytes live inside the buffer itself: a small tensor costs no allocation of its own.
@@ -44,10 +44,20 @@ pub fn idle_bytes() -> usize {
     IDLE.load(Ordering::Relaxed)
 }
 
+/// The pool, unless another thread has it now: then the system allocator serves as well. So a process forked
+/// while the pool was in use does not wait for a thread that it does not have.
+fn pool() -> Option<MutexGuard<'static, [Vec<usize>; 64]>> {
+    match POOL.try_lock() {
+        Ok(pool) => Some(pool),
+        Err(TryLockError::Poisoned(pool)) => Some(pool.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
 /// Gives every idle block back to the system.
 pub fn trim() {
     let taken: Vec<(usize, Vec<usize>)> = {
-        let mut pool = POOL.lock().unwrap_or_else(|e| e.into_inner());
+        let Some(mut pool) = pool() else { return };
         pool.iter_mut().enumerate().map(|(class, list)| (class, std::mem::take(list))).collect()
     };
     for (class, list) in taken {
@@ -139,7 +149,7 @@ fn allocate(len: usize) -> Result<NonNull<u8>> {
     let capacity = capacity(len);
     if len >= POOLED {
         let class = capacity.trailing_zeros() as usize;
-        let reused = POOL.lock().unwrap_or_else(|e| e.into_inner())[class].pop();
+        let reused = pool().and_then(|mut pool| pool[class].pop());
         if let Some(address) = reused {
             IDLE.fetch_sub(capacity, Ordering::Relaxed);
             LIVE.fetch_add(capacity, Ordering::Relaxed);
@@ -168,8 +178,11 @@ impl Drop for Buffer {
         if self.len >= POOLED && IDLE.load(Ordering::Relaxed) + capacity <= POOL_LIMIT {
             IDLE.fetch_add(capacity, Ordering::Relaxed);
             let class = capacity.trailing_zeros() as usize;
-            POOL.lock().unwrap_or_else(|e| e.into_inner())[class].push(ptr.as_ptr() as usize);
-            return;
+            if let Some(mut pool) = pool() {
+                pool[class].push(ptr.as_ptr() as usize);
+                return;
+            }
+            IDLE.fetch_sub(capacity, Ordering::Relaxed);
         }
         // SAFETY: allocated in `allocate` with this capacity and not given away.
         unsafe { dealloc(ptr.as_ptr(), block(capacity)) };

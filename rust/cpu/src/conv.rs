@@ -333,7 +333,7 @@ impl Geometry {
 /// Runs tasks, each with a scratch vector that its thread keeps.
 fn for_tasks<T: Float>(count: usize, threads: bool, task: impl Fn(&mut Vec<T>, usize) + Sync) {
     if threads && count > 1 {
-        (0..count).into_par_iter().for_each_init(Vec::new, |scratch, i| task(scratch, i));
+        crate::threads::run(|| (0..count).into_par_iter().for_each_init(Vec::new, |scratch, i| task(scratch, i)));
     } else {
         let mut scratch = Vec::new();
         (0..count).for_each(|i| task(&mut scratch, i));

@@ -3,6 +3,7 @@
 use crate::buffer::Buffer;
 use crate::reduce::{fold_slice, Fold, Max, Min};
 use crate::strided::{dispatch, vectorised, Element, Lines, Nest, Ptr, GRAIN};
+use crate::threads;
 use rayon::prelude::*;
 use wengert_ops::{DType, Error, Extremum, Layout, Result, Strides, View, ViewMut};
 
@@ -109,14 +110,12 @@ fn long_line<F: Pick>(x: Ptr<F::T>, lines: &Lines<3>, out: &Outputs<F::T>) {
     let parts = lines.len / GRAIN;
     // SAFETY (both): positions lie in the buffers; only this thread writes.
     let at = |k: usize| unsafe { x.get(start + k as isize * step) };
-    let best = (0..parts)
-        .into_par_iter()
-        .map(|p| {
-            let (from, to) = (lines.len * p / parts, lines.len * (p + 1) / parts);
-            from + first_extreme::<F>(x, start + from as isize * step, step, to - from)
-        })
-        .reduce_with(|a, b| if F::beats(F::widen(F::load(at(a))), F::widen(F::load(at(b)))) { b } else { a })
-        .unwrap_or(0);
+    let part = |p| {
+        let (from, to) = (lines.len * p / parts, lines.len * (p + 1) / parts);
+        from + first_extreme::<F>(x, start + from as isize * step, step, to - from)
+    };
+    let better = |a, b| if F::beats(F::widen(F::load(at(a))), F::widen(F::load(at(b)))) { b } else { a };
+    let best = threads::run(|| (0..parts).into_par_iter().map(part).reduce_with(better)).unwrap_or(0);
     unsafe { out.write([v, i], at(best), best) };
 }
 

@@ -20,6 +20,7 @@ pub mod reduce;
 pub mod scan;
 pub mod sort;
 pub mod strided;
+pub mod threads;
 
 pub use buffer::Buffer;
 

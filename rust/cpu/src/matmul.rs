@@ -3,6 +3,7 @@
 
 use crate::buffer::Buffer;
 use crate::strided::{dispatch, load, parallel, store, vectorised, Element, Nest, Number, Ptr, GRAIN};
+use crate::threads;
 use gemm::Parallelism;
 use rayon::prelude::*;
 use smallvec::SmallVec;
@@ -143,10 +144,10 @@ fn float<T: Float>(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, o
         // entry writes its own block of the output, which no input overlaps (contract of ViewMut).
         unsafe { product(m, k, n, x, y, po.at(start + i * size) as *mut T, n as isize, accumulate, threads) }
     };
-    if batch >= 2 * rayon::current_num_threads() && flops * batch >= THREADED {
+    if batch >= 2 * threads::count() && flops * batch >= THREADED {
         let mut starts = Vec::with_capacity(batch);
         plan.batch.each(|at| starts.push(at));
-        starts.into_par_iter().enumerate().for_each(|(i, at)| one(at, i as isize, false));
+        threads::run(|| starts.into_par_iter().enumerate().for_each(|(i, at)| one(at, i as isize, false)));
     } else {
         let mut i = 0;
         plan.batch.each(|at| {
@@ -184,27 +185,34 @@ pub(crate) unsafe fn product<T: Float>(
     let parallelism = if threads { Parallelism::Rayon(0) } else { Parallelism::None };
     let scale = if accumulate { T::ONE } else { T::ZERO };
     let (no, yes) = (false, accumulate);
-    gemm::gemm(
-        m,
-        n,
-        k,
-        out,
-        1,
-        out_row,
-        yes,
-        a.at,
-        a.col,
-        a.row,
-        b.at,
-        b.col,
-        b.row,
-        scale,
-        T::ONE,
-        no,
-        no,
-        no,
-        parallelism,
-    );
+    let work = threads::Movable(|| {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out,
+            1,
+            out_row,
+            yes,
+            a.at,
+            a.col,
+            a.row,
+            b.at,
+            b.col,
+            b.row,
+            scale,
+            T::ONE,
+            no,
+            no,
+            no,
+            parallelism,
+        )
+    });
+    if threads {
+        threads::run(|| work.call());
+    } else {
+        work.call();
+    }
 }
 
 /// Panels of up to 8 columns whose sums stay in registers.

@@ -1,5 +1,6 @@
 //! Loops over the positions of several layouts at once, and their parts for several threads.
 
+use crate::threads;
 use rayon::prelude::*;
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -205,8 +206,8 @@ pub fn parallel(count: usize, cost: usize, f: impl Fn(Range<usize>) + Sync) {
     if parts < 2 {
         return f(0..count);
     }
-    let parts = parts.min(4 * rayon::current_num_threads());
-    (0..parts).into_par_iter().for_each(|p| f(count * p / parts..count * (p + 1) / parts));
+    let parts = parts.min(4 * threads::count());
+    threads::run(|| (0..parts).into_par_iter().for_each(|p| f(count * p / parts..count * (p + 1) / parts)));
 }
 
 #[cfg(test)]

@@ -193,15 +193,13 @@ fn fold_dims<F: Fold>(x: Ptr<F::T>, layout: &Layout, dims: u64, out: &ViewMut<'_
     } else {
         let n = inner.largest();
         let parts = (total / GRAIN).clamp(2, 32).min(n);
-        let partial: Vec<Vec<F::W>> = (0..parts)
-            .into_par_iter()
-            .map(|p| {
-                let mut results = Vec::with_capacity(kept.numel());
-                let part = inner.part(n * p / parts..n * (p + 1) / parts);
-                run::<F>(x, &kept, &part, columns, &mut |_, _, w| results.extend_from_slice(w));
-                results
-            })
-            .collect();
+        let one = |p| {
+            let mut results = Vec::with_capacity(kept.numel());
+            let part = inner.part(n * p / parts..n * (p + 1) / parts);
+            run::<F>(x, &kept, &part, columns, &mut |_, _, w| results.extend_from_slice(w));
+            results
+        };
+        let partial: Vec<Vec<F::W>> = crate::threads::run(|| (0..parts).into_par_iter().map(one).collect());
         let mut k = 0;
         kept.each(|[_, q]| {
             let joined = partial[1..].iter().fold(partial[0][k], |w, part| F::join_wide(w, part[k]));

@@ -148,7 +148,7 @@ fn order<K: Ord + Send>(keys: &mut [K], count: usize) {
         keys = &mut keys[..count];
     }
     if keys.len() > 4 * GRAIN {
-        keys.par_sort_unstable();
+        crate::threads::run(|| keys.par_sort_unstable());
     } else {
         keys.sort_unstable();
     }

@@ -6,10 +6,12 @@ mod construct;
 mod convert;
 mod creation;
 mod error;
+mod function;
 mod functions;
 mod index;
 mod modes;
 mod optim;
+mod properties;
 mod random;
 mod rows;
 mod tensor;
@@ -41,6 +43,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
         m.add(alias, types::dtype_object(py, dtype)?)?;
     }
     rows::register(m)?;
+    properties::register(m)?;
     construct::register(m)?;
     convert::register(m)?;
     index::register(m)?;

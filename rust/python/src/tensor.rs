@@ -233,8 +233,8 @@ impl PyTensor {
     fn dtype(&self, py: Python<'_>) -> PyResult<Py<PyDType>> {
         dtype_object(py, self.inner.dtype())
     }
-    #[getter]
-    fn device(&self) -> PyDevice {
+    #[getter(device)]
+    fn place(&self) -> PyDevice {
         device_object(self.inner.device())
     }
     #[getter]

@@ -41,6 +41,13 @@ pub(crate) struct Tape {
 /// A function of a gradient: `None` leaves it as it is.
 pub type Hook = Arc<dyn Fn(&Tensor) -> wengert_ops::Result<Option<Tensor>> + Send + Sync>;
 
+/// What passes through a node: gradients by output, or by input.
+pub type Gradients = Vec<Option<Tensor>>;
+
+/// A function of all gradients at a node, those of its outputs before and those of its inputs after its rule has run
+/// (`None` before); `None` leaves them as they are.
+pub type NodeHook = Arc<dyn Fn(&[Option<Tensor>], Option<&[Option<Tensor>]>) -> wengert_ops::Result<Option<Gradients>> + Send + Sync>;
+
 /// Rare attachments of a node.
 #[derive(Default)]
 pub(crate) struct Side {
@@ -48,6 +55,8 @@ pub(crate) struct Side {
     pub hooks: Vec<(u64, u16, Hook)>,
     /// Tensors whose `.grad` is kept, by output.
     pub retain: Vec<(u16, std::sync::Weak<crate::tensor::TensorImpl>)>,
+    /// (id, whether after the rule, hook)
+    pub node_hooks: Vec<(u64, bool, NodeHook)>,
 }
 
 impl Tape {
@@ -193,6 +202,7 @@ impl Tape {
                 if let Some(side) = self.side.as_mut().and_then(|s| s.remove(&(n.chunk, n.index))) {
                     crate::lock::defer(side.hooks);
                     crate::lock::defer(side.retain);
+                    crate::lock::defer(side.node_hooks);
                 }
             }
             for edge in &node.edges {

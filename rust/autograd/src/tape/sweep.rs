@@ -5,7 +5,7 @@
 use super::labels;
 use super::node::{flag, Edge, NodeRef};
 use super::saved::{Saved, OUTPUT};
-use super::{Hook, CHUNK};
+use super::{Hook, NodeHook, CHUNK};
 use crate::lock::{defer, lock, Locked};
 use crate::rules::{self, Ctx, Unpacked};
 use crate::tensor::{self, Tensor, TensorImpl};
@@ -85,6 +85,7 @@ struct Step {
     metas: SmallVec<[(Layout, DType); 1]>,
     hooks: Vec<(u16, Hook)>,
     retains: Vec<(u16, Tensor)>,
+    node_hooks: Vec<(bool, NodeHook)>,
     stale: bool,
 }
 
@@ -308,7 +309,11 @@ impl Sweep {
             let slot = s.slot();
             let edge = match &source_edges {
                 None => Edge::None,
-                Some(_) if slot & OUTPUT != 0 => Edge::Node(node.with_output((slot & !OUTPUT) as u16)),
+                Some(_) if slot & OUTPUT != 0 => {
+                    let output = (slot & !OUTPUT) as u16;
+                    let (_, dtype) = locked.tape.node(node).meta(output);
+                    if dtype.is_float() { Edge::Node(node.with_output(output)) } else { Edge::None }
+                }
                 Some(edges) => edges.get(slot as usize).cloned().unwrap_or_default(),
             };
             saved.push(match s {
@@ -334,14 +339,15 @@ impl Sweep {
                 unpack(s, locked);
             }
         }
-        let (mut hooks, mut retains) = (Vec::new(), Vec::new());
+        let (mut hooks, mut retains, mut node_hooks) = (Vec::new(), Vec::new(), Vec::new());
         if has_hooks {
             if let Some(side) = locked.tape.side(node) {
                 hooks = side.hooks.iter().map(|(_, output, hook)| (*output, hook.clone())).collect();
+                node_hooks = side.node_hooks.iter().map(|(_, after, hook)| (*after, hook.clone())).collect();
                 retains = side.retain.iter().filter_map(|(o, t)| t.upgrade().map(|t| (*o, Tensor(t)))).collect();
             }
         }
-        Ok(Step { node, op, saved, needs, edges, metas, hooks, retains, stale })
+        Ok(Step { node, op, saved, needs, edges, metas, hooks, retains, node_hooks, stale })
     }
 
     fn step(&mut self, node: NodeRef) -> Result<()> {
@@ -361,6 +367,11 @@ impl Sweep {
                     check_hook_result(g, &new)?;
                     grads[*output as usize] = Some(new);
                 }
+            }
+        }
+        for (_, hook) in step.node_hooks.iter().filter(|(after, _)| !after) {
+            if let Some(new) = hook(&grads, None)? {
+                grads = checked_gradients(&grads, new)?.into_iter().collect();
             }
         }
         for (output, t) in &step.retains {
@@ -390,7 +401,7 @@ impl Sweep {
                 labels::name(&step.op, 0)
             );
         }
-        if !self.create && self.shortcut(&step, &mut grads)? {
+        if !self.create && step.node_hooks.is_empty() && self.shortcut(&step, &mut grads)? {
             return Ok(());
         }
         let ctx = Ctx {
@@ -401,7 +412,14 @@ impl Sweep {
             metas: &step.metas,
             create: self.create,
         };
-        let results = rules::vjp(&ctx, &grads)?;
+        let mut results = rules::vjp(&ctx, &grads)?;
+        for (_, hook) in step.node_hooks.iter().filter(|(after, _)| *after) {
+            let mut inputs = results.to_vec();
+            inputs.resize(step.edges, None);
+            if let Some(new) = hook(&grads, Some(&inputs))? {
+                results = checked_gradients(&inputs, new)?.into_iter().collect();
+            }
+        }
         drop(grads);
         if results.len() > step.edges {
             fail!(internal, "{} returned {} gradients for {} inputs", labels::name(&step.op, 0), results.len(), step.edges);
@@ -701,6 +719,19 @@ fn check_hook_result(g: &Tensor, new: &Tensor) -> Result<()> {
         fail!(runtime, "hook has changed the type of value: {} became {}", g.dtype(), new.dtype());
     }
     Ok(())
+}
+
+/// The gradients that a node's hook gave back, each of which must fit the one it replaces.
+fn checked_gradients(old: &[Option<Tensor>], new: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
+    if old.len() != new.len() {
+        fail!(runtime, "hook has returned an incorrect number of values (got {}, but expected {})", new.len(), old.len());
+    }
+    for (old, new) in old.iter().zip(&new) {
+        if let (Some(old), Some(new)) = (old, new) {
+            check_hook_result(old, new)?;
+        }
+    }
+    Ok(new)
 }
 
 fn run_leaf_hooks(leaf: &Tensor, mut g: Tensor) -> Result<Tensor> {
