@@ -51,6 +51,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     random::register(m)?;
     functions::register(m)?;
     autograd::register(m)?;
+    function::register(m)?;
     optim::register(m)?;
     modes::register(m)?;
     Ok(())
