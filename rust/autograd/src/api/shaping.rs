@@ -350,7 +350,7 @@ impl Tensor {
     /// Joins along a dim; dtypes are promoted.
     pub fn cat(tensors: &[&Tensor], dim: isize) -> Result<Tensor> {
         if tensors.is_empty() {
-            fail!(runtime, "torch.cat(): expected a non-empty list of Tensors");
+            fail!(value, "torch.cat(): expected a non-empty list of Tensors");
         }
         let shapes: Vec<Dims> = tensors.iter().map(|t| t.shape()).collect();
         let refs: Vec<&[usize]> = shapes.iter().map(|s| &s[..]).collect();

@@ -9,7 +9,7 @@ use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use wengert::layout::{broadcast_shapes, wrap_dim};
-use wengert::{row, Arg, DType, Row, Scalar, ScatterMode, Tensor};
+use wengert::{row, Arg, DType, Device, Row, Scalar, ScatterMode, Tensor};
 
 /// Names, and whether the function takes `out=`.
 pub const FUNCTIONS: &[(&str, bool)] = &[
@@ -31,6 +31,31 @@ fn long(index: &Tensor) -> PyResult<Tensor> {
     } else {
         Ok(index.clone())
     }
+}
+
+/// PyTorch calls a position out of bounds a RuntimeError in gather and scatter, an IndexError elsewhere.
+fn bounds<T>(result: PyResult<T>, py: Python<'_>) -> PyResult<T> {
+    result.map_err(|e| {
+        let text = e.value(py).to_string();
+        if e.is_instance_of::<PyIndexError>(py) && text.contains("out of bounds") {
+            PyRuntimeError::new_err(text)
+        } else {
+            e
+        }
+    })
+}
+
+/// Refuses negative positions, which the kernel would count from the end.
+fn check_positions(op: &str, at: &Tensor) -> PyResult<()> {
+    if at.numel() > 0 && at.device() == Device::Cpu && at.dtype() == DType::I64 {
+        let least = at.amin(&[], false).and_then(|t| t.item()).raise()?.as_i64();
+        if least < 0 {
+            return Err(PyIndexError::new_err(format!(
+                "{op}(): index out of range in self: positions must not be negative, got {least}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Coordinates of the nonzero elements, one vector a dim.
@@ -95,7 +120,7 @@ impl Scatter {
 
     fn apply(&self, py: Python<'_>, x: &Tensor) -> PyResult<Tensor> {
         match self.meeting {
-            Meeting::Mode(mode) => run(py, x.numel(), || x.scatter(mode, self.dim, &self.index, &self.src)),
+            Meeting::Mode(mode) => bounds(run(py, x.numel(), || x.scatter(mode, self.dim, &self.index, &self.src)), py),
             Meeting::Multiply => multiplied(x, self),
         }
     }
@@ -276,7 +301,7 @@ impl PyTensor {
         let _ = sparse_grad;
         let dim = crate::args::index("gather", "dim", dim)?;
         let (x, at) = (&self.inner, long(need_tensor("gather", "index", index)?)?);
-        fresh(py, run(py, at.numel(), || x.gather(dim, &at))?)
+        fresh(py, bounds(run(py, at.numel(), || x.gather(dim, &at)), py)?)
     }
 
     /// A copy with `src` (a tensor or a number) at the places that `gather` would read.
@@ -313,7 +338,7 @@ impl PyTensor {
         match s.meeting {
             Meeting::Mode(mode) => {
                 let dim = wrap_dim("scatter_", s.dim, x.rank()).raise()?;
-                run(slf.py(), x.numel(), || x.scatter_(mode, dim, &s.index, &s.src))?;
+                bounds(run(slf.py(), x.numel(), || x.scatter_(mode, dim, &s.index, &s.src)), slf.py())?;
             }
             Meeting::Multiply => x.assign_(&multiplied(x, &s)?).raise()?,
         }
@@ -335,7 +360,7 @@ impl PyTensor {
         let dim = crate::args::index("scatter_add", "dim", dim)?;
         let (x, at) = (&self.inner, long(need_tensor("scatter_add", "index", index)?)?);
         let src = need_tensor("scatter_add", "src", src)?;
-        named(py, run(py, x.numel(), || x.scatter(ScatterMode::Add, dim, &at, src))?, "ScatterAdd")
+        named(py, bounds(run(py, x.numel(), || x.scatter(ScatterMode::Add, dim, &at, src)), py)?, "ScatterAdd")
     }
 
     /// In-place version of `scatter_add`.
@@ -349,7 +374,7 @@ impl PyTensor {
         let dim = wrap_dim("scatter_add_", crate::args::index("scatter_add_", "dim", dim)?, x.rank()).raise()?;
         let at = long(need_tensor("scatter_add_", "index", index)?)?;
         let src = need_tensor("scatter_add_", "src", src)?;
-        run(slf.py(), x.numel(), || x.scatter_(ScatterMode::Add, dim, &at, src))?;
+        bounds(run(slf.py(), x.numel(), || x.scatter_(ScatterMode::Add, dim, &at, src)), slf.py())?;
         Ok(slf)
     }
 
@@ -363,6 +388,7 @@ impl PyTensor {
     fn index_select(&self, py: Python<'_>, dim: Object<'_, '_>, index: Object<'_, '_>) -> PyResult<Py<PyAny>> {
         let dim = need_dim("index_select", Some(dim), None)?;
         let (x, at) = (&self.inner, long(need_tensor("index_select", "index", index)?)?);
+        check_positions("index_select", &at)?;
         fresh(py, run(py, x.numel(), || x.index_select(dim, &at))?)
     }
 

@@ -23,6 +23,9 @@ pub type Object<'a, 'py> = &'a Bound<'py, PyAny>;
 /// From this much work on (elements, or multiplications) other Python threads may run meanwhile.
 const LONG: usize = 100_000;
 
+/// These compute in the dtype of `out=`.
+const FOLDS: &[&str] = &["sum", "prod", "cumsum", "cumprod"];
+
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     joining::register(m)?;
     linalg::register(m)?;
@@ -89,6 +92,11 @@ fn call(
             target = rest.get_item("out")?.filter(|o| !o.is_none());
             if rest.contains("out")? {
                 rest.del_item("out")?;
+            }
+            if let Some(out) = target.as_ref().filter(|_| FOLDS.contains(&name)) {
+                if !rest.contains("dtype")? {
+                    rest.set_item("dtype", out.getattr("dtype")?)?;
+                }
             }
         }
         named = Some(rest);
