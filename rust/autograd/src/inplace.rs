@@ -33,9 +33,6 @@ pub(crate) fn check_taped_write(x: &Tensor, locked: &mut Locked) -> Result<()> {
             "a leaf Variable that requires grad is being used in an in-place operation. Wrap the update in `with no_grad():`"
         );
     }
-    if state.flags & flag::INFERENCE != 0 && !crate::mode::inference() {
-        fail!(runtime, "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a normal tensor before doing inplace update.");
-    }
     Ok(())
 }
 
@@ -221,7 +218,14 @@ impl Write<'_> {
         if !self.overwrites && state.layout.self_overlaps() {
             return Err(overlap_error());
         }
-        if state.flags & flag::INFERENCE == 0 && !is_grad_enabled() {
+        if state.flags & flag::INFERENCE != 0 && !crate::mode::inference() {
+            fail!(
+                runtime,
+                "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a normal tensor \
+                 before doing inplace update."
+            );
+        }
+        if !is_grad_enabled() {
             return Ok(None);
         }
         let tensors = std::iter::once(Some(x)).chain(self.args.iter().map(|a| match a {
@@ -229,7 +233,7 @@ impl Write<'_> {
             Arg::Scalar(_) => None,
         }));
         let needs = record::needs(tensors, &guard);
-        if needs == 0 || !is_grad_enabled() || !x.dtype().is_float() {
+        if needs == 0 || !x.dtype().is_float() {
             return Ok(None);
         }
         check_taped_write(x, &mut guard)?;
@@ -272,8 +276,10 @@ impl Write<'_> {
         // memory is shared on purpose), and inputs that overlap otherwise than exactly were copied.
         let result = kernel(&values, unsafe { ViewMut::new(host, &layout, x.dtype()) });
         drop(buffer);
-        let mut guard = lock();
-        bump(x, &mut guard.key);
+        // A refused write (an index out of bounds, say) has changed nothing.
+        if result.is_ok() {
+            bump(x, &mut lock().key);
+        }
         result
     }
 

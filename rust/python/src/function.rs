@@ -3,7 +3,7 @@
 use crate::error::{from_py, to_py, Raise};
 use crate::tensor::{fresh, wrap, PyTensor};
 use crate::types::type_name;
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -144,7 +144,7 @@ impl Applied {
             let Some(input) = input else {
                 if !g.is_none() {
                     return Err(PyRuntimeError::new_err(format!(
-                        "function {} returned a gradient different from None at position {}, but the corresponding forward \
+                        "function {} returned a gradient different than None at position {}, but the corresponding forward \
                          input was not a Variable",
                         self.name,
                         i + 1
@@ -162,11 +162,10 @@ impl Applied {
             return Ok(None);
         }
         let Ok(g) = g.cast::<PyTensor>() else {
-            return Err(PyTypeError::new_err(format!(
-                "function {} returned a {} at position {}; expected Variable or None",
-                self.name,
+            return Err(PyRuntimeError::new_err(format!(
+                "expected Variable or None (got {}) as gradient {i} of function {}",
                 type_name(g),
-                i + 1
+                self.name
             )));
         };
         let g = &g.get().inner;
@@ -203,7 +202,7 @@ fn check_dirty(name: &str, t: &Tensor, is_input: bool) -> PyResult<()> {
         )));
     }
     if t.requires_grad() && t.is_leaf() {
-        return Err(PyRuntimeError::new_err("a leaf Variable that requires grad is being used in an in-place operation."));
+        return Err(PyRuntimeError::new_err("a leaf Variable that requires grad has been used in an in-place operation."));
     }
     Ok(())
 }
@@ -228,12 +227,6 @@ fn _apply_function<'py>(
         Err(_) => vec![returned.clone()],
     };
     let name = format!("{}Backward", cls.getattr(intern!(py, "__name__"))?);
-    if single && !returned.is_instance_of::<PyTensor>() {
-        return Err(PyTypeError::new_err(format!(
-            "{name}: expected Tensor or tuple of Tensor (got {}) for return value 0",
-            type_name(&returned)
-        )));
-    }
     let inputs: Vec<Option<Tensor>> = args.iter().map(|a| inner(&a)).collect();
     let taped = wengert::is_grad_enabled() && inputs.iter().flatten().any(|t| t.requires_grad());
 

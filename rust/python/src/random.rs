@@ -5,7 +5,7 @@ use crate::creation::{empty_as, like, number, size_arguments, Options};
 use crate::error::Raise;
 use crate::tensor::{fresh, PyTensor};
 use crate::types::{device_object, extract_device, type_name, PyDevice};
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyInt, PyTuple};
@@ -52,7 +52,7 @@ fn seed_argument(seed: &Bound<'_, PyAny>) -> PyResult<u64> {
         return Ok(seed);
     }
     seed.extract::<i64>().map(|s| s as u64).map_err(|_| {
-        PyRuntimeError::new_err(format!("Overflow when unpacking long: the seed {seed} does not fit in 64 bits"))
+        PyValueError::new_err(format!("Overflow when unpacking long long: the seed {seed} does not fit in 64 bits"))
     })
 }
 
@@ -137,6 +137,13 @@ fn with<R>(py: Python<'_>, given: Option<&Py<PyGenerator>>, f: impl FnOnce(&mut 
 }
 
 fn fill(py: Python<'_>, t: &Tensor, given: Option<&Py<PyGenerator>>, law: Random) -> PyResult<()> {
+    if !t.dtype().is_float() && matches!(law, Random::Uniform { .. } | Random::Normal { .. }) {
+        let law = if matches!(law, Random::Normal { .. }) { "normal_" } else { "uniform_" };
+        return Err(PyNotImplementedError::new_err(format!(
+            "\"{law}\" not implemented for '{}'; make the tensor floating point",
+            t.dtype().scalar_name()
+        )));
+    }
     with(py, given, |g| t.random_(g, law))
 }
 
