@@ -28,17 +28,15 @@ impl Tensor {
             let tall = x.reshape(&[-1, plan.k as isize])?;
             apply1(Op::Matmul, &[&tall, &y])?
         } else {
-            let out = apply1(Op::Matmul, &[&x, &y])?;
-            if x.rank() > 2 || y.rank() > 2 {
-                out.relabel("Bmm");
-            }
-            out
+            apply1(Op::Matmul, &[&x, &y])?
         };
         let out = if out.shape() == plan.out { out } else { out.reshape_to(&plan.out)? };
         if a.len() == 1 && b.len() == 1 {
             out.relabel("Dot");
         } else if a.len() == 2 && b.len() == 1 {
             out.relabel("Mv");
+        } else if a.len() > 2 || b.len() > 2 {
+            out.relabel("UnsafeView");
         }
         Ok(out)
     }

@@ -273,7 +273,7 @@ fn number(x: &Tensor, s: Scalar) -> PyResult<Tensor> {
 }
 
 /// Writes a result of a composition into `x`, under PyTorch's name of its node.
-fn assign(x: &Tensor, result: &Tensor, node: &str) -> PyResult<()> {
+pub fn assign(x: &Tensor, result: &Tensor, node: &str) -> PyResult<()> {
     x.assign_(result).raise()?;
     // A view's own node is made anew when it is asked for.
     if result.requires_grad() && !x.is_view() {
@@ -341,6 +341,9 @@ impl PyTensor {
                 bounds(run(slf.py(), x.numel(), || x.scatter_(mode, dim, &s.index, &s.src)), slf.py())?;
             }
             Meeting::Multiply => x.assign_(&multiplied(x, &s)?).raise()?,
+        }
+        if s.node == "ScatterBackward1" && wengert::is_grad_enabled() && x.requires_grad() && !x.is_view() {
+            x.relabel(s.node);
         }
         Ok(slf)
     }

@@ -92,8 +92,10 @@ fn linear(
     let b = optional("linear", "bias", bias)?;
     let work = x.numel().saturating_mul(w.shape().first().copied().unwrap_or(1));
     let out = run(py, work, || x.linear(w, b))?;
-    if b.is_none() && w.rank() == 2 {
-        out.relabel("Mm");
+    match x.rank() {
+        2 if b.is_none() && w.rank() == 2 => out.relabel("Mm"),
+        0..=2 => {}
+        _ => out.relabel("UnsafeView"),
     }
     fresh(py, out)
 }

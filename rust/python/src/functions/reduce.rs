@@ -2,7 +2,6 @@
 
 use super::{either, need_dim, run, values_indices, Object};
 use crate::args::{dims, index, Ints};
-use crate::error::Raise;
 use crate::tensor::{done, fresh, PyTensor};
 use crate::types::optional_dtype;
 use pyo3::exceptions::PyRuntimeError;
@@ -351,7 +350,7 @@ impl PyTensor {
     ) -> PyResult<Bound<'py, Self>> {
         let dim = need_dim("cumsum_", dim, axis)?;
         let out = fold(slf.py(), &slf.get().inner, Some(slf.get().inner.dtype()), |x| x.cumsum(dim))?;
-        slf.get().inner.assign_(&out).raise()?;
+        super::indexing::assign(&slf.get().inner, &out, "Cumsum")?;
         Ok(slf)
     }
 
@@ -364,7 +363,7 @@ impl PyTensor {
     ) -> PyResult<Bound<'py, Self>> {
         let dim = need_dim("cumprod_", dim, axis)?;
         let out = fold(slf.py(), &slf.get().inner, Some(slf.get().inner.dtype()), |x| x.cumprod(dim))?;
-        slf.get().inner.assign_(&out).raise()?;
+        super::indexing::assign(&slf.get().inner, &out, "Cumprod")?;
         Ok(slf)
     }
 

@@ -3,7 +3,7 @@
 use super::{either, named, need_dim, spread, tuple, Object};
 use crate::args::{index, ints, need_tensor, Ints};
 use crate::error::Raise;
-use crate::tensor::{done, wrap, PyTensor};
+use crate::tensor::{done, fresh, wrap, PyTensor};
 use crate::types::PyDType;
 use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
@@ -249,7 +249,9 @@ impl PyTensor {
     ///     torch.Size([6])
     #[pyo3(signature = (*args, shape=None))]
     fn reshape(&self, py: Python<'_>, args: &Bound<'_, PyTuple>, shape: Option<Object<'_, '_>>) -> PyResult<Py<PyAny>> {
-        done(py, self.inner.reshape(&spread("reshape", "shape", args, shape)?))
+        let out = self.inner.reshape(&spread("reshape", "shape", args, shape)?).raise()?;
+        self.mark_copy(&out);
+        fresh(py, out)
     }
 
     /// One index of a dim, which goes away.
@@ -365,7 +367,9 @@ impl PyTensor {
     #[pyo3(signature = (start_dim=0, end_dim=-1))]
     fn flatten(&self, py: Python<'_>, start_dim: isize, end_dim: isize) -> PyResult<Py<PyAny>> {
         // One dim flattened is the tensor itself.
-        wrap(py, self.inner.flatten(start_dim, end_dim).raise()?)
+        let out = self.inner.flatten(start_dim, end_dim).raise()?;
+        self.mark_copy(&out);
+        wrap(py, out)
     }
 
     /// Splits a dim into several; one size may be −1.
@@ -460,7 +464,7 @@ impl PyTensor {
     ) -> PyResult<Bound<'py, Self>> {
         let dim = need_dim("unsqueeze_", dim, axis)?;
         let dim = wrap_dim("unsqueeze_", dim, slf.get().inner.rank() + 1).raise()?;
-        reshaped(slf, ViewOp::Unsqueeze(dim), "Unsqueeze")
+        reshaped(slf, ViewOp::Unsqueeze(dim), "UnsqueezeBackward1")
     }
 
     /// In-place version of `squeeze`.
@@ -471,6 +475,11 @@ impl PyTensor {
         axis: Option<Object<'_, 'py>>,
     ) -> PyResult<Bound<'py, Self>> {
         let (op, node) = slf.get().squeezed("squeeze_", either(dim, axis))?;
+        let node = match node {
+            "SqueezeBackward0" => "SqueezeBackward3",
+            "SqueezeBackward1" => "SqueezeBackward4",
+            _ => "SqueezeBackward5",
+        };
         reshaped(slf, op, node)
     }
 
@@ -482,7 +491,7 @@ impl PyTensor {
     ) -> PyResult<Bound<'py, Self>> {
         let (a, b) = (index("transpose_", "dim0", dim0)?, index("transpose_", "dim1", dim1)?);
         let order = slf.get().inner.swap_order("transpose_", a, b).raise()?;
-        reshaped(slf, ViewOp::Permute(order), "Transpose")
+        reshaped(slf, ViewOp::Permute(order), "TransposeBackward1")
     }
 
     /// In-place version of `swapaxes`.
@@ -515,11 +524,18 @@ impl PyTensor {
                 )))
             }
         };
-        reshaped(slf, ViewOp::Permute(order), "T")
+        reshaped(slf, ViewOp::Permute(order), "TBackward1")
     }
 }
 
 impl PyTensor {
+    /// PyTorch names a reshape that had to copy otherwise than a view.
+    fn mark_copy(&self, out: &Tensor) {
+        if !self.inner.shares_storage(out) {
+            out.relabel("UnsafeView");
+        }
+    }
+
     /// What `squeeze` does for its argument, and its node's name.
     fn squeezed(&self, op: &str, dim: Option<Object<'_, '_>>) -> PyResult<(ViewOp, &'static str)> {
         let rank = self.inner.rank();
