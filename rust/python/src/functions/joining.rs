@@ -11,8 +11,6 @@ use wengert::{row, Arg, Row, Scalar, Tensor};
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(cat, m)?)?;
-    m.add_function(wrap_pyfunction!(concat, m)?)?;
-    m.add_function(wrap_pyfunction!(concatenate, m)?)?;
     m.add_function(wrap_pyfunction!(stack, m)?)?;
     m.add_function(wrap_pyfunction!(r#where, m)?)?;
     m.add_function(wrap_pyfunction!(_pad, m)?)
@@ -55,40 +53,6 @@ fn cat(
     axis: Option<Object<'_, '_>>,
 ) -> PyResult<Py<PyAny>> {
     join(py, "cat", tensors, dim_or("cat", dim, axis, 0)?, out, Tensor::cat)
-}
-
-/// `cat` by another name.
-///
-/// Example:
-///     >>> wg.concat([wg.tensor([1, 2]), wg.tensor([3])])
-///     tensor([1, 2, 3])
-#[pyfunction]
-#[pyo3(signature = (tensors, dim=None, *, out=None, axis=None))]
-fn concat(
-    py: Python<'_>,
-    tensors: Object<'_, '_>,
-    dim: Option<Object<'_, '_>>,
-    out: Option<Object<'_, '_>>,
-    axis: Option<Object<'_, '_>>,
-) -> PyResult<Py<PyAny>> {
-    join(py, "concat", tensors, dim_or("concat", dim, axis, 0)?, out, Tensor::cat)
-}
-
-/// `cat` under numpy's name.
-///
-/// Example:
-///     >>> wg.concatenate([wg.tensor([1, 2]), wg.tensor([3])])
-///     tensor([1, 2, 3])
-#[pyfunction]
-#[pyo3(signature = (tensors, dim=None, *, out=None, axis=None))]
-fn concatenate(
-    py: Python<'_>,
-    tensors: Object<'_, '_>,
-    dim: Option<Object<'_, '_>>,
-    out: Option<Object<'_, '_>>,
-    axis: Option<Object<'_, '_>>,
-) -> PyResult<Py<PyAny>> {
-    join(py, "concatenate", tensors, dim_or("concatenate", dim, axis, 0)?, out, Tensor::cat)
 }
 
 /// Joins tensors of one shape along a new dim.

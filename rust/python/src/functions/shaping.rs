@@ -15,8 +15,6 @@ use wengert::{Tensor, ViewOp};
 pub const FUNCTIONS: &[(&str, bool)] = &[
     ("permute", false),
     ("transpose", false),
-    ("swapaxes", false),
-    ("swapdims", false),
     ("t", false),
     ("reshape", false),
     ("select", false),
