@@ -148,30 +148,63 @@ pub fn write_counters() -> (usize, usize) {
     (COPIES.load(Ordering::Relaxed), MOVES.load(Ordering::Relaxed))
 }
 
-/// Inputs of a write as values, taken after the bytes were made writable; those that overlap the
-/// written elements otherwise than exactly are copied.
-fn input_values(name: &str, x: &Tensor, args: &[Arg<'_>]) -> Result<SmallVec<[Option<Value>; 3]>> {
-    let target = x.value();
-    let mut out = SmallVec::new();
-    for arg in args {
-        out.push(match arg {
-            Arg::Scalar(_) => None,
-            Arg::Tensor(t) => {
-                let value = t.value();
-                let shared = Arc::ptr_eq(&value.buffer, &target.buffer);
-                Some(match shared.then(|| overlap(&target.layout, &value.layout, value.dtype == target.dtype)) {
-                    None | Some(Overlap::No | Overlap::Same) => value,
-                    Some(Overlap::Unknown) => value.copied(value.dtype)?,
-                    Some(Overlap::Partial) => fail!(
-                        runtime,
-                        "{name}: unsupported operation: some elements of the input tensor and the written-to tensor refer to a single \
-                         memory location. Please clone() the tensor before performing the operation."
-                    ),
-                })
-            }
-        });
+/// A write about to happen: the target's bytes are ours, the inputs are snapshots.
+struct Begun {
+    writing: Writing,
+    target: Value,
+    values: SmallVec<[Option<Value>; 3]>,
+}
+
+/// Makes the target writable, takes the inputs and shuts readers out, in one hold of the lock: so two
+/// writers of one tensor come one after the other, and no two wait for each other.
+fn begin(x: &Tensor, args: &[Arg<'_>], fresh: bool) -> Result<Begun> {
+    loop {
+        let mut guard = lock();
+        let busy = |t: &Tensor, guard: &Locked| t.0.state.get(&guard.key).cell.buffer(&guard.key).is_writing();
+        let waits = busy(x, &guard) || args.iter().any(|a| matches!(a, Arg::Tensor(t) if busy(t, &guard)));
+        if waits {
+            drop(guard);
+            std::thread::yield_now();
+            continue;
+        }
+        make_writable(x, fresh, &mut guard)?;
+        let value = |t: &Tensor| {
+            let state = t.0.state.get(&guard.key);
+            Value { buffer: state.cell.buffer(&guard.key).clone(), layout: state.layout.clone(), dtype: t.dtype() }
+        };
+        let target = value(x);
+        let values = args
+            .iter()
+            .map(|a| match a {
+                Arg::Tensor(t) => Some(value(t)),
+                Arg::Scalar(_) => None,
+            })
+            .collect();
+        target.buffer.writing.store(true, Ordering::Release);
+        return Ok(Begun { writing: Writing(target.buffer.clone()), target, values });
     }
-    Ok(out)
+}
+
+impl Begun {
+    /// Copies the inputs that overlap the written elements otherwise than exactly.
+    fn separate(&mut self, name: &str) -> Result<()> {
+        let target = &self.target;
+        for value in self.values.iter_mut().flatten() {
+            if !Arc::ptr_eq(&value.buffer, &target.buffer) {
+                continue;
+            }
+            match overlap(&target.layout, &value.layout, value.dtype == target.dtype) {
+                Overlap::No | Overlap::Same => {}
+                Overlap::Unknown => *value = value.copied(value.dtype)?,
+                Overlap::Partial => fail!(
+                    runtime,
+                    "{name}: unsupported operation: some elements of the input tensor and the written-to tensor refer to a single \
+                     memory location. Please clone() the tensor before performing the operation."
+                ),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One in-place write. `op` with inputs `(x, args…)` is what it means functionally; `run` puts the new
@@ -258,29 +291,17 @@ impl Write<'_> {
         if x.device() == Device::Meta {
             return Ok(());
         }
-        make_writable(x, self.overwrites, &mut lock())?;
-        let values = input_values(self.name, x, self.args)?;
-        let (buffer, layout) = loop {
-            let guard = lock();
-            let state = x.0.state.get(&guard.key);
-            let buffer = state.cell.buffer(&guard.key);
-            if !buffer.writing.swap(true, Ordering::Acquire) {
-                break (Writing(buffer.clone()), state.layout.clone());
-            }
-            drop(guard);
-            std::thread::yield_now();
-        };
+        let mut begun = begin(x, self.args, self.overwrites)?;
+        begun.separate(self.name)?;
+        let layout = begun.target.layout.clone();
         let layout = if layout.self_overlaps() { unexpanded(&layout)? } else { layout };
-        let host = buffer.0.host().ok_or_else(|| Error::internal("a host buffer was expected"))?;
+        let host = begun.writing.0.host().ok_or_else(|| Error::internal("a host buffer was expected"))?;
         // SAFETY: `writing` keeps readers out, copy on write has left this cell the only owner (or the
         // memory is shared on purpose), and inputs that overlap otherwise than exactly were copied.
-        let result = kernel(&values, unsafe { ViewMut::new(host, &layout, x.dtype()) });
-        drop(buffer);
-        // A refused write (an index out of bounds, say) has changed nothing.
-        if result.is_ok() {
-            bump(x, &mut lock().key);
-        }
-        result
+        kernel(&begun.values, unsafe { ViewMut::new(host, &layout, x.dtype()) })?;
+        drop(begun);
+        bump(x, &mut lock().key);
+        Ok(())
     }
 
     /// Puts the write on the tape: x's node is the operation; a view's base gets the changed region.
@@ -435,6 +456,9 @@ impl Tensor {
             );
         }
         if self.is(src) {
+            if is_grad_enabled() && self.requires_grad() {
+                check_taped_write(self, &mut lock())?;
+            }
             return Ok(());
         }
         if self.layout().self_overlaps() {

@@ -107,6 +107,13 @@ impl Cell {
             Cell::Shared(storage) => &storage.0.get(key).0,
         }
     }
+    /// Whether one tensor alone sees this cell.
+    pub fn is_unshared(&self) -> bool {
+        match self {
+            Cell::Own(..) => true,
+            Cell::Shared(storage) => Arc::strong_count(storage) == 1,
+        }
+    }
     #[inline]
     pub fn version(&self, key: &Key) -> u32 {
         match self {
@@ -386,16 +393,14 @@ pub(crate) fn node_order(t: &Tensor, locked: &Locked) -> u64 {
 fn rederive(t: &Tensor, locked: &mut Locked) -> Result<()> {
     let state = t.0.state.get(&locked.key);
     let Some(view) = &state.view else { return Ok(()) };
+    if view.kind != ViewKind::Default && state.cell.version(&locked.key) != view.version && requires_grad(t, &locked.key) {
+        return Err(view_error(view.kind, true));
+    }
     let order = node_order(&view.base, locked);
     if order == view.seen {
         return Ok(());
     }
     let base = view.base.clone();
-    if view.kind != ViewKind::Default && state.cell.version(&locked.key) != view.version {
-        let kind = view.kind;
-        crate::lock::defer(base);
-        return Err(view_error(kind, true));
-    }
     let part = state.layout.clone();
     let base_state = base.0.state.get(&locked.key);
     let region = Region { base: base_state.layout.clone(), part: part.clone() };

@@ -3,7 +3,7 @@
 use super::{Ctx, Grads, Saves};
 use crate::tensor::Tensor;
 use smallvec::smallvec;
-use wengert_ops::{fail, Op, Result, ScatterMode};
+use wengert_ops::{DType, fail, Op, Result, ScatterMode};
 
 /// Positions: the second output of sort and topk.
 const POSITIONS: u64 = 1 << 1;
@@ -43,11 +43,27 @@ pub(super) fn vjp(ctx: &Ctx<'_>, g: &Tensor) -> Result<Grads> {
                 let zero = Tensor::zeros(&[], g.dtype(), g.device())?;
                 Some(g.index_put(dims, &refs(&indices), &zero, false)?)
             };
-            let values = if ctx.needs(1) { Some(g.index(dims, &refs(&indices))?) } else { None };
+            let values = match ctx.needs(1) {
+                false => None,
+                true if accumulate => Some(g.index(dims, &refs(&indices))?),
+                true => Some(last_writers(g, dims, &indices)?),
+            };
             Ok(smallvec![base, values])
         }
         _ => fail!(internal, "{:?} has no indexing rule", ctx.op),
     }
+}
+
+/// The gradient at the indices, zero where a later value was written over an earlier one.
+fn last_writers(g: &Tensor, dims: u64, indices: &[Tensor]) -> Result<Tensor> {
+    let picked = g.index(dims, &refs(indices))?;
+    let n = picked.numel();
+    if n < 2 {
+        return Ok(picked);
+    }
+    let places = Tensor::arange(n, DType::I64)?.reshape_to(&picked.shape())?;
+    let owner = Tensor::zeros(&g.shape(), DType::I64, g.device())?.index_put(dims, &refs(indices), &places, false)?;
+    owner.index(dims, &refs(indices))?.eq(&places)?.where_(&picked, 0.0)
 }
 
 fn indices(ctx: &Ctx<'_>, from: usize) -> Result<Vec<Tensor>> {

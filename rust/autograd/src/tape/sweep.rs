@@ -798,7 +798,7 @@ fn add(old: Tensor, new: Tensor, create: bool, handles: usize) -> Result<Tensor>
         return old.add(&new);
     }
     let (a, b): (Value, Value) = (old.value(), new.value());
-    let sole = Arc::strong_count(&old.0) <= handles && Arc::strong_count(&a.buffer) == 2 && !old.is_taped();
+    let sole = Arc::strong_count(&old.0) <= handles && Arc::strong_count(&a.buffer) == 2 && old.owns_storage() && !old.is_taped();
     if sole && a.layout.is_contiguous() && !a.buffer.is_pinned() && a.device() == crate::Device::Cpu {
         let inputs = [crate::exec::RowInput::Value(&a), crate::exec::RowInput::Value(&b)];
         // SAFETY: only the slot, `old` and `a` hold the buffer; the first input is the output itself.
@@ -808,36 +808,48 @@ fn add(old: Tensor, new: Tensor, create: bool, handles: usize) -> Result<Tensor>
     old.add(&new)
 }
 
-/// Adds to `.grad`, in the same handle where it exists.
+/// Adds to `.grad`, in the same handle where it exists. Another thread may be doing the same.
 fn add_to_grad(t: &Tensor, g: Tensor, create: bool) -> Result<()> {
-    let old = t.grad();
-    let new = match &old {
-        None => {
-            let sole = Arc::strong_count(&g.0) == 1;
-            let value = g.value();
-            let overlapping = value.layout.self_overlaps() || !value.layout.is_contiguous();
-            if create {
-                if overlapping { g.clone_()? } else { g }
-            } else if overlapping {
-                Tensor::from_value(value.copied(value.dtype)?)
-            } else if sole && !g.is_taped() {
-                g
-            } else {
-                Tensor::from_value(value)
+    let mut fresh = None;
+    loop {
+        let old = t.grad();
+        let new = match &old {
+            Some(old) if !create => {
+                let _off = crate::mode::GradMode::set(false);
+                return crate::inplace::row_(wengert_ops::Row::Add, old, &[(&g).into()]);
             }
+            Some(old) => old.add(&g)?,
+            None => match fresh.take() {
+                Some(first) => first,
+                None => first_gradient(g.clone(), create)?,
+            },
+        };
+        let mut guard = lock();
+        let state = t.0.state.get_mut(&mut guard.key);
+        let unchanged = match (&state.grad, &old) {
+            (None, None) => true,
+            (Some(a), Some(b)) => a.is(b),
+            _ => false,
+        };
+        if unchanged {
+            if let Some(old) = state.grad.replace(new) {
+                defer(old);
+            }
+            return Ok(());
         }
-        Some(old) if create => old.add(&g)?,
-        Some(old) => {
-            let _off = crate::mode::GradMode::set(false);
-            return crate::inplace::row_(wengert_ops::Row::Add, old, &[(&g).into()]);
-        }
-    };
-    let mut guard = lock();
-    let state = t.0.state.get_mut(&mut guard.key);
-    if let Some(old) = state.grad.replace(new) {
-        defer(old);
+        fresh = Some(new);
+        drop(guard);
     }
-    Ok(())
+}
+
+/// A gradient as it becomes a `.grad`: dense, with a cell of its own.
+fn first_gradient(g: Tensor, create: bool) -> Result<Tensor> {
+    let value = g.value();
+    let dense = value.layout.is_contiguous();
+    if create {
+        return if dense { Ok(g) } else { g.clone_() };
+    }
+    Ok(Tensor::from_value(if dense { value } else { value.copied(value.dtype)? }))
 }
 
 impl Tensor {
@@ -847,8 +859,14 @@ impl Tensor {
             return false;
         }
         let guard = lock();
-        let buffer = self.0.state.get(&guard.key).cell.buffer(&guard.key);
-        Arc::strong_count(buffer) == 1 && !buffer.is_pinned()
+        let cell = &self.0.state.get(&guard.key).cell;
+        let buffer = cell.buffer(&guard.key);
+        Arc::strong_count(buffer) == 1 && cell.is_unshared() && !buffer.is_pinned()
+    }
+
+    /// Whether no other tensor sees this one's cell (a cell holds its buffer once for all of them).
+    fn owns_storage(&self) -> bool {
+        self.0.state.get(&lock().key).cell.is_unshared()
     }
 
     pub(crate) fn is_taped(&self) -> bool {
