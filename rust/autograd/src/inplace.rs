@@ -569,12 +569,18 @@ pub fn check_out_argument(t: &Tensor) -> Result<()> {
 
 /// Before memory is shared with the outside: a buffer that the tape or somebody else holds is left to them.
 pub(crate) fn own_buffer(t: &Tensor) -> Result<()> {
-    let mut guard = lock();
-    let state = t.0.state.get(&guard.key);
-    if state.cell.buffer(&guard.key).is_pinned() {
-        return Ok(());
+    loop {
+        let mut guard = lock();
+        let buffer = t.0.state.get(&guard.key).cell.buffer(&guard.key);
+        if buffer.is_pinned() {
+            return Ok(());
+        }
+        if !buffer.is_writing() {
+            return make_writable(t, false, &mut guard);
+        }
+        drop(guard);
+        std::thread::yield_now();
     }
-    make_writable(t, false, &mut guard)
 }
 
 /// A tensor's elements, to be written by the holder alone; released (and the version raised) on drop.
