@@ -193,7 +193,7 @@ impl Tensor {
     pub fn unbind(&self, dim: isize) -> Result<Vec<Tensor>> {
         let shape = self.shape();
         if shape.is_empty() {
-            fail!(runtime, "unbind: Dimension specified as {dim} but tensor has no dimensions");
+            fail!(index, "Dimension specified as {dim} but tensor has no dimensions");
         }
         let dim = wrap_dim("unbind", dim, shape.len())?;
         views::views(self, (0..shape[dim]).map(|index| ViewOp::Select { dim, index }))
