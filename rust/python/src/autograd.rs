@@ -20,7 +20,9 @@ fn seed(obj: &Bound<'_, PyAny>) -> PyResult<Option<Tensor>> {
     }
     match obj.cast::<PyTensor>() {
         Ok(t) => Ok(Some(t.get().inner.clone())),
-        Err(_) => Err(PyTypeError::new_err(format!("gradients can be either Tensors or None, but got {}", type_name(obj)))),
+        Err(_) => {
+            Err(PyTypeError::new_err(format!("gradients can be either Tensors or None, but got {}", type_name(obj))))
+        }
     }
 }
 
@@ -77,7 +79,9 @@ fn hook_of(function: Py<PyAny>) -> Hook {
             }
             match result.cast::<PyTensor>() {
                 Ok(t) => Ok(Some(t.get().inner.clone())),
-                Err(_) => Err(PyTypeError::new_err(format!("expected Variable, but hook returned '{}'", type_name(&result)))),
+                Err(_) => {
+                    Err(PyTypeError::new_err(format!("expected Variable, but hook returned '{}'", type_name(&result))))
+                }
             }
         })
         .map_err(from_py)
@@ -205,7 +209,11 @@ impl PyNode {
         let object = class.call1((Bound::new(py, plain)?,))?;
         let node = object.cast::<PyNode>()?;
         node.get().listed.store(object.as_ptr(), Ordering::Relaxed);
-        NODES.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().insert(key, object.as_ptr() as usize);
+        NODES
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert_default()
+            .insert(key, object.as_ptr() as usize);
         Ok(object)
     }
 }

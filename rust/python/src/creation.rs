@@ -87,7 +87,11 @@ pub fn write_out(op: &str, out: &Tensor, t: &Tensor) -> PyResult<()> {
 }
 
 /// `f(2, 3)`, `f((2, 3))` and `f(size=(2, 3))`.
-pub fn size_arguments(op: &str, args: &Bound<'_, PyTuple>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Vec<usize>> {
+pub fn size_arguments(
+    op: &str,
+    args: &Bound<'_, PyTuple>,
+    options: Option<&Bound<'_, PyDict>>,
+) -> PyResult<Vec<usize>> {
     let given: Ints = match options.map(|o| o.get_item("size")).transpose()?.flatten() {
         Some(size) if args.is_empty() => ints(op, "size", &size)?,
         Some(_) => return Err(PyTypeError::new_err(format!("{op}() got multiple values for argument 'size'"))),
@@ -172,10 +176,13 @@ fn empty_strided(
     }
     let checked = sizes(op, &shape)?;
     sizes(op, &strides)?;
-    let reach = checked.iter().zip(&strides).try_fold(0usize, |r, (&n, &s)| {
-        r.checked_add(n.saturating_sub(1).checked_mul(s as usize)?)
-    });
-    let reach = reach.ok_or_else(|| PyRuntimeError::new_err(format!("{op}(): sizes {shape:?} and strides {strides:?} are too large")))?;
+    let reach = checked
+        .iter()
+        .zip(&strides)
+        .try_fold(0usize, |r, (&n, &s)| r.checked_add(n.saturating_sub(1).checked_mul(s as usize)?));
+    let reach = reach.ok_or_else(|| {
+        PyRuntimeError::new_err(format!("{op}(): sizes {shape:?} and strides {strides:?} are too large"))
+    })?;
     let memory = Tensor::empty(&[reach + 1], options.float_dtype(), options.place()).raise()?;
     let t = memory.as_strided(&shape, &strides, Some(0)).raise()?.detach();
     options.finish(py, op, t)
@@ -216,7 +223,10 @@ fn arange(py: Python<'_>, args: &Bound<'_, PyTuple>, options: Option<&Bound<'_, 
     let names = ["start", "end", "step"];
     let mut given: [Option<Scalar>; 3] = [None; 3];
     if args.len() > 3 {
-        return Err(PyTypeError::new_err(format!("arange() takes at most 3 positional arguments ({} given)", args.len())));
+        return Err(PyTypeError::new_err(format!(
+            "arange() takes at most 3 positional arguments ({} given)",
+            args.len()
+        )));
     }
     for (i, arg) in args.iter().enumerate() {
         let place = if args.len() == 1 { 1 } else { i };
@@ -443,7 +453,8 @@ impl PyTensor {
         let options = Options::read("new_full", options, &[])?;
         let shape = sizes("new_full", &ints("new_full", "size", size)?)?;
         let value = number("new_full", "fill_value", fill_value)?;
-        let (dtype, device) = (options.dtype.unwrap_or(self.inner.dtype()), options.device.unwrap_or(self.inner.device()));
+        let (dtype, device) =
+            (options.dtype.unwrap_or(self.inner.dtype()), options.device.unwrap_or(self.inner.device()));
         options.finish(py, "new_full", Tensor::full(&shape, value, dtype, device).raise()?)
     }
 }

@@ -202,7 +202,9 @@ fn check_dirty(name: &str, t: &Tensor, is_input: bool) -> PyResult<()> {
         )));
     }
     if t.requires_grad() && t.is_leaf() {
-        return Err(PyRuntimeError::new_err("a leaf Variable that requires grad has been used in an in-place operation."));
+        return Err(PyRuntimeError::new_err(
+            "a leaf Variable that requires grad has been used in an in-place operation.",
+        ));
     }
     Ok(())
 }

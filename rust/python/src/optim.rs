@@ -18,7 +18,10 @@ fn optional_tensors(op: &str, name: &str, obj: &Bound<'_, PyAny>) -> PyResult<Ve
             }
             match o.cast::<PyTensor>() {
                 Ok(t) => Ok(Some(t.get().inner.clone())),
-                Err(_) => Err(PyTypeError::new_err(format!("{op}(): '{name}' must be Tensors or None, not {}", type_name(&o)))),
+                Err(_) => Err(PyTypeError::new_err(format!(
+                    "{op}(): '{name}' must be Tensors or None, not {}",
+                    type_name(&o)
+                ))),
             }
         })
         .collect()
@@ -89,7 +92,9 @@ fn _adam_step(
     py.detach(|| {
         let mut active = Vec::with_capacity(params.len());
         let mut states = Vec::with_capacity(params.len());
-        for ((((p, mean), square), largest), step) in params.into_iter().zip(means).zip(squares).zip(largest).zip(&steps) {
+        for ((((p, mean), square), largest), step) in
+            params.into_iter().zip(means).zip(squares).zip(largest).zip(&steps)
+        {
             if p.grad().is_none() {
                 continue;
             }

@@ -51,7 +51,9 @@ impl Target {
                 "other" => target.like(need_tensor("to", "other", &value)?),
                 "copy" => target.copy = value.is_truthy()?,
                 "non_blocking" | "memory_format" => {}
-                other => return Err(PyTypeError::new_err(format!("to() got an unexpected keyword argument '{other}'"))),
+                other => {
+                    return Err(PyTypeError::new_err(format!("to() got an unexpected keyword argument '{other}'")))
+                }
             }
         }
         Ok(target)
@@ -123,7 +125,12 @@ impl PyTensor {
     }
     /// Refuses: there is no GPU backend in this version.
     #[pyo3(signature = (device=None, non_blocking=false, memory_format=None))]
-    fn cuda(&self, device: Option<&Bound<'_, PyAny>>, non_blocking: bool, memory_format: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    fn cuda(
+        &self,
+        device: Option<&Bound<'_, PyAny>>,
+        non_blocking: bool,
+        memory_format: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
         let _ = (device, non_blocking, memory_format);
         Err(PyRuntimeError::new_err("cuda(): wengert has no GPU backend in this version; leave the tensor on the cpu"))
     }
@@ -135,7 +142,11 @@ impl PyTensor {
     }
     /// Without an argument PyTorch's name of the type, else like `to(dtype)`.
     #[pyo3(signature = (dtype=None, non_blocking=false))]
-    fn r#type<'py>(slf: &Bound<'py, PyTensor>, dtype: Option<&Bound<'py, PyAny>>, non_blocking: bool) -> PyResult<Bound<'py, PyAny>> {
+    fn r#type<'py>(
+        slf: &Bound<'py, PyTensor>,
+        dtype: Option<&Bound<'py, PyAny>>,
+        non_blocking: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let _ = non_blocking;
         let Some(dtype) = dtype.filter(|d| !d.is_none()) else {
             let name = format!("torch.{}Tensor", slf.get().inner.dtype().scalar_name());
@@ -145,7 +156,8 @@ impl PyTensor {
             let name = name.to_str()?;
             let short = name.rsplit('.').next().and_then(|n| n.strip_suffix("Tensor"));
             let found = DType::ALL.into_iter().find(|d| Some(d.scalar_name()) == short);
-            let found = found.ok_or_else(|| pyo3::exceptions::PyValueError::new_err(format!("invalid type: '{name}'")))?;
+            let found =
+                found.ok_or_else(|| pyo3::exceptions::PyValueError::new_err(format!("invalid type: '{name}'")))?;
             return convert(slf, found);
         }
         convert(slf, extract_dtype(dtype)?)
@@ -272,7 +284,10 @@ impl PyTensor {
     }
     /// Itself if its elements lie in row-major order, else such a copy.
     #[pyo3(signature = (memory_format=None))]
-    fn contiguous<'py>(slf: &Bound<'py, PyTensor>, memory_format: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+    fn contiguous<'py>(
+        slf: &Bound<'py, PyTensor>,
+        memory_format: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let _ = memory_format;
         let x = &slf.get().inner;
         if x.layout().is_contiguous() {
@@ -304,7 +319,11 @@ impl PyTensor {
     }
     /// Overwrites the elements with those of `src`, broadcast and converted.
     #[pyo3(signature = (src, non_blocking=false))]
-    fn copy_<'py>(slf: Bound<'py, PyTensor>, src: &Bound<'py, PyAny>, non_blocking: bool) -> PyResult<Bound<'py, PyTensor>> {
+    fn copy_<'py>(
+        slf: Bound<'py, PyTensor>,
+        src: &Bound<'py, PyAny>,
+        non_blocking: bool,
+    ) -> PyResult<Bound<'py, PyTensor>> {
         let _ = non_blocking;
         let src = need_tensor("copy_", "other", src)?;
         slf.get().inner.copy_(src).raise()?;

@@ -63,7 +63,9 @@ impl PyGenerator {
     fn new(device: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         if let Some(device) = device.filter(|d| !d.is_none()) {
             if extract_device(device)? != Device::Cpu {
-                return Err(PyRuntimeError::new_err(format!("Device type {device} is not supported for torch.Generator() api.")));
+                return Err(PyRuntimeError::new_err(format!(
+                    "Device type {device} is not supported for torch.Generator() api."
+                )));
             }
         }
         Ok(PyGenerator(Mutex::new(Generator::default())))
@@ -128,7 +130,11 @@ fn manual_seed(py: Python<'_>, seed: &Bound<'_, PyAny>) -> PyResult<Py<PyGenerat
 }
 
 /// Runs `f` with the given generator or the default one.
-fn with<R>(py: Python<'_>, given: Option<&Py<PyGenerator>>, f: impl FnOnce(&mut Generator) -> wengert::Result<R>) -> PyResult<R> {
+fn with<R>(
+    py: Python<'_>,
+    given: Option<&Py<PyGenerator>>,
+    f: impl FnOnce(&mut Generator) -> wengert::Result<R>,
+) -> PyResult<R> {
     let generator = match given {
         Some(g) => g,
         None => default(py)?,
@@ -206,14 +212,19 @@ fn check_bounds(dtype: DType, low: i64, high: i64) -> PyResult<()> {
 #[pyo3(signature = (*args, **options), text_signature = "(low=0, high, size, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False)")]
 fn randint(py: Python<'_>, args: &Bound<'_, PyTuple>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Py<PyAny>> {
     let op = "randint";
-    let named = |name: &str| -> PyResult<Option<Bound<'_, PyAny>>> { Ok(options.map(|o| o.get_item(name)).transpose()?.flatten()) };
+    let named = |name: &str| -> PyResult<Option<Bound<'_, PyAny>>> {
+        Ok(options.map(|o| o.get_item(name)).transpose()?.flatten())
+    };
     let (mut low, mut high, mut size) = (named("low")?, named("high")?, named("size")?);
     let mut rest: Vec<Bound<'_, PyAny>> = args.iter().collect();
     if size.is_none() {
         size = rest.pop();
     }
     if rest.len() > 2 {
-        return Err(PyTypeError::new_err(format!("randint() takes at most 3 positional arguments ({} given)", args.len())));
+        return Err(PyTypeError::new_err(format!(
+            "randint() takes at most 3 positional arguments ({} given)",
+            args.len()
+        )));
     }
     if high.is_none() {
         high = rest.pop();
@@ -222,7 +233,9 @@ fn randint(py: Python<'_>, args: &Bound<'_, PyTuple>, options: Option<&Bound<'_,
         low = Some(first);
     }
     let (Some(high), Some(size)) = (high, size) else {
-        return Err(PyTypeError::new_err("randint() received an invalid combination of arguments; pass (high, size) or (low, high, size)"));
+        return Err(PyTypeError::new_err(
+            "randint() received an invalid combination of arguments; pass (high, size) or (low, high, size)",
+        ));
     };
     let low = low.map_or(Ok(0), |l| index(op, "low", &l))? as i64;
     let high = index(op, "high", &high)? as i64;
@@ -288,8 +301,11 @@ fn normal(
     options: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<Py<PyAny>> {
     let options = Options::read("normal", options, &[])?;
-    let tensor = |o: Option<&Bound<'_, PyAny>>| o.and_then(|o| o.cast::<PyTensor>().ok()).map(|t| t.get().inner.detach());
-    let of = |name: &str, o: Option<&Bound<'_, PyAny>>, default: f64| o.map_or(Ok(default), |o| number("normal", name, o).map(|s| s.as_f64()));
+    let tensor =
+        |o: Option<&Bound<'_, PyAny>>| o.and_then(|o| o.cast::<PyTensor>().ok()).map(|t| t.get().inner.detach());
+    let of = |name: &str, o: Option<&Bound<'_, PyAny>>, default: f64| {
+        o.map_or(Ok(default), |o| number("normal", name, o).map(|s| s.as_f64()))
+    };
     let generator = options.generator.as_ref();
     let _off = GradMode::set(false);
     let t = match (tensor(mean), tensor(std), size) {
@@ -310,17 +326,18 @@ fn normal(
             scaled_normal(py, generator, &Tensor::full(&[], mean, std.dtype(), std.device()).raise()?, &std)?
         }
         (Some(mean), Some(std), None) => scaled_normal(py, generator, &mean, &std)?,
-        _ => {
-            return Err(PyTypeError::new_err(
-                "normal() expects mean and std as numbers with a size, or at least one of them as a tensor without a size",
-            ))
-        }
+        _ => return Err(PyTypeError::new_err(
+            "normal() expects mean and std as numbers with a size, or at least one of them as a tensor without a size",
+        )),
     };
     options.finish(py, "normal", t)
 }
 
 fn scaled_normal(py: Python<'_>, generator: Option<&Py<PyGenerator>>, mean: &Tensor, std: &Tensor) -> PyResult<Tensor> {
-    if std.numel() > 0 && std.device() == Device::Cpu && std.amin(&[], false).and_then(|m| m.item()).raise()?.as_f64() < 0.0 {
+    if std.numel() > 0
+        && std.device() == Device::Cpu
+        && std.amin(&[], false).and_then(|m| m.item()).raise()?.as_f64() < 0.0
+    {
         return Err(PyRuntimeError::new_err("normal expects all elements of std >= 0.0"));
     }
     let shape = wengert::layout::broadcast_shapes("normal", &[&mean.shape(), &std.shape()]).raise()?;
@@ -359,7 +376,12 @@ fn by_probabilities(py: Python<'_>, t: &Tensor, p: &Tensor, generator: Option<&P
     t.copy_(&drawn).raise()
 }
 
-fn bernoulli_fill(py: Python<'_>, t: &Tensor, p: &Bound<'_, PyAny>, generator: Option<&Py<PyGenerator>>) -> PyResult<()> {
+fn bernoulli_fill(
+    py: Python<'_>,
+    t: &Tensor,
+    p: &Bound<'_, PyAny>,
+    generator: Option<&Py<PyGenerator>>,
+) -> PyResult<()> {
     match p.cast::<PyTensor>() {
         Ok(p) => by_probabilities(py, t, &p.get().inner, generator),
         Err(_) => fill(py, t, generator, Random::Bernoulli { p: number("bernoulli_", "p", p)?.as_f64() }),
@@ -414,21 +436,35 @@ fn whole_range(dtype: DType) -> i64 {
 impl PyTensor {
     /// Fills with uniform numbers in [from, to).
     #[pyo3(signature = (from=0.0, to=1.0, *, generator=None))]
-    fn uniform_<'py>(slf: Bound<'py, PyTensor>, from: f64, to: f64, generator: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyTensor>> {
+    fn uniform_<'py>(
+        slf: Bound<'py, PyTensor>,
+        from: f64,
+        to: f64,
+        generator: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyTensor>> {
         let generator = optional_generator("uniform_", generator)?;
         fill(slf.py(), &slf.get().inner, generator.as_ref(), Random::Uniform { from, to })?;
         Ok(slf)
     }
     /// Fills with normal numbers.
     #[pyo3(signature = (mean=0.0, std=1.0, *, generator=None))]
-    fn normal_<'py>(slf: Bound<'py, PyTensor>, mean: f64, std: f64, generator: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyTensor>> {
+    fn normal_<'py>(
+        slf: Bound<'py, PyTensor>,
+        mean: f64,
+        std: f64,
+        generator: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyTensor>> {
         let generator = optional_generator("normal_", generator)?;
         fill(slf.py(), &slf.get().inner, generator.as_ref(), Random::Normal { mean, std })?;
         Ok(slf)
     }
     /// Fills with exponentially distributed numbers of rate `lambd`.
     #[pyo3(signature = (lambd=1.0, *, generator=None))]
-    fn exponential_<'py>(slf: Bound<'py, PyTensor>, lambd: f64, generator: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyTensor>> {
+    fn exponential_<'py>(
+        slf: Bound<'py, PyTensor>,
+        lambd: f64,
+        generator: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyTensor>> {
         let generator = optional_generator("exponential_", generator)?;
         fill(slf.py(), &slf.get().inner, generator.as_ref(), Random::Exponential { lambda: lambd })?;
         Ok(slf)
@@ -448,13 +484,17 @@ impl PyTensor {
             0 => {}
             1 => bounds[1] = Some(args.get_item(0)?),
             2 => bounds = [Some(args.get_item(0)?), Some(args.get_item(1)?)],
-            n => return Err(PyTypeError::new_err(format!("random_() takes at most 2 positional arguments ({n} given)"))),
+            n => {
+                return Err(PyTypeError::new_err(format!("random_() takes at most 2 positional arguments ({n} given)")))
+            }
         }
         for (key, value) in named.into_iter().flat_map(|n| n.iter()) {
             match key.to_string().as_str() {
                 "from" => bounds[0] = Some(value),
                 "to" => bounds[1] = Some(value),
-                other => return Err(PyTypeError::new_err(format!("random_() got an unexpected keyword argument '{other}'"))),
+                other => {
+                    return Err(PyTypeError::new_err(format!("random_() got an unexpected keyword argument '{other}'")))
+                }
             }
         }
         let low = bounds[0].as_ref().map_or(Ok(0), |l| index("random_", "from", l))? as i64;
@@ -486,7 +526,12 @@ impl PyTensor {
     }
     /// 1 with the probability that this tensor holds (or `p` everywhere), else 0.
     #[pyo3(signature = (p=None, **options))]
-    fn bernoulli(&self, py: Python<'_>, p: Option<&Bound<'_, PyAny>>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Py<PyAny>> {
+    fn bernoulli(
+        &self,
+        py: Python<'_>,
+        p: Option<&Bound<'_, PyAny>>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Py<PyAny>> {
         drawn_like(py, &self.inner, p, options)
     }
 }
