@@ -23,8 +23,6 @@ from .version import __version__  # noqa: F401
 inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
 newaxis = None
 _core._register_size(Size)
-strided = "torch.strided"
-preserve_format, contiguous_format = "torch.preserve_format", "torch.contiguous_format"
 
 _SUBMODULES = frozenset(
     (
@@ -64,7 +62,12 @@ def _export():
         for entry in _compose.REGISTRY.values()
         if entry.function and entry.namespace is None
     }
-    names.update((name, value) for name, value in vars(_core).items() if not name.startswith("_"))
+    elsewhere = {row["name"] for row in _core._rows() if row["home"]}
+    names.update(
+        (name, value)
+        for name, value in vars(_core).items()
+        if not name.startswith("_") and name not in elsewhere
+    )
     names.update(
         float=_core.float32,
         double=_core.float64,

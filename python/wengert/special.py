@@ -1,6 +1,7 @@
 """Special functions under their `torch.special` names; the same functions as in `wengert`."""
 
 import wengert as _wg
+from wengert import _core
 
 _SAME = (
     "erf",
@@ -54,5 +55,6 @@ def ndtr(input):
 
 def __getattr__(name):
     if name in _SAME or name in _OTHER:
-        return getattr(_wg, _OTHER.get(name, name))
+        name = _OTHER.get(name, name)
+        return getattr(_wg if hasattr(_wg, name) else _core, name)
     raise AttributeError(f"wengert has no special.{name} yet")

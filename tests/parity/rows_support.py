@@ -10,22 +10,6 @@ FULL = os.environ.get("WENGERT_PARITY") == "full"
 DTYPES = ["float16", "bfloat16", "float32", "float64", "int8", "uint8", "int16", "int32", "int64", "bool"]
 FLOATS = DTYPES[:4]
 
-# Arguments that PyTorch takes as Python numbers, not as tensors.
-NUMBERS = {
-    "alpha",
-    "value",
-    "slope",
-    "negative_slope",
-    "lambd",
-    "threshold",
-    "nan",
-    "posinf",
-    "neginf",
-    "beta",
-    "n",
-    "eps",
-}
-
 CALLS = {
     "addcmul": lambda m, x, a, b, v: m.addcmul(x, a, b, value=v),
     "addcdiv": lambda m, x, a, b, v: m.addcdiv(x, a, b, value=v),
@@ -59,7 +43,8 @@ class Case:
         self.name, self.args, self.cls = row["name"], list(row["args"]), row["class"]
         self.domain = [tuple(d) for d in row["domain"]]
         self.hidden = bool(row.get("hidden"))
-        self.tensor_args = [i for i, a in enumerate(self.args) if a not in NUMBERS]
+        # PyTorch takes the others as Python numbers.
+        self.tensor_args = [i for i, number in enumerate(row["numbers"]) if not number]
         self.differentiable = bool(row.get("differentiable", True)) and self.cls in (
             "float",
             "real",
@@ -79,13 +64,14 @@ class Case:
     def known(self, m):
         return self.name in CALLS or find(m, self.name)[0] is not None
 
-    def numbers(self):
-        """A fixed value for each argument that is a Python number."""
+    def numbers(self, halves=False):
+        """A fixed value for each argument that is a Python number; `halves` rounds them to those."""
         fixed = {}
         for i, a in enumerate(self.args):
             if i not in self.tensor_args:
                 lo, hi = self.domain[i]
-                fixed[i] = 1 if a == "n" else round(lo + 0.7 * (hi - lo), 3)
+                value = round(lo + 0.7 * (hi - lo), 3)
+                fixed[i] = 1 if a == "n" else round(2 * value) / 2 if halves else value
         return fixed
 
     def arrays(self, rng, dtypes, shapes):
@@ -105,9 +91,9 @@ class Case:
                 out.append(rng.uniform(lo, hi, shape))
         return out
 
-    def feed(self, m, arrays, dtypes, grad=False, arrange=lambda t: t):
+    def feed(self, m, arrays, dtypes, grad=False, arrange=lambda t: t, halves=False):
         """The arguments for a call in module `m`, and those of them that require gradients."""
-        args, leaves = self.numbers(), []
+        args, leaves = self.numbers(halves), []
         for k, i in enumerate(self.tensor_args):
             dtype = "bool" if arrays[k].dtype == bool else dtypes[k]
             t = m.tensor(arrays[k]).to(getattr(m, dtype))

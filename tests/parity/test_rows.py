@@ -115,19 +115,41 @@ def check_layouts(case):
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 1e-30, 1e30, 3.0]
 
 
+def torch_alone(case, arrays, dtype):
+    """PyTorch's results for one element at a time: its scalar loops, where vector loops may differ."""
+    results = []
+    for k in range(arrays[0].size):
+        args, _ = case.feed(torch, [a[k : k + 1] for a in arrays], case.uniform(dtype))
+        results.append(to_numpy(case(torch, *args))[0])
+    return np.array(results)
+
+
 def check_special_values(case):
+    """NaN, infinities and signed zeros, wherever PyTorch's vector and scalar loops and dtypes agree."""
     if case.cls == "bit":
         return
     n = len(case.tensor_args)
     grid = np.array(list(itertools.product(SPECIAL, repeat=n))).T
+    if n > 2:  # 1e30 * 1e30 overflows in float32 or not, as the compiler fuses a multiply and an add
+        grid = np.where(abs(grid) == 1e30, np.sign(grid) * 1e15, grid)
+    arrays = [a != 0 if case.args[i] == "c" else a for i, a in zip(case.tensor_args, grid, strict=True)]
+    float64_alone = torch_alone(case, arrays, "float64")
     for dtype in ("float64", "float32"):
-        dtypes = case.uniform(dtype)
-        arrays = [a != 0 if case.args[i] == "c" else a for i, a in zip(case.tensor_args, grid, strict=True)]
-        got, want = run(case, arrays, dtypes, f"special values in {dtype}")
-        if want[1] is None and case.cls in ("float", "real", "arith"):
-            zeros = (to_numpy(got[0]) == 0) & (to_numpy(want[0]) == 0)
-            signs = [np.signbit(to_numpy(r[0])[zeros]) for r in (got, want)]
-            assert (signs[0] == signs[1]).all(), f"{case.name}: the sign of a zero differs in {dtype}"
+        results = []
+        for m in MODULES:
+            args, _ = case.feed(m, arrays, case.uniform(dtype))
+            results.append(case(m, *args))
+        ours, theirs = map(to_numpy, results)
+        alone = torch_alone(case, arrays, dtype)
+        what = f"{case.name}: special values in {dtype}"
+        steady = np.isnan(theirs) == np.isnan(alone)
+        assert steady.mean() > 0.9, f"{what}: PyTorch itself hardly ever agrees with itself"
+        assert_same(*(r[m.tensor(steady)] for m, r in zip(MODULES, results, strict=True)), what)
+        if case.cls in ("float", "real", "arith"):
+            zeros = steady & (ours == 0) & (theirs == 0)
+            signs = [np.signbit(r)[zeros] for r in (ours, theirs, alone, float64_alone)]
+            certain = (signs[1] == signs[2]) & (signs[2] == signs[3])
+            assert (signs[0] == signs[1])[certain].all(), f"{what}: the sign of a zero differs"
 
 
 def derivatives(case, m, arrays, dtypes, weights, second, **kw):
@@ -145,7 +167,11 @@ def derivatives(case, m, arrays, dtypes, weights, second, **kw):
     return list(first) + list(m.autograd.grad(s, leaves, allow_unused=True))
 
 
-def same_derivatives(case, arrays, dtypes, what, second=False, **kw):
+# PyTorch's float64 gradients of these hold float32 constants, such as 1/6.
+FLOAT32_INSIDE = {"celu", "hardsigmoid"}
+
+
+def same_derivatives(case, arrays, dtypes, what, second=False, poles=False, **kw):
     weights = seed(case).uniform(0.5, 1.5, 97)
     (got, error), (want, refusal) = (
         outcome(lambda m: derivatives(case, m, arrays, dtypes, weights, second, **kw), m) for m in MODULES
@@ -156,6 +182,8 @@ def same_derivatives(case, arrays, dtypes, what, second=False, **kw):
         )
         return
     assert error is None, f"{case.name}: {what}: wengert raises {error!r}"
+    # PyTorch computes parts of a gradient in the narrowest dtype given, or with float32 constants.
+    narrow = "float32" if case.name in FLOAT32_INSIDE else min(dtypes, key=FLOATS.index)
     for k, (g, w) in enumerate(zip(got, want, strict=True)):
         if g is None or w is None:  # an absent gradient and one of zeros say the same
             present = g if g is not None else w
@@ -163,7 +191,12 @@ def same_derivatives(case, arrays, dtypes, what, second=False, **kw):
                 f"{case.name}: {what}: gradient {k} is missing"
             )
             continue
-        assert_same(g, w, f"{case.name}: {what}: gradient {k}", scale=10)
+        text = f"{case.name}: {what}: gradient {k}"
+        assert dtype_name(g) == dtype_name(w), text
+        g, w = (t.detach().to(getattr(m, narrow)) for m, t in ((wg, g), (torch, w)))
+        if poles:  # PyTorch gives 6.6e32 where it rounds the sine of a multiple of pi
+            g, w = (t.clone().masked_fill_(t.abs() > 1e30, np.inf) for t in (g, w))
+        assert_same(g, w, text, scale=10)
 
 
 def check_gradients(case):
@@ -191,28 +224,35 @@ def check_ties(case):
     """Gradients at the points where both sides meet: halves, zeros or ones, as PyTorch decided."""
     if not case.differentiable:
         return
-    points = [0.0, 1.0, -1.0, 3.0, -3.0, 0.5]
+    points = [0.0, 1.0, -1.0, 3.0, -3.0, 0.5, -0.5]
     n = len(case.tensor_args)
     grid = np.array(list(itertools.product(points, repeat=n))).T
     arrays = [a != 0 if case.args[i] == "c" else a for i, a in zip(case.tensor_args, grid, strict=True)]
-    same_derivatives(case, arrays, case.uniform("float64"), "gradient at ties")
+    same_derivatives(case, arrays, case.uniform("float64"), "gradient at ties", poles=True, halves=True)
 
 
 def check_in_place(case):
     rng = seed(case)
     method = case.name + "_"
-    if not hasattr(torch.Tensor, method) or case.args[0] in ("c", "n") or case.name == "copy":
+    if not hasattr(torch.Tensor, method) or case.args[0] in ("c", "condition") or case.name == "copy":
         return
     n = len(case.tensor_args)
+
+    def write(args):
+        """The array written, and what calling its method on the other arguments gives."""
+        target = args.pop(case.tensor_args[0])
+        extra = {"value": args.pop()} if case.name in ("addcmul", "addcdiv") else {}
+        return target, lambda: getattr(target, method)(*args, **extra)
+
     dtypes_tried = [case.uniform("float64"), case.uniform("int64"), ["float32", "float64", "float64"][:n]]
     for dtypes in dtypes_tried + [["int32", "float32", "float32"][:n]]:
         arrays = case.arrays(rng, dtypes, [(4,)] * n)
         results, targets = [], []
         for m in MODULES:
             args, _ = case.feed(m, arrays, dtypes)
-            targets.append(args[0])
-            extra = {"value": args.pop()} if case.name in ("addcmul", "addcdiv") else {}
-            results.append(outcome(lambda a, e: getattr(a[0], method)(*a[1:], **e), args, extra))
+            target, call = write(args)
+            targets.append(target)
+            results.append(outcome(call))
         compare(case, *results, f"{method}: {dtypes}")
         if results[1][1] is None:
             assert results[0][0] is targets[0], f"{method} returns another object than its operand"
@@ -223,8 +263,7 @@ def check_in_place(case):
 
     def gradients(m):
         args, leaves = case.feed(m, arrays, dtypes, grad=True, arrange=lambda t: t * 1)
-        extra = {"value": args.pop()} if case.name in ("addcmul", "addcdiv") else {}
-        y = getattr(args[0], method)(*args[1:], **extra)
+        y = write(args)[1]()
         return (
             m.autograd.grad(y.sum(), leaves, allow_unused=True) if y.requires_grad else [None] * len(leaves)
         )
@@ -251,9 +290,15 @@ def check_out(case):
             results.append(outcome(lambda m, a, o: case(m, *a, out=o), m, args, buffers[-1]))
         if isinstance(results[1][1], TypeError):
             return  # PyTorch's function has no out=
+        same_object = results[0][0] is buffers[0]
+        if results[0][1] is results[1][1] is None:  # computed in the inputs' dtype, and converted
+            kinds = [dtype_name(r[0]) for r in results]
+            assert kinds == [out, out]
+            if out == "float64" and dtypes[0] == "float32":
+                results = [(r[0].to(m.float32), None) for m, r in zip(MODULES, results, strict=True)]
         compare(case, *results, f"{case.name}(out={out})")
         if results[1][1] is None:
-            assert results[0][0] is buffers[0]
+            assert same_object, f"{case.name}: out= is not what came back"
         else:
             assert not to_numpy(buffers[0]).any(), "a refused out= was written"
 

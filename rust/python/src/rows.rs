@@ -7,7 +7,7 @@ use crate::args::{operand, Operand};
 use crate::error::{to_py, Raise};
 use crate::tensor::{fresh, PyTensor};
 use crate::types::{dtype_object, type_name};
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyUserWarning};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
@@ -120,6 +120,7 @@ fn parameter(op: Row, i: usize) -> &'static str {
         (Row::Addcmul | Row::Addcdiv, 1) => "tensor1",
         (Row::Addcmul | Row::Addcdiv, 2) => "tensor2",
         (Row::LeakyRelu, 1) => "negative_slope",
+        (Row::Polygamma, 0) => "n",
         (Row::Polygamma, 1) => "input",
         (_, 0) => "input",
         _ => match op.info().args.get(i) {
@@ -134,6 +135,8 @@ fn parameter(op: Row, i: usize) -> &'static str {
 fn default_of(op: Row, i: usize) -> Option<Scalar> {
     Some(Scalar::Float(match (op, i) {
         (Row::LeakyRelu, 1) => 0.01,
+        (Row::Hardtanh, 1) => -1.0,
+        (Row::Hardtanh, 2) => 1.0,
         (Row::Elu | Row::Celu, 1) | (Row::Softplus, 1) => 1.0,
         (Row::Softplus, 2) => 20.0,
         (Row::Hardshrink | Row::Softshrink, 1) => 0.5,
@@ -168,25 +171,47 @@ fn call(
             }
         }
         let mut operands: SmallVec<[Operand; 4]> = SmallVec::new();
-        for (i, obj) in given.iter().enumerate() {
-            operands.push(need(op, i, obj)?);
+        for i in 0..arity {
+            operands.push(need(op, i, &given[swapped(op, form, i)])?);
         }
         return run(py, op, form, given.first(), operands, None);
     }
     general(py, op, form, given, named.unwrap_or(&[]))
 }
 
+/// `polygamma(n, x)` is `x.polygamma(n)`: which argument a method takes for input `i`.
+fn swapped(op: Row, form: Form, i: usize) -> usize {
+    match (op, form) {
+        (Row::Polygamma, Form::Method | Form::InPlace) => 1 - i,
+        _ => i,
+    }
+}
+
 fn need(op: Row, i: usize, obj: &Bound<'_, PyAny>) -> PyResult<Operand> {
-    operand(obj)?.ok_or_else(|| {
-        let kind = if i == 0 { "Tensor" } else { "Tensor or Number" };
-        PyTypeError::new_err(format!(
+    let info = op.info();
+    let number = info.numbers >> i & 1 == 1;
+    let wrong = |kind: &str| {
+        Err(PyTypeError::new_err(format!(
             "{}(): argument '{}' (position {}) must be {kind}, not {}",
             op.name(),
             parameter(op, i),
             i + 1,
             type_name(obj)
-        ))
-    })
+        )))
+    };
+    match operand(obj)? {
+        Some(Operand::Scalar(Scalar::Float(_))) if op == Row::Polygamma && number => wrong("int"),
+        Some(Operand::Tensor(t)) if number => {
+            // PyTorch reads a number out of a 0-d tensor that needs no gradient.
+            if t.shape().is_empty() && !t.requires_grad() && op != Row::Polygamma {
+                return Ok(Operand::Scalar(t.item().raise()?));
+            }
+            wrong(if op == Row::Polygamma { "int" } else { "Number" })
+        }
+        Some(Operand::Scalar(_)) if info.tensors_only => wrong("Tensor"),
+        Some(given) => Ok(given),
+        None => wrong(if i == 0 || info.tensors_only { "Tensor" } else { "Tensor or Number" }),
+    }
 }
 
 fn general(
@@ -205,8 +230,10 @@ fn general(
             given.len()
         )));
     }
-    let mut slots: SmallVec<[Option<Bound<'_, PyAny>>; 4]> = given.iter().map(|o| Some(o.clone())).collect();
-    slots.resize(arity, None);
+    let mut slots: SmallVec<[Option<Bound<'_, PyAny>>; 4]> = SmallVec::from_elem(None, arity);
+    for (i, obj) in given.iter().enumerate() {
+        slots[swapped(op, form, i)] = Some(obj.clone());
+    }
     let (mut out, mut alpha, mut rounding) = (None, None, None);
     let mut integers = false;
     for (key, value) in named {
@@ -237,7 +264,7 @@ fn general(
         }
     }
     let mut operands: SmallVec<[Operand; 4]> = SmallVec::new();
-    let first = slots[0].clone();
+    let first = slots[swapped(op, form, 0)].clone();
     for (i, slot) in slots.iter().enumerate() {
         operands.push(match slot {
             Some(obj) if !obj.is_none() => {
@@ -275,6 +302,10 @@ fn general(
             }
         }
     }
+    let mut op = op;
+    if op == Row::Clamp && operands.iter().skip(1).any(|o| matches!(o, Operand::Tensor(_))) {
+        op = Row::ClampTensor;
+    }
     if op == Row::NanToNum {
         if let Operand::Tensor(t) = &operands[0] {
             match t.dtype().finfo() {
@@ -289,7 +320,6 @@ fn general(
             }
         }
     }
-    let mut op = op;
     if let Some(alpha) = alpha {
         let (is_float, integral) = match (&operands[0], &operands[1]) {
             (Operand::Tensor(a), Operand::Tensor(b)) => (a.dtype().is_float() || b.dtype().is_float(), true),
@@ -330,10 +360,17 @@ fn run(
 ) -> PyResult<Py<PyAny>> {
     let args: SmallVec<[Arg<'_>; 4]> = operands.iter().map(|o| o.arg()).collect();
     if form == Form::InPlace {
-        let (Arg::Tensor(x), Some(first)) = (args[0], first) else {
+        let (Arg::Tensor(x), Some(first)) = (args[swapped(op, form, 0)], first) else {
             return Err(PyTypeError::new_err(format!("{}_(): the first argument must be a Tensor", op.name())));
         };
-        x.row_(op, &args[1..]).raise()?;
+        if op == Row::Polygamma {
+            // Its array is not the first input, which is the one that a row writes.
+            let result = row(op, &args).raise()?;
+            castable(&result, x)?;
+            x.copy_(&result).raise()?;
+        } else {
+            x.row_(op, &args[1..]).raise()?;
+        }
         return Ok(first.clone().unbind());
     }
     if !args.iter().any(|a| matches!(a, Arg::Tensor(_))) {
@@ -344,8 +381,36 @@ fn run(
     let result = result.map_err(to_py)?;
     match out {
         None => fresh(py, result),
-        Some(out) => write_out(op.name(), &out, &result),
+        Some(out) => {
+            check_exact(op, crate::args::need_tensor(op.name(), "out", &out)?, &result)?;
+            write_out(op.name(), &out, &result)
+        }
     }
+}
+
+/// Rows whose `out=` must have the result's dtype.
+fn check_exact(op: Row, out: &Tensor, result: &Tensor) -> PyResult<()> {
+    if !op.info().exact_out || out.dtype() == result.dtype() {
+        return Ok(());
+    }
+    let (found, expected) = (out.dtype().scalar_name(), result.dtype().scalar_name());
+    Err(PyRuntimeError::new_err(if op.info().class == Class::Test {
+        format!("{} does not support non-boolean outputs: out= is {found}", op.name())
+    } else {
+        format!("{}(): Found dtype {found} but expected {expected}: give out= the result's dtype", op.name())
+    }))
+}
+
+/// Whether an in-place result or one for `out=` may be converted to the target's kind of dtype.
+fn castable(result: &Tensor, target: &Tensor) -> PyResult<()> {
+    if result.dtype().category() > target.dtype().category() {
+        return Err(PyRuntimeError::new_err(format!(
+            "result type {} can't be cast to the desired output type {}",
+            result.dtype().scalar_name(),
+            target.dtype().scalar_name()
+        )));
+    }
+    Ok(())
 }
 
 /// Functions of numbers alone: only `where` and `pow` have them in PyTorch.
@@ -361,21 +426,19 @@ fn scalars_only(py: Python<'_>, op: Row, args: &[Arg<'_>]) -> PyResult<Py<PyAny>
 /// Copies a result into the tensor given as `out=`.
 pub fn write_out(op: &str, out: &Bound<'_, PyAny>, result: &Tensor) -> PyResult<Py<PyAny>> {
     let target = crate::args::need_tensor(op, "out", out)?;
-    wengert::check_out_argument(target).raise()?;
-    if result.dtype().category() > target.dtype().category() {
-        return Err(PyRuntimeError::new_err(format!(
-            "result type {} can't be cast to the desired output type {}",
-            result.dtype().scalar_name(),
-            target.dtype().scalar_name()
-        )));
-    }
+    wengert::check_out_argument(target).and_then(|()| wengert::check_out_argument(result)).map_err(|e| to_py(e.context(&format!("{op}()"))))?;
+    castable(result, target)?;
     if target.shape() != result.shape() {
         if target.numel() != 0 {
-            return Err(PyRuntimeError::new_err(format!(
-                "{op}(): the out= tensor has shape {:?}, the result {:?}; give out= the result's shape",
+            let text = format!(
+                "An output with one or more elements was resized since it had shape {:?}, which does not match the \
+                 required output shape {:?}. This behavior is deprecated; resize the out= tensor of {op}() to zero \
+                 elements first, with resize_(0).",
                 &target.shape()[..],
                 &result.shape()[..]
-            )));
+            );
+            let py = out.py();
+            PyErr::warn(py, &py.get_type::<PyUserWarning>(), &CString::new(text).unwrap_or_default(), 1)?;
         }
         target.set_data(&Tensor::empty(&result.shape(), target.dtype(), target.device()).raise()?).raise()?;
     }
@@ -403,6 +466,9 @@ fn _rows<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         d.set_item("hidden", info.hidden)?;
         d.set_item("differentiable", info.differentiable)?;
         d.set_item("inplace", has_in_place(r))?;
+        d.set_item("numbers", (0..r.arity()).map(|i| info.numbers >> i & 1 == 1).collect::<Vec<_>>())?;
+        d.set_item("tensors_only", info.tensors_only)?;
+        d.set_item("home", info.home)?;
         list.append(d)?;
     }
     Ok(list)
@@ -460,7 +526,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
             };
             class.setattr(name, descriptor)
         };
-        if r != Row::Where && r != Row::Polygamma {
+        if r != Row::Where {
             attach(&name, *method, Form::Method)?;
             if has_in_place(r) {
                 attach(&format!("{name}_"), *in_place, Form::InPlace)?;

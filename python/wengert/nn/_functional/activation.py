@@ -28,8 +28,7 @@ def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
     """x limited to [min_val, max_val]; unlike clamp's, the gradient is 0 at the limits themselves."""
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
-    inside = (input > min_val) & (input < max_val)
-    return _finish(input, where(inside, input, input.detach().clamp(min_val, max_val)), inplace)
+    return _finish(input, _core.hardtanh(input, min_val, max_val), inplace)
 
 
 def leaky_relu(input, negative_slope=0.01, inplace=False):
@@ -77,23 +76,23 @@ def mish(input, inplace=False):
     return _finish(input, _core.mish(input), inplace)
 
 
-def gelu(input, approximate="none"):
+def gelu(input, *, approximate="none", out=None):
     """x · Φ(x) with the normal distribution's Φ; `approximate='tanh'` uses the tanh form."""
     if approximate == "none":
-        return _core.gelu(input)
+        return _core.gelu(input) if out is None else _core.gelu(input, out=out)
     if approximate == "tanh":
-        return _core.gelu_tanh(input)
+        return _core.gelu_tanh(input) if out is None else _core.gelu_tanh(input, out=out)
     raise RuntimeError("approximate argument must be either none or tanh.")
 
 
-def softplus(input, beta=1.0, threshold=20.0):
+def softplus(input, beta=1.0, threshold=20.0, *, out=None):
     """log(1 + e^(beta · x)) / beta, and x itself where beta · x > threshold."""
-    return _core.softplus(input, beta, threshold)
+    return _core.softplus(input, beta, threshold, out=out)
 
 
-def logsigmoid(input):
+def logsigmoid(input, *, out=None):
     """log(sigmoid(x)) without overflow."""
-    return _core.logsigmoid(input)
+    return _core.logsigmoid(input, out=out)
 
 
 def softsign(input):
@@ -106,16 +105,16 @@ def tanhshrink(input):
     return input - tanh(input)
 
 
-def softshrink(input, lambd=0.5):
+def softshrink(input, lambd=0.5, *, out=None):
     """x moved towards 0 by `lambd`, and 0 within it."""
     if lambd < 0:
         raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
-    return _core.softshrink(input, lambd)
+    return _core.softshrink(input, lambd, out=out)
 
 
-def hardshrink(input, lambd=0.5):
+def hardshrink(input, lambd=0.5, *, out=None):
     """x where |x| > lambd, 0 elsewhere."""
-    return _core.hardshrink(input, lambd)
+    return _core.hardshrink(input, lambd, out=out)
 
 
 def threshold(input, threshold, value, inplace=False):

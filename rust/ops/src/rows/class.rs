@@ -24,6 +24,61 @@ pub enum Class {
     Select,
 }
 
+/// What a row asks of its operands' dtypes beyond its class.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Demand {
+    Any,
+    /// No operand is bool.
+    NoBool,
+    /// All tensors have one dtype; a 0-d weight, the third operand, may have any.
+    OneDtype,
+    /// Of the operands after the first one is a float.
+    FloatQuotient,
+}
+
+impl Demand {
+    /// Checks the operands: the dtype of each, and whether it is 0-d or a number.
+    ///
+    /// ```
+    /// use wengert_ops::{DType, Row};
+    /// let demand = Row::Sub.info().demand;
+    /// assert!(demand.check(Row::Sub, &[(DType::F32, false), (DType::F32, false)]).is_ok());
+    /// assert!(demand.check(Row::Sub, &[(DType::F32, false), (DType::Bool, false)]).is_err());
+    /// ```
+    #[cold]
+    pub fn check(self, row: Row, operands: &[(DType, bool)]) -> Result<()> {
+        let Some(&(first, _)) = operands.first() else { return Ok(()) };
+        match self {
+            Demand::Any => Ok(()),
+            Demand::NoBool if operands.iter().all(|o| o.0 == DType::Bool) => bool_arith(row),
+            Demand::NoBool if operands.iter().any(|o| o.0 == DType::Bool) => fail!(
+                not_implemented,
+                "Subtraction, the `-` operator, with a bool tensor is not supported. \
+                 If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+            ),
+            Demand::FloatQuotient if operands.iter().skip(1).take(2).all(|o| !o.0.is_float()) => fail!(
+                runtime,
+                "Integer division with {} is no longer supported: tensor1 is {}, tensor2 {}; convert one of them to a float type",
+                row.name(),
+                operands.get(1).map_or(first, |o| o.0),
+                operands.get(2).map_or(first, |o| o.0)
+            ),
+            Demand::OneDtype => match operands.iter().enumerate().find(|(i, o)| o.0 != first && !(*i == 2 && o.1)) {
+                Some((i, o)) => fail!(
+                    runtime,
+                    "{} is not yet implemented for tensors with different dtypes: expected dtype {} for `{}` but got dtype {}",
+                    row.name(),
+                    first.scalar_name(),
+                    row.info().args[i],
+                    o.0.scalar_name()
+                ),
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+}
+
 #[allow(non_upper_case_globals)]
 impl Class {
     // The table's words.

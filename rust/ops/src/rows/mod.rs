@@ -14,7 +14,7 @@ mod table;
 pub mod voc;
 mod wgsl;
 
-pub use class::Class;
+pub use class::{Class, Demand};
 pub use expr::{Expr, Node, RowExpr};
 pub use partials::{position, Partials, Pull};
 pub use registry::{Needs, Row, RowInfo};

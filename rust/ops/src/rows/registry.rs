@@ -1,6 +1,6 @@
 //! What is known of each row: names, docs, classes, and what its partials read.
 
-use super::class::Class;
+use super::class::{Class, Demand};
 use super::expr::{self, Node, RowExpr};
 use super::voc::f64 as voc;
 use std::collections::HashMap;
@@ -25,6 +25,16 @@ pub struct RowInfo {
     /// PyTorch has no public function of this name: used by others, not bound.
     pub hidden: bool,
     pub differentiable: bool,
+    /// A bit per input that is a Python number in PyTorch: no part in promotion, cast to the common type.
+    pub numbers: u8,
+    /// What is asked of the operands' dtypes beyond the class.
+    pub demand: Demand,
+    /// Every operand must be a tensor: a Python number is a TypeError.
+    pub tensors_only: bool,
+    /// `out=` must have the result's very dtype.
+    pub exact_out: bool,
+    /// The submodule in which PyTorch has the function, empty for its top level.
+    pub home: &'static str,
 }
 
 /// What the partial by one input reads, so that only that is saved.
@@ -68,6 +78,11 @@ macro_rules! registry {
             kinks: kinks!([$($arg)*] $($kink)?),
             hidden: hidden(Row::$V),
             differentiable: !<[&str]>::is_empty(&[$(stringify!($partial)),*]),
+            numbers: numbers(&[$(stringify!($arg)),*]),
+            demand: demand(Row::$V),
+            tensors_only: tensors_only(Row::$V),
+            exact_out: exact_out(Row::$V, stringify!($class), &[$(stringify!($arg)),*]),
+            home: home(Row::$V),
         }),*];
     };
 }
@@ -114,6 +129,59 @@ const fn label(row: Row, variant: &'static str) -> &'static str {
 
 const fn hidden(row: Row) -> bool {
     matches!(row, Row::AddScaled | Row::Copy | Row::TruncDivide | Row::GeluTanh | Row::ClampTensor)
+}
+
+/// Inputs of these names are numbers.
+const fn numbers(args: &[&str]) -> u8 {
+    let (mut bits, mut i) = (0, 0);
+    while i < args.len() {
+        if matches!(
+            args[i].as_bytes(),
+            b"alpha" | b"value" | b"slope" | b"lambd" | b"threshold" | b"nan" | b"posinf" | b"neginf" | b"beta" | b"n"
+        ) || matches!(args[i].as_bytes(), b"min_val" | b"max_val")
+        {
+            bits |= 1 << i;
+        }
+        i += 1;
+    }
+    bits
+}
+
+const fn demand(row: Row) -> Demand {
+    match row {
+        Row::Sub => Demand::NoBool,
+        Row::Lerp | Row::Heaviside => Demand::OneDtype,
+        Row::Addcdiv => Demand::FloatQuotient,
+        _ => Demand::Any,
+    }
+}
+
+const fn tensors_only(row: Row) -> bool {
+    match row {
+        Row::Maximum | Row::Minimum | Row::Fmax | Row::Fmin | Row::Heaviside => true,
+        Row::Atan2 | Row::Hypot | Row::Logaddexp | Row::Logaddexp2 | Row::Nextafter => true,
+        Row::LogicalAnd | Row::LogicalOr | Row::LogicalXor | Row::Gcd | Row::Lcm => true,
+        _ => false,
+    }
+}
+
+/// PyTorch's loops over one array do not convert their result, but for powers and thresholds.
+const fn exact_out(row: Row, class: &str, args: &[&str]) -> bool {
+    let one_array = args.len() == 1 + numbers(args).count_ones() as usize;
+    match row {
+        Row::Square | Row::Threshold | Row::Positive | Row::Copy => false,
+        Row::Lerp | Row::Clamp => true,
+        _ => one_array && matches!(class.as_bytes(), b"arith" | b"real" | b"bit" | b"test"),
+    }
+}
+
+const fn home(row: Row) -> &'static str {
+    match row {
+        Row::Hardtanh | Row::Softplus | Row::Silu | Row::Gelu | Row::Mish | Row::Elu | Row::LeakyRelu => "nn.functional",
+        Row::LogSigmoid | Row::Hardswish | Row::Hardsigmoid | Row::Softshrink => "nn.functional",
+        Row::Xlog1Py => "special",
+        _ => "",
+    }
 }
 
 crate::elementwise_table! { registry }

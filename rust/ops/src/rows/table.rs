@@ -10,6 +10,8 @@
 //! * A *partial* may be a condition: then the gradient passes where it holds, and is 0 elsewhere.
 //! * *kinks*: an expression that is zero where the row is not differentiable; tests keep away from there.
 //!
+//! * Inputs named as in `registry::numbers` (`alpha`, `value`, …) are numbers: they have no part in promotion.
+//!
 //! Every function named in an expression is a row itself, or one of `select`, `and`, `or`, `not`.
 //! Choices are written `select(lt(a, b), …, …)`: `if` and `<` do not vectorise and have no symbolic reading.
 
@@ -40,8 +42,8 @@ arith Fmax fmax (a, b) -> y = fmax(a, b), [select(eq(a, b), 0.5, select(or(gt(a,
 arith Fmin fmin (a, b) -> y = fmin(a, b), [select(eq(a, b), 0.5, select(or(lt(a, b), isnan(b)), 1.0, 0.0)), select(eq(a, b), 0.5, select(or(lt(a, b), isnan(b)), 0.0, 1.0))], (-2.0, 2.0) (-2.0, 2.0) ! a - b, "The lesser of two; a number wins over NaN.";
 arith Relu relu (x) -> y = maximum(x, 0.0), [not(le(x, 0.0))], (-2.0, 2.0) ! x, "`x` where positive, else 0.";
 arith Clamp clamp (x, min, max) -> y = minimum(maximum(x, min), max), [and(gt(x, min), lt(x, max)), and(lt(x, min), lt(min, max)), or(gt(x, max), gt(min, max))], (-2.0, 2.0) (-1.0, -0.25) (0.25, 1.0) ! (x - min) * (x - max), "`x` held between `min` and `max`.";
-arith ClampTensor clamp_tensor (x, min, max) -> y = minimum(maximum(x, min), max), [select(or(lt(x, min), gt(x, max)), 0.0, select(or(eq(x, min), eq(x, max)), 0.5, 1.0)), select(ge(min, max), 0.0, select(lt(x, min), 1.0, select(eq(x, min), 0.5, 0.0))), select(or(gt(x, max), gt(min, max)), 1.0, select(eq(x, max), 0.5, 0.0))], (-2.0, 2.0) (-1.0, -0.25) (0.25, 1.0) ! (x - min) * (x - max), "`clamp` with array bounds: a tie's gradient is halved.";
-arith Hardtanh hardtanh (x, min, max) -> y = minimum(maximum(x, min), max), [not(or(le(x, min), ge(x, max))), le(x, min), ge(x, max)], (-2.0, 2.0) (-1.0, -0.25) (0.25, 1.0) ! (x - min) * (x - max), "`x` held between `min` and `max`, without gradient at the bounds.";
+arith ClampTensor clamp_tensor (x, min, max) -> y = minimum(maximum(x, min), max), [select(or(lt(x, min), gt(x, max)), 0.0, select(and(or(eq(x, min), eq(x, max)), lt(min, max)), 0.5, 1.0)), select(gt(min, max), 0.0, select(lt(x, min), 1.0, select(and(eq(x, min), lt(min, max)), 0.5, 0.0))), select(or(gt(x, max), gt(min, max)), 1.0, select(and(eq(x, max), lt(min, max)), 0.5, 0.0))], (-2.0, 2.0) (-1.0, -0.25) (0.25, 1.0) ! (x - min) * (x - max), "`clamp` with array bounds: a tie's gradient is halved.";
+arith Hardtanh hardtanh (x, min_val, max_val) -> y = minimum(maximum(x, min_val), max_val), [not(or(le(x, min_val), ge(x, max_val))), le(x, min_val), ge(x, max_val)], (-2.0, 2.0) (-1.0, -0.25) (0.25, 1.0) ! (x - min_val) * (x - max_val), "`x` held between `min_val` and `max_val`, without gradient at the bounds.";
 arith Threshold threshold (x, threshold, value) -> y = select(le(x, threshold), value, x), [not(le(x, threshold)), 0.0, le(x, threshold)], (-2.0, 2.0) (-0.5, 0.5) (-2.0, 2.0) ! x - threshold, "`x` where above the threshold, else `value`.";
 arith NanToNum nan_to_num (x, nan, posinf, neginf) -> y = select(isnan(x), nan, select(isposinf(x), posinf, select(isneginf(x), neginf, x))), [isfinite(x), isnan(x), isposinf(x), isneginf(x)], (-2.0, 2.0) (-2.0, 2.0) (-2.0, 2.0) (-2.0, 2.0), "`x` with NaN and infinities replaced.";
 arith Remainder remainder (a, b) -> y = remainder(a, b), [1.0, -floor_divide(a, b)], (-3.0, 3.0) (0.75, 2.0) ! sin(PI * (a / b)), "Remainder with the sign of the divisor.";
@@ -53,7 +55,7 @@ arith Ceil ceil (x) -> y = ceil(x), [0.0], (-3.0, 3.0) ! sin(PI * x), "Rounded u
 arith Round round (x) -> y = round(x), [0.0], (-3.0, 3.0) ! cos(PI * x), "Rounded to the nearest integer, halves to even.";
 arith Trunc trunc (x) -> y = trunc(x), [0.0], (-3.0, 3.0) ! sin(PI * x), "Rounded toward zero.";
 real Frac frac (x) -> y = x - trunc(x), [1.0], (-3.0, 3.0) ! sin(PI * x), "Fractional part, with the sign of `x`.";
-arith Heaviside heaviside (x, values) -> y = select(isnan(x), x, select(eq(x, 0.0), values, select(lt(x, 0.0), 0.0, 1.0))), [], (-2.0, 2.0) (-2.0, 2.0) ! x, "0 below zero, 1 above, `values` at zero.";
+arith Heaviside heaviside (x, values) -> y = select(eq(x, 0.0), values, select(gt(x, 0.0), 1.0, 0.0)), [], (-2.0, 2.0) (-2.0, 2.0) ! x, "0 below zero (and for NaN), 1 above, `values` at zero.";
 
 float Sin sin (x) -> y = sin(x), [cos(x)], (-3.0, 3.0), "Sine.";
 float Cos cos (x) -> y = cos(x), [-sin(x)], (-3.0, 3.0), "Cosine.";
@@ -80,7 +82,7 @@ float Sqrt sqrt (x) -> y = sqrt(x), [0.5 / y], (0.25, 3.0), "Square root.";
 float Rsqrt rsqrt (x) -> y = rsqrt(x), [-0.5 * y / x], (0.25, 3.0), "Reciprocal of the square root.";
 float Reciprocal reciprocal (x) -> y = 1.0 / x, [-(y * y)], (0.25, 3.0), "`1 / x`.";
 float Sigmoid sigmoid (x) -> y = sigmoid(x), [y * (1.0 - y)], (-3.0, 3.0), "Logistic function, `1 / (1 + exp(-x))`.";
-float Logit logit (x) -> y = log(x / (1.0 - x)), [1.0 / (x * (1.0 - x))], (0.1, 0.9), "Inverse of the logistic function.";
+float Logit logit (x) -> y = log(x / (1.0 - x)), [{ let p = x * (1.0 - x); select(ge(p, 0.0), 1.0 / p, sqrt(p)) }], (0.1, 0.9), "Inverse of the logistic function.";
 float Erf erf (x) -> y = erf(x), [FRAC_2_SQRT_PI * exp(-(x * x))], (-2.0, 2.0), "Error function.";
 float Erfc erfc (x) -> y = erfc(x), [-FRAC_2_SQRT_PI * exp(-(x * x))], (-2.0, 2.0), "Complement of the error function.";
 float Erfinv erfinv (x) -> y = erfinv(x), [0.886226925452758 * exp(y * y)], (-0.9, 0.9), "Inverse of the error function.";
@@ -95,7 +97,7 @@ real Logaddexp2 logaddexp2 (a, b) -> y = select(and(eq(a, b), isinf(a)), a, maxi
 float Xlogy xlogy (a, b) -> y = select(isnan(b), b, select(eq(a, 0.0), 0.0, a * log(b))), [select(and(eq(a, 0.0), le(b, 0.0)), 0.0, log(b)), a / b], (0.25, 2.0) (0.25, 2.0), "`a * log(b)`, 0 where `a` is 0.";
 float Xlog1Py xlog1py (a, b) -> y = select(isnan(b), b, select(eq(a, 0.0), 0.0, a * log1p(b))), [select(and(eq(a, 0.0), le(b, -1.0)), 0.0, log1p(b)), a / (b + 1.0)], (0.25, 2.0) (-0.5, 2.0), "`a * log1p(b)`, 0 where `a` is 0.";
 float Copysign copysign (a, b) -> y = copysign(a, b), [select(eq(a, 0.0), 0.0, sign(a) * copysign(1.0, b)), 0.0], (-2.0, 2.0) (-2.0, 2.0) ! a * b, "`a` with the sign of `b`.";
-real Nextafter nextafter (a, b) -> y = nextafter(a, b), [1.0, 0.0], (-2.0, 2.0) (-2.0, 2.0) ! a - b, "The next representable number after `a` toward `b`.";
+real Nextafter nextafter (a, b) -> y = nextafter(a, b), [ne(a, b), 0.0], (-2.0, 2.0) (-2.0, 2.0) ! a - b, "The next representable number after `a` toward `b`.";
 
 real LogSigmoid logsigmoid (x) -> y = minimum(x, 0.0) - log1p(exp(-abs(x))), [sigmoid(-x)], (-3.0, 3.0), "Logarithm of the logistic function.";
 real Softplus softplus (x, beta, threshold) -> y = { let t = x * beta; select(gt(t, threshold), x, (maximum(t, 0.0) + log1p(exp(-abs(t)))) / beta) }, [select(gt(x * beta, threshold), 1.0, sigmoid(x * beta)), select(gt(x * beta, threshold), 0.0, (x * sigmoid(x * beta) - y) / beta), 0.0], (-2.0, 2.0) (0.5, 2.0) (19.0, 21.0), "`log(1 + exp(beta * x)) / beta`, and `x` above the threshold.";

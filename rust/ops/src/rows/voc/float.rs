@@ -89,36 +89,37 @@ macro_rules! float_vocabulary {
         /// Both tests pick `a` where it is NaN, and `b` where only that is.
         #[inline(always)]
         pub fn maximum(a: $T, b: $T) -> $T {
-            let greater = if a > b { a } else { b };
-            if isnan(a) {
-                a
+            // Of two zeros the first, so that relu keeps the sign of -0.
+            let greater = if b > a { b } else { a };
+            if isnan(b) {
+                b
             } else {
                 greater
             }
         }
         #[inline(always)]
         pub fn minimum(a: $T, b: $T) -> $T {
-            let lesser = if a < b { a } else { b };
-            if isnan(a) {
-                a
+            let lesser = if b < a { b } else { a };
+            if isnan(b) {
+                b
             } else {
                 lesser
             }
         }
         #[inline(always)]
         pub fn fmax(a: $T, b: $T) -> $T {
-            let greater = if a > b { a } else { b };
-            if isnan(b) {
-                a
+            let greater = if b > a { b } else { a };
+            if isnan(a) {
+                b
             } else {
                 greater
             }
         }
         #[inline(always)]
         pub fn fmin(a: $T, b: $T) -> $T {
-            let lesser = if a < b { a } else { b };
-            if isnan(b) {
-                a
+            let lesser = if b < a { b } else { a };
+            if isnan(a) {
+                b
             } else {
                 lesser
             }
