@@ -10,7 +10,7 @@ use crate::tape::node::Edge;
 use crate::tensor::{requires_grad, Tensor};
 use crate::value::Value;
 use smallvec::SmallVec;
-use wengert_ops::rows::Class;
+use wengert_ops::rows::{Class, Demand};
 use wengert_ops::{fail, layout, Backend, DType, Layout, Op, Operand, Promotion, Result, Row, Scalar};
 
 /// An operand of an elementwise operation.
@@ -55,7 +55,8 @@ pub(crate) struct Plan {
 
 /// Dtypes, shape, device and gradient needs of a row over operands.
 pub(crate) fn plan(row: Row, args: &[Arg<'_>], locked: &Locked) -> Result<Plan> {
-    let class = row.info().class;
+    let info = row.info();
+    let class = info.class;
     let mut promotion = Promotion::default();
     let mut shape: Option<&Layout> = None;
     let mut broadcast = false;
@@ -93,7 +94,7 @@ pub(crate) fn plan(row: Row, args: &[Arg<'_>], locked: &Locked) -> Result<Plan> 
                 }
             }
             Arg::Scalar(s) => {
-                if !(class == Class::Select && i == 0) {
+                if !(class == Class::Select && i == 0) && info.numbers >> i & 1 == 0 {
                     promotion.scalar(*s, default_float());
                 }
             }
@@ -102,6 +103,9 @@ pub(crate) fn plan(row: Row, args: &[Arg<'_>], locked: &Locked) -> Result<Plan> 
     let (Some(promoted), Some(first), Some((device, _))) = (promotion.result(), shape, device) else {
         fail!(type_, "{}(): at least one argument must be a Tensor", row.name());
     };
+    if info.demand != Demand::Any {
+        check_demand(info.demand, row, args, locked)?;
+    }
     let (compute, out) = class.result(promoted, default_float(), row)?;
     let layout = if broadcast {
         let shapes: SmallVec<[&[usize]; 3]> = args
@@ -112,9 +116,6 @@ pub(crate) fn plan(row: Row, args: &[Arg<'_>], locked: &Locked) -> Result<Plan> 
             })
             .collect();
         Layout::checked(row.name(), &layout::broadcast_shapes(row.name(), &shapes)?)?
-    } else if args.len() > 1 {
-        // Prefer an operand whose layout handle can be shared.
-        first.fresh()
     } else {
         first.fresh()
     };
@@ -124,11 +125,65 @@ pub(crate) fn plan(row: Row, args: &[Arg<'_>], locked: &Locked) -> Result<Plan> 
     Ok(Plan { compute, out, layout, device, needs })
 }
 
+fn check_demand(demand: Demand, row: Row, args: &[Arg<'_>], locked: &Locked) -> Result<()> {
+    let operands: SmallVec<[(DType, bool); 4]> = args
+        .iter()
+        .map(|a| match a {
+            Arg::Tensor(t) => (t.0.dtype(), t.0.state.get(&locked.key).layout.rank() == 0),
+            Arg::Scalar(s) => (s.default_dtype(default_float()), true),
+        })
+        .collect();
+    demand.check(row, &operands)
+}
+
 #[cold]
 pub(crate) fn mixed_devices(op: &str, a: Device, b: Device) -> wengert_ops::Error {
     wengert_ops::Error::runtime(format!(
         "{op}: Expected all tensors to be on the same device, but found at least two devices, {a} and {b}! Move one with .to(\"{a}\")"
     ))
+}
+
+/// Whether numbers and 0-d tensors, which do not widen the common dtype, fit in it.
+#[inline]
+pub(crate) fn fit(row: Row, args: &[Arg<'_>], compute: DType) -> bool {
+    // Bounds beyond the type are no bounds.
+    let bounds = matches!(row, Row::Clamp | Row::ClampTensor);
+    if bounds || compute.is_float() || compute == DType::I64 || compute == DType::Bool {
+        return true;
+    }
+    let Some((low, high)) = compute.iinfo() else { return true };
+    args.iter().all(|a| match a {
+        Arg::Scalar(Scalar::Int(i)) => (low..=high).contains(i),
+        Arg::Scalar(_) => true,
+        Arg::Tensor(t) => t.0.dtype() == compute || t.0.dtype().iinfo().is_none_or(|(l, h)| low <= l && h <= high),
+    })
+}
+
+/// The call with those operands cut to the width of the common dtype, as PyTorch casts them.
+#[cold]
+pub(crate) fn with_cut<R>(row: Row, args: &[Arg<'_>], compute: DType, call: impl FnOnce(&[Arg<'_>]) -> Result<R>) -> Result<R> {
+    let cast = args
+        .iter()
+        .map(|a| match a {
+            Arg::Tensor(t) if !fit(row, std::slice::from_ref(a), compute) => t.to_dtype(compute).map(Some),
+            _ => Ok(None),
+        })
+        .collect::<Result<SmallVec<[Option<Tensor>; 3]>>>()?;
+    let (low, high) = compute.iinfo().unwrap_or((i64::MIN, i64::MAX));
+    let cut: SmallVec<[Arg<'_>; 3]> = args
+        .iter()
+        .zip(&cast)
+        .map(|(a, c)| match (a, c) {
+            (_, Some(t)) => Arg::Tensor(t),
+            (Arg::Scalar(Scalar::Int(i)), _) => {
+                let width = i128::from(high) - i128::from(low) + 1;
+                let i = (i128::from(*i) - i128::from(low)).rem_euclid(width) + i128::from(low);
+                Arg::Scalar(Scalar::Int(i as i64))
+            }
+            _ => *a,
+        })
+        .collect();
+    call(&cut)
 }
 
 /// Runs a row and records it.
@@ -142,6 +197,10 @@ pub(crate) fn mixed_devices(op: &str, a: Device, b: Device) -> wengert_ops::Erro
 pub fn row(row: Row, args: &[Arg<'_>]) -> Result<Tensor> {
     let mut guard = lock();
     let plan = plan(row, args, &guard)?;
+    if !fit(row, args, plan.compute) {
+        drop(guard);
+        return with_cut(row, args, plan.compute, |args| self::row(row, args));
+    }
     let n = plan.layout.numel();
     if n <= SMALL && plan.device == Device::Cpu {
         if let Some(out) = run_small(row, args, &plan, &guard)? {
@@ -149,9 +208,7 @@ pub fn row(row: Row, args: &[Arg<'_>]) -> Result<Tensor> {
                 drop(guard);
                 return Ok(Tensor::from_value(out));
             }
-            let inputs: SmallVec<[Input<'_>; 3]> = inputs(row, args, plan.needs, &guard);
-            let node = record::prepare(Op::Row(row), 0, plan.needs, &inputs, (out.layout.clone(), out.dtype), &mut guard)?;
-            let node = record::push(node, plan.needs, &[&out], &mut guard);
+            let node = record::row(row, args, plan.needs, &out, &mut guard)?;
             drop(guard);
             return Ok(Tensor::with_edge(out, Edge::Node(node)));
         }
@@ -228,20 +285,6 @@ fn run_small(row: Row, args: &[Arg<'_>], plan: &Plan, locked: &Locked) -> Result
     // SAFETY: `out` is fresh.
     wengert_cpu::Cpu.elementwise(row, plan.compute.compute(), &operands, unsafe { out.view_mut()? })?;
     Ok(Some(out))
-}
-
-/// The operands as the recorder wants them; values only where they will be saved.
-fn inputs<'a>(_row: Row, args: &[Arg<'a>], _needs: u64, locked: &Locked) -> SmallVec<[Input<'a>; 3]> {
-    args.iter()
-        .map(|a| match a {
-            Arg::Tensor(t) => {
-                let state = t.0.state.get(&locked.key);
-                let buffer = state.cell.buffer(&locked.key).clone();
-                Input::Tensor(t, Value { buffer, layout: state.layout.clone(), dtype: t.0.dtype() })
-            }
-            Arg::Scalar(s) => Input::Scalar(*s),
-        })
-        .collect()
 }
 
 /// Runs any operation over tensors and records it if something requires grad.

@@ -1,7 +1,7 @@
 //! In-place writes: functional underneath, copy on write at the bytes.
 
 use crate::buffer::{Buffer, Device};
-use crate::dispatch::{mixed_devices, plan, Arg};
+use crate::dispatch::{fit, mixed_devices, plan, with_cut, Arg};
 use crate::exec::{self, RowInput};
 use crate::lock::{lock, Key, Locked};
 use crate::mode::is_grad_enabled;
@@ -389,6 +389,9 @@ pub fn row_(row: Row, x: &Tensor, args: &[Arg<'_>]) -> Result<()> {
     all.push(Arg::Tensor(x));
     all.extend_from_slice(args);
     let plan = plan(row, &all, &lock())?;
+    if !fit(row, args, plan.compute) {
+        return with_cut(row, args, plan.compute, |args| row_(row, x, args));
+    }
     row_into_(row, x, &plan, &all, args)
 }
 

@@ -1,5 +1,6 @@
 //! Putting an operation on the tape.
 
+use crate::dispatch::Arg;
 use crate::lock::Locked;
 use crate::rules;
 use crate::tape::node::{Edge, Node, NodeRef};
@@ -7,7 +8,7 @@ use crate::tape::saved::{Saved, OUTPUT};
 use crate::tensor::{self, Tensor};
 use crate::value::Value;
 use smallvec::SmallVec;
-use wengert_ops::{DType, Error, Layout, Op, Result, Scalar};
+use wengert_ops::{DType, Error, Layout, Op, Result, Row, Scalar};
 
 /// An operand as it is remembered: a tensor with the value it had, or a scalar.
 pub(crate) enum Input<'a> {
@@ -93,6 +94,37 @@ pub(crate) fn prepare(op: Op, label: u16, needs: u64, inputs: &[Input<'_>], out:
         }
     }
     Ok(node)
+}
+
+/// As [`prepare`] and [`push`] for a row over operands looked at under the lock: clones only what is saved.
+pub(crate) fn row(row: Row, args: &[Arg<'_>], needs: u64, out: &Value, locked: &mut Locked) -> Result<NodeRef> {
+    let wanted = rules::row::saves(row, needs);
+    let mut node = node(Op::Row(row), out.layout.clone(), out.dtype, 0);
+    for (i, arg) in args.iter().enumerate() {
+        node.edges.push(match arg {
+            Arg::Tensor(t) if needs >> i & 1 == 1 => tensor::edge(t, locked)?,
+            _ => Edge::None,
+        });
+        if let (Arg::Tensor(t), 1) = (arg, wanted.inputs >> i & 1) {
+            check_inference(t, locked)?;
+        }
+    }
+    for (i, arg) in args.iter().enumerate() {
+        match arg {
+            Arg::Tensor(t) if wanted.inputs >> i & 1 == 1 => {
+                let state = t.0.state.get(&locked.key);
+                let buffer = state.cell.buffer(&locked.key).clone();
+                let value = Value { buffer, layout: state.layout.clone(), dtype: t.0.dtype() };
+                node.saved.push(Saved::take(i as u8, value, &mut locked.key));
+            }
+            Arg::Tensor(_) => {}
+            Arg::Scalar(value) => node.saved.push(Saved::Scalar { slot: i as u8, value: *value }),
+        }
+    }
+    if wanted.outputs != 0 {
+        node.saved.push(Saved::new(OUTPUT, out, &mut locked.key));
+    }
+    Ok(locked.tape.push(node))
 }
 
 /// Saves the outputs that the rule wants and puts the node on the tape, held once.

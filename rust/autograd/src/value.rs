@@ -3,7 +3,7 @@
 use crate::buffer::{Buffer, Data, Device};
 use std::sync::Arc;
 use wengert_cpu as cpu;
-use wengert_ops::{Backend, DType, Error, Layout, Operand, Result, Scalar, View, ViewMut};
+use wengert_ops::{Backend, DType, Error, Layout, Result, Scalar, View, ViewMut};
 
 /// An array on a device. Cloning shares the elements.
 #[derive(Clone)]
@@ -76,10 +76,6 @@ impl Value {
     /// As for [`ViewMut::new`].
     pub(crate) unsafe fn view_mut(&self) -> Result<ViewMut<'_, cpu::Buffer>> {
         Ok(ViewMut::new(self.host()?, &self.layout, self.dtype))
-    }
-
-    pub(crate) fn operand(&self) -> Result<Operand<'_, cpu::Buffer>> {
-        Ok(Operand::Array(self.view()?))
     }
 
     /// The same elements under another layout.

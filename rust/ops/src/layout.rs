@@ -27,6 +27,8 @@ pub struct LayoutData {
     offset: usize,
     numel: usize,
     contiguous: bool,
+    /// Row-major to the letter and at offset 0: a fresh result may share the handle.
+    plain: bool,
 }
 
 impl Deref for Layout {
@@ -83,6 +85,7 @@ impl Layout {
             offset: 0,
             numel: count(shape),
             contiguous: true,
+            plain: true,
         }))
     }
 
@@ -96,12 +99,13 @@ impl Layout {
         debug_assert_eq!(shape.len(), strides.len());
         let numel = count(&shape);
         let contiguous = is_contiguous(&shape, &strides);
-        Layout(Arc::new(LayoutData { shape, strides, offset, numel, contiguous }))
+        let plain = contiguous && offset == 0 && strides == contiguous_strides(&shape);
+        Layout(Arc::new(LayoutData { shape, strides, offset, numel, contiguous, plain }))
     }
 
     /// Same shape, row-major, offset 0: the layout of a fresh result. Shares the handle if it is one.
     pub fn fresh(&self) -> Layout {
-        if self.contiguous && self.offset == 0 && self.0.strides == contiguous_strides(&self.shape) {
+        if self.plain {
             self.clone()
         } else {
             Layout::contiguous(&self.shape)

@@ -82,6 +82,20 @@ impl Tensor {
         Ok((at, layout, Export(value)))
     }
 
+    /// All elements of the storage that this tensor shares with others, flat and off the tape; `None` if it has its own.
+    pub fn shared_storage(&self) -> Result<Option<Tensor>> {
+        let bytes = {
+            let guard = crate::lock::lock();
+            let cell = &self.0.state.get(&guard.key).cell;
+            match cell.buffer(&guard.key).host() {
+                Some(host) if !cell.is_unshared() => host.len(),
+                _ => return Ok(None),
+            }
+        };
+        let n = bytes / self.dtype().size();
+        Ok(Some(self.detach().as_strided(&[n as isize], &[1], Some(0))?.detach()))
+    }
+
     /// Address of the first element, for identity only.
     pub fn data_ptr(&self) -> usize {
         let value = self.value();

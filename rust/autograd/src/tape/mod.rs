@@ -3,6 +3,7 @@
 //! A node's *order* (its chunk's base plus its index) is larger than that of everything it depends
 //! on, so sweeping by descending order is sweeping backwards.
 
+mod fast;
 pub(crate) mod labels;
 pub(crate) mod node;
 pub(crate) mod saved;

@@ -18,9 +18,6 @@ impl NodeRef {
     pub fn with_output(self, output: u16) -> NodeRef {
         NodeRef { output, ..self }
     }
-    pub fn same_node(self, other: NodeRef) -> bool {
-        self.chunk == other.chunk && self.index == other.index
-    }
 }
 
 /// Where the gradient of an input goes.

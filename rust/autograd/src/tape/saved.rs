@@ -47,6 +47,15 @@ impl Saved {
         Saved::Whole { slot, dtype, writes, buffer: buffer.clone(), layout: value.layout.clone() }
     }
 
+    /// As [`Saved::new`], of a value that is not needed any more.
+    #[inline]
+    pub fn take(slot: u8, value: Value, key: &mut Key) -> Saved {
+        if value.buffer.is_pinned() || value.is_part() {
+            return Saved::new(slot, &value, key);
+        }
+        Saved::Whole { slot, dtype: value.dtype, writes: 0, buffer: value.buffer, layout: value.layout }
+    }
+
     /// The saved array (`None` for scalars); the flag says that it was written over since, which can
     /// happen only to memory shared with numpy or DLPack.
     pub fn value(&self, key: &Key) -> Option<(Value, bool)> {
@@ -135,6 +144,12 @@ pub(crate) fn touched(buffer: &Buffer, low: usize, high: usize, key: &Key) -> Ve
 }
 
 impl PartialSave {
+    /// Where the elements are now.
+    pub fn place<'k>(&'k self, key: &'k Key) -> (&'k Buffer, &'k Layout) {
+        let place = self.place.get(key);
+        (&place.buffer, &place.layout)
+    }
+
     pub fn value(&self, key: &Key) -> Value {
         let place = self.place.get(key);
         Value { buffer: place.buffer.clone(), layout: place.layout.clone(), dtype: self.dtype }

@@ -5,6 +5,7 @@
 use super::labels;
 use super::node::{flag, Edge, NodeRef};
 use super::saved::{Saved, OUTPUT};
+use super::fast::Progress;
 use super::{Hook, NodeHook, CHUNK};
 use crate::lock::{defer, lock, Locked};
 use crate::rules::{self, Ctx, Unpacked};
@@ -18,9 +19,11 @@ use wengert_ops::{fail, DType, Layout, Op, Result};
 
 /// Gradients that have arrived at one node.
 #[derive(Default)]
-enum Slot {
+pub(super) enum Slot {
     #[default]
     Empty,
+    /// A gradient without history, not yet a tensor.
+    Value(Value),
     One(Tensor),
     Many(Vec<Option<Tensor>>),
 }
@@ -64,15 +67,15 @@ struct Wanted {
     leaves: HashMap<usize, Vec<usize>>,
 }
 
-struct Sweep {
+pub(super) struct Sweep {
     marks: Vec<Option<Box<Marks>>>,
     chunks: BinaryHeap<(u64, u32)>,
-    leaves: Vec<(Arc<TensorImpl>, Tensor)>,
-    leaf_index: HashMap<usize, usize>,
+    pub(super) leaves: Vec<(Arc<TensorImpl>, Tensor)>,
+    pub(super) leaf_index: HashMap<usize, usize>,
     wanted: Option<Wanted>,
     captured: Vec<Option<Tensor>>,
-    retain: bool,
-    create: bool,
+    pub(super) retain: bool,
+    pub(super) create: bool,
 }
 
 /// One node taken out for its rule.
@@ -198,12 +201,17 @@ impl Sweep {
             self.arrive(edge, g)?;
         }
         let mut count = 0u32;
-        while let Some(node) = self.next() {
+        loop {
+            let progress = self.rows(&mut lock())?;
             count = count.wrapping_add(1);
             if count % 64 == 0 {
                 check_interrupt()?;
             }
-            self.step(node)?;
+            match progress {
+                Progress::Done => break,
+                Progress::Pause => {}
+                Progress::Slow(node) => self.step(node)?,
+            }
         }
         if inputs.is_some() {
             let leaves = std::mem::take(&mut self.leaves);
@@ -221,7 +229,7 @@ impl Sweep {
     }
 
     /// The pending node of the highest order.
-    fn next(&mut self) -> Option<NodeRef> {
+    pub(super) fn next(&mut self) -> Option<NodeRef> {
         while let Some(&(_, chunk)) = self.chunks.peek() {
             if let Some(marks) = self.marks[chunk as usize].as_mut() {
                 for word in (0..CHUNK / 64).rev() {
@@ -239,7 +247,7 @@ impl Sweep {
         None
     }
 
-    fn slot(&mut self, n: NodeRef, locked: &Locked) -> &mut Slot {
+    pub(super) fn slot(&mut self, n: NodeRef, locked: &Locked) -> &mut Slot {
         let chunk = n.chunk as usize;
         if self.marks.len() <= chunk {
             self.marks.resize_with(chunk + 1, || None);
@@ -254,8 +262,19 @@ impl Sweep {
         &mut marks.slots[n.index as usize]
     }
 
+    pub(super) fn peek_slot(&self, n: NodeRef) -> Option<&Slot> {
+        self.marks.get(n.chunk as usize)?.as_ref().map(|m| &m.slots[n.index as usize])
+    }
+
+    pub(super) fn take_slot(&mut self, n: NodeRef) -> Slot {
+        match self.marks.get_mut(n.chunk as usize) {
+            Some(Some(marks)) => std::mem::take(&mut marks.slots[n.index as usize]),
+            _ => Slot::Empty,
+        }
+    }
+
     /// Whether a gradient for this edge is of any use.
-    fn useful(&self, edge: &Edge) -> bool {
+    pub(super) fn useful(&self, edge: &Edge) -> bool {
         match (edge, &self.wanted) {
             (Edge::None, _) => false,
             (_, None) => true,
@@ -358,6 +377,7 @@ impl Sweep {
         let step = self.take_step(node, &mut lock())?;
         let mut grads: SmallVec<[Option<Tensor>; 2]> = match slot {
             Slot::Empty => return Ok(()),
+            Slot::Value(v) => SmallVec::from_iter([Some(Tensor::from_value(v))]),
             Slot::One(g) => SmallVec::from_iter([Some(g)]),
             Slot::Many(many) => many.into_iter().collect(),
         };
@@ -479,6 +499,7 @@ impl Sweep {
                 let slot = self.slot(n, &guard);
                 let old = match slot {
                     Slot::Empty => None,
+                    Slot::Value(old) => Some(Tensor::from_value(old.clone())),
                     Slot::One(old) if outputs == 1 => Some(old.clone()),
                     Slot::One(_) => None,
                     Slot::Many(many) => many[n.output as usize].clone(),
@@ -592,6 +613,10 @@ impl Sweep {
                 let slot = std::mem::take(self.slot(n, &guard));
                 drop(guard);
                 let whole = match slot {
+                    Slot::Value(v) if Arc::strong_count(&v.buffer) == 1 && v.layout.is_contiguous() && !v.buffer.is_pinned() => {
+                        Tensor::from_value(v)
+                    }
+                    Slot::Value(v) => Tensor::from_value(v.copied(v.dtype)?),
                     Slot::One(whole) if whole.is_sole() && whole.layout().is_contiguous() => whole,
                     Slot::One(whole) => {
                         let value = whole.value();
