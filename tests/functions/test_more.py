@@ -86,7 +86,8 @@ def test_inplace_forms_keep_gradients():
     y = x * 1
     y.clip_(-1, 1)
     (y * x).sum().backward()
-    assert x.grad.tolist() == [2.0, -1.0, 1.0]
+    # Nothing flows through a value at its bound.
+    assert x.grad.tolist() == [1.0, -1.0, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -216,5 +217,5 @@ def test_tensor_odds_and_ends():
     )
     assert x.clone().cumsum_(0).tolist() == [1, 3] and x.clone().cumprod_(0).tolist() == [1, 2]
     assert wg.ones(2, 3).swapaxes_(0, 1).shape == (3, 2) and wg.ones(2, 3).mH.shape == (3, 2)
-    with pytest.raises(RuntimeError, match="no CUDA"):
+    with pytest.raises(RuntimeError, match="no GPU backend"):
         x.cuda()

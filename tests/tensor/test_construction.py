@@ -220,7 +220,6 @@ FACTORIES = {
     "new_full": lambda m: m.ones(1, dtype=m.int8).new_full((2,), 3),
     "new_tensor": lambda m: m.ones(1, dtype=m.float64).new_tensor([1, 2]),
     "empty shape": lambda m: m.empty(2, 0, 3),
-    "tril_indices of eye": lambda m: m.eye(3).nonzero(),
 }
 
 

@@ -56,13 +56,31 @@ def _attributes(self):
 def _reduce(self, protocol):
     from .._serialization import _to_bytes
 
-    if not self.is_leaf:
-        raise RuntimeError(
-            "Cannot pickle a tensor that is the result of recorded operations: detach it first, x.detach()"
-        )
     data = None if self.device.type == "meta" else _to_bytes(self)
     name = str(self.dtype).rpartition(".")[2]
     return _rebuild, (type(self), data, name, tuple(self.shape), self.requires_grad, _attributes(self))
+
+
+def _copy(self):
+    """A new leaf over the same memory, with the users' attributes."""
+    if type(self) is Tensor:
+        copied = self.detach().requires_grad_(self.requires_grad)
+    else:
+        copied = Tensor._make_subclass(type(self), self, self.requires_grad)
+    for name, attribute in _attributes(self).items():
+        setattr(copied, name, attribute)
+    return copied
+
+
+def _copied(self, memo):
+    """A copy that shares memory with the copies of the tensors that this one shares memory with."""
+    whole = self._shared_storage()
+    if whole is None or whole.numel() == 0:
+        return self.detach().clone()
+    key = ("wengert storage", whole.data_ptr(), whole.dtype)
+    if key not in memo:
+        memo[key] = whole.clone()
+    return memo[key].as_strided(self.shape, self.stride(), self.storage_offset()).detach()
 
 
 def _deepcopy(self, memo):
@@ -75,7 +93,7 @@ def _deepcopy(self, memo):
         )
     from copy import deepcopy
 
-    copied = self.detach().clone()
+    copied = _copied(self, memo)
     if type(self) is not Tensor:
         copied = Tensor._make_subclass(type(self), copied, self.requires_grad)
     elif self.requires_grad:
@@ -161,6 +179,7 @@ for _name, _method in (
     ("__contains__", _contains),
     ("__reversed__", _reversed),
     ("__reduce_ex__", _reduce),
+    ("__copy__", _copy),
     ("__deepcopy__", _deepcopy),
     ("ndimension", _ndimension),
     ("map_", _map),

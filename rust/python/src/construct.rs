@@ -20,6 +20,8 @@ struct Flat {
     category: Option<Category>,
     /// Of numpy scalars and tensors, which bring a dtype of their own.
     own: Option<DType>,
+    /// The dtype was given, so that nothing is inferred.
+    given: bool,
 }
 
 const MAX_NESTING: usize = 64;
@@ -115,7 +117,10 @@ impl Flat {
             }
         }
         if obj.is_instance_of::<PyString>() || obj.is_instance_of::<PyBytes>() {
-            return Err(PyTypeError::new_err(format!("new(): invalid data type '{}'", type_name(obj))));
+            return Err(match depth {
+                0 => PyTypeError::new_err(format!("new(): invalid data type '{}'", type_name(obj))),
+                _ => PyValueError::new_err(format!("too many dimensions '{}'", type_name(obj))),
+            });
         }
         let own = numpy_dtype(obj);
         if let Some(s) = scalar(obj).map_err(|e| if own.is_some() { PyTypeError::new_err(e.to_string()) } else { e })? {
@@ -125,7 +130,7 @@ impl Flat {
         }
         let is_sequence = obj.hasattr("__len__")? && obj.hasattr("__getitem__")? && !obj.hasattr("keys")?;
         if !is_sequence {
-            return Err(match obj.is_none() {
+            return Err(match obj.is_none() && self.given {
                 true => PyTypeError::new_err("must be real number, not NoneType"),
                 false => PyRuntimeError::new_err(format!("Could not infer dtype of {}", type_name(obj))),
             });
@@ -180,7 +185,7 @@ pub fn from_data(obj: &Bound<'_, PyAny>, dtype: Option<DType>, device: Device) -
             return copy.to_device(device).raise();
         }
     }
-    let mut flat = Flat { shape: SmallVec::new(), values: SmallVec::new(), category: None, own: None };
+    let mut flat = Flat { shape: SmallVec::new(), values: SmallVec::new(), category: None, own: None, given: dtype.is_some() };
     flat.walk(obj, 0, true)?;
     let dtype = dtype.unwrap_or_else(|| flat.dtype());
     if let (Some((low, high)), Some(bad)) = (

@@ -201,6 +201,11 @@ impl PyTensor {
         (DL_CPU, 0)
     }
 
+    /// The whole storage as a flat tensor, if other tensors share it.
+    fn _shared_storage(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.inner.shared_storage().raise()?.map(|t| fresh(py, t)).transpose()
+    }
+
     /// The elements, row-major, as bytes.
     fn _to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         Ok(PyBytes::new(py, &self.inner.to_bytes().raise()?))

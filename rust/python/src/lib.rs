@@ -26,9 +26,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("LinAlgError", py.get_type::<error::LinAlgError>())?;
     m.add("InternalError", py.get_type::<error::InternalError>())?;
     m.add_class::<tensor::PyTensor>()?;
-    m.add_class::<types::PyDType>()?;
-    m.add_class::<types::PyDevice>()?;
-    m.add_function(wrap_pyfunction!(types::_register_size, m)?)?;
+    types::register(m)?;
     for dtype in DType::ALL {
         m.add(dtype.name(), types::dtype_object(py, dtype)?)?;
     }

@@ -268,8 +268,8 @@ impl PyTensor {
         false
     }
     #[getter]
-    fn layout<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        pyo3::intern!(py, "torch.strided").clone()
+    fn layout(&self, py: Python<'_>) -> PyResult<Py<crate::types::PyLayout>> {
+        crate::types::strided(py)
     }
     #[pyo3(name = "get_device")]
     fn device_number(&self) -> i64 {
@@ -424,8 +424,6 @@ fn detach(py: Python<'_>, input: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    // One object, so that `x.layout is strided`.
-    m.add("strided", pyo3::intern!(m.py(), "torch.strided"))?;
     m.add_function(wrap_pyfunction!(is_floating_point, m)?)?;
     m.add_function(wrap_pyfunction!(is_complex, m)?)?;
     m.add_function(wrap_pyfunction!(is_signed, m)?)?;

@@ -85,6 +85,57 @@ pub fn optional_dtype(obj: Option<&Bound<'_, PyAny>>) -> PyResult<Option<DType>>
     }
 }
 
+/// How elements lie in memory: strided, always.
+///
+/// >>> import wengert as wg
+/// >>> wg.ones(2).layout is wg.strided
+/// True
+#[pyclass(frozen, name = "layout", module = "wengert")]
+pub struct PyLayout;
+
+#[pymethods]
+impl PyLayout {
+    fn __repr__(&self) -> &'static str {
+        "torch.strided"
+    }
+    fn __reduce__(&self) -> &'static str {
+        "strided"
+    }
+}
+
+static STRIDED: PyOnceLock<Py<PyLayout>> = PyOnceLock::new();
+
+/// The one object of the only layout.
+pub fn strided(py: Python<'_>) -> PyResult<Py<PyLayout>> {
+    STRIDED.get_or_try_init(py, || Py::new(py, PyLayout)).map(|l| l.clone_ref(py))
+}
+
+/// The order of dims that a copy is asked for.
+#[pyclass(frozen, name = "memory_format", module = "wengert")]
+pub struct PyMemoryFormat(&'static str);
+
+#[pymethods]
+impl PyMemoryFormat {
+    fn __repr__(&self) -> String {
+        format!("torch.{}", self.0)
+    }
+    fn __reduce__(&self) -> &'static str {
+        self.0
+    }
+}
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<PyDType>()?;
+    m.add_class::<PyDevice>()?;
+    m.add_class::<PyLayout>()?;
+    m.add_class::<PyMemoryFormat>()?;
+    m.add("strided", strided(m.py())?)?;
+    for name in ["contiguous_format", "preserve_format"] {
+        m.add(name, Py::new(m.py(), PyMemoryFormat(name))?)?;
+    }
+    m.add_function(wrap_pyfunction!(_register_size, m)?)
+}
+
 /// Where a tensor lives.
 ///
 /// >>> import wengert as wg
