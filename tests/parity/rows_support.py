@@ -80,7 +80,7 @@ class Case:
         for k, i in enumerate(self.tensor_args):
             lo, hi = self.domain[i]
             name, shape = dtypes[k], shapes[k]
-            if name == "bool" or (self.args[i] in ("c", "condition") and self.cls in ("select", "choice")):
+            if name == "bool" or (self.args[i] == "condition"):
                 out.append(rng.random(shape) < 0.5)
             elif name.startswith(("int", "uint")):
                 a, b = int(np.ceil(lo)), int(np.floor(hi))
@@ -90,6 +90,10 @@ class Case:
             else:
                 out.append(rng.uniform(lo, hi, shape))
         return out
+
+    def conditions(self, grid):
+        """The rows of `grid` as arguments, those for conditions as bool."""
+        return [a != 0 if self.args[i] == "condition" else a for i, a in zip(self.tensor_args, grid, strict=True)]
 
     def feed(self, m, arrays, dtypes, grad=False, arrange=lambda t: t, halves=False):
         """The arguments for a call in module `m`, and those of them that require gradients."""

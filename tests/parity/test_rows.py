@@ -132,7 +132,7 @@ def check_special_values(case):
     grid = np.array(list(itertools.product(SPECIAL, repeat=n))).T
     if n > 2:  # 1e30 * 1e30 overflows in float32 or not, as the compiler fuses a multiply and an add
         grid = np.where(abs(grid) == 1e30, np.sign(grid) * 1e15, grid)
-    arrays = [a != 0 if case.args[i] == "c" else a for i, a in zip(case.tensor_args, grid, strict=True)]
+    arrays = case.conditions(grid)
     float64_alone = torch_alone(case, arrays, "float64")
     for dtype in ("float64", "float32"):
         results = []
@@ -143,6 +143,8 @@ def check_special_values(case):
         alone = torch_alone(case, arrays, dtype)
         what = f"{case.name}: special values in {dtype}"
         steady = np.isnan(theirs) == np.isnan(alone)
+        if case.name == "polygamma":  # at its poles PyTorch gives what a rounded sine makes of them
+            steady &= (grid[0] >= 0) | (grid[0] != np.round(grid[0])) | np.isinf(grid[0])
         assert steady.mean() > 0.9, f"{what}: PyTorch itself hardly ever agrees with itself"
         assert_same(*(r[m.tensor(steady)] for m, r in zip(MODULES, results, strict=True)), what)
         if case.cls in ("float", "real", "arith"):
@@ -227,14 +229,14 @@ def check_ties(case):
     points = [0.0, 1.0, -1.0, 3.0, -3.0, 0.5, -0.5]
     n = len(case.tensor_args)
     grid = np.array(list(itertools.product(points, repeat=n))).T
-    arrays = [a != 0 if case.args[i] == "c" else a for i, a in zip(case.tensor_args, grid, strict=True)]
+    arrays = case.conditions(grid)
     same_derivatives(case, arrays, case.uniform("float64"), "gradient at ties", poles=True, halves=True)
 
 
 def check_in_place(case):
     rng = seed(case)
     method = case.name + "_"
-    if not hasattr(torch.Tensor, method) or case.args[0] in ("c", "condition") or case.name == "copy":
+    if not hasattr(torch.Tensor, method) or case.args[0] == "condition" or case.name == "copy":
         return
     n = len(case.tensor_args)
 

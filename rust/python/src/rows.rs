@@ -103,7 +103,8 @@ unsafe fn enter(
             std::ptr::null_mut()
         }
         Err(_) => {
-            crate::error::InternalError::new_err(format!("{}(): a panic inside wengert; please report it", op.name())).restore(py);
+            crate::error::InternalError::new_err(format!("{}(): a panic inside wengert; please report it", op.name()))
+                .restore(py);
             std::ptr::null_mut()
         }
     }
@@ -254,9 +255,8 @@ fn general(
             }
             _ => {}
         }
-        let place = (0..arity).find(|&i| {
-            parameter(op, i) == key || op.info().args[i] == key || (i == 0 && matches!(key, "self" | "x"))
-        });
+        let place = (0..arity)
+            .find(|&i| parameter(op, i) == key || op.info().args[i] == key || (i == 0 && matches!(key, "self" | "x")));
         match place {
             Some(i) if slots[i].is_none() => slots[i] = Some(value.clone()),
             Some(_) => return Err(PyTypeError::new_err(format!("{name}() got multiple values for argument '{key}'"))),
@@ -327,7 +327,9 @@ fn general(
             _ => (true, true),
         };
         if let (Operand::Scalar(Scalar::Float(_)), false, true) = (&alpha, is_float, integral) {
-            return Err(PyRuntimeError::new_err("For integral input tensors, argument alpha must not be a floating point number."));
+            return Err(PyRuntimeError::new_err(
+                "For integral input tensors, argument alpha must not be a floating point number.",
+            ));
         }
         let factor = match (op, alpha) {
             (Row::Sub, Operand::Scalar(Scalar::Int(i))) => Operand::Scalar(Scalar::Int(i.wrapping_neg())),
@@ -416,7 +418,10 @@ fn castable(result: &Tensor, target: &Tensor) -> PyResult<()> {
 /// Functions of numbers alone: only `where` and `pow` have them in PyTorch.
 fn scalars_only(py: Python<'_>, op: Row, args: &[Arg<'_>]) -> PyResult<Py<PyAny>> {
     if op != Row::Where {
-        return Err(PyTypeError::new_err(format!("{}(): argument 'input' (position 1) must be Tensor, not a number", op.name())));
+        return Err(PyTypeError::new_err(format!(
+            "{}(): argument 'input' (position 1) must be Tensor, not a number",
+            op.name()
+        )));
     }
     let Arg::Scalar(s) = args[1] else { return Err(PyTypeError::new_err("where(): a Tensor is needed")) };
     let made = Tensor::scalar(s, s.default_dtype(wengert::default_float())).raise()?;
@@ -426,7 +431,9 @@ fn scalars_only(py: Python<'_>, op: Row, args: &[Arg<'_>]) -> PyResult<Py<PyAny>
 /// Copies a result into the tensor given as `out=`.
 pub fn write_out(op: &str, out: &Bound<'_, PyAny>, result: &Tensor) -> PyResult<Py<PyAny>> {
     let target = crate::args::need_tensor(op, "out", out)?;
-    wengert::check_out_argument(target).and_then(|()| wengert::check_out_argument(result)).map_err(|e| to_py(e.context(&format!("{op}()"))))?;
+    wengert::check_out_argument(target)
+        .and_then(|()| wengert::check_out_argument(result))
+        .map_err(|e| to_py(e.context(&format!("{op}()"))))?;
     castable(result, target)?;
     if target.shape() != result.shape() {
         if target.numel() != 0 {
@@ -508,7 +515,10 @@ fn doc(r: Row, form: Form) -> String {
         _ => info.doc.to_owned(),
     };
     let args = params.join(", ");
-    format!("{}({args})\n\n{what}\n\nShapes broadcast; dtypes are promoted as in PyTorch (class: {:?}).", info.name, info.class)
+    format!(
+        "{}({args})\n\n{what}\n\nShapes broadcast; dtypes are promoted as in PyTorch (class: {:?}).",
+        info.name, info.class
+    )
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -522,7 +532,10 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
         let attach = |name: &str, f: Fast, form: Form| -> PyResult<()> {
             // SAFETY: the definition is leaked, as descriptors keep pointers to it; the type is alive.
             let descriptor = unsafe {
-                Bound::from_owned_ptr_or_err(py, ffi::PyDescr_NewMethod(type_ptr, definition(name.to_owned(), doc(r, form), f)))?
+                Bound::from_owned_ptr_or_err(
+                    py,
+                    ffi::PyDescr_NewMethod(type_ptr, definition(name.to_owned(), doc(r, form), f)),
+                )?
             };
             class.setattr(name, descriptor)
         };
@@ -536,7 +549,11 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
         let free = unsafe {
             Bound::from_owned_ptr_or_err(
                 py,
-                ffi::PyCFunction_NewEx(definition(name.clone(), doc(r, Form::Function), *function), std::ptr::null_mut(), m.name()?.as_ptr()),
+                ffi::PyCFunction_NewEx(
+                    definition(name.clone(), doc(r, Form::Function), *function),
+                    std::ptr::null_mut(),
+                    m.name()?.as_ptr(),
+                ),
             )?
         };
         m.add(name.as_str(), &free)?;

@@ -170,14 +170,16 @@ const fn exact_out(row: Row, class: &str, args: &[&str]) -> bool {
     let one_array = args.len() == 1 + numbers(args).count_ones() as usize;
     match row {
         Row::Square | Row::Threshold | Row::Positive | Row::Copy => false,
-        Row::Lerp | Row::Clamp => true,
+        Row::Lerp | Row::Clamp | Row::Heaviside => true,
         _ => one_array && matches!(class.as_bytes(), b"arith" | b"real" | b"bit" | b"test"),
     }
 }
 
 const fn home(row: Row) -> &'static str {
     match row {
-        Row::Hardtanh | Row::Softplus | Row::Silu | Row::Gelu | Row::Mish | Row::Elu | Row::LeakyRelu => "nn.functional",
+        Row::Hardtanh | Row::Softplus | Row::Silu | Row::Gelu | Row::Mish | Row::Elu | Row::LeakyRelu => {
+            "nn.functional"
+        }
         Row::LogSigmoid | Row::Hardswish | Row::Hardsigmoid | Row::Softshrink => "nn.functional",
         Row::Xlog1Py => "special",
         _ => "",

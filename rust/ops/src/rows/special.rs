@@ -61,6 +61,9 @@ fn hurwitz_zeta(s: f64, q: f64) -> f64 {
     if q <= 0.0 && q == q.floor() {
         return f64::INFINITY;
     }
+    if q == f64::INFINITY {
+        return 0.0;
+    }
     // Far below zero the sum would be endless, and its head is negligible against the terms near zero.
     let mut q = q.max(q.fract() - 1000.0);
     let mut sum = 0.0;
@@ -157,6 +160,7 @@ mod tests {
         close(polygamma(2.0, 1.0), -2.4041138063191885);
         close(polygamma(3.0, 1.0), PI.powi(4) / 15.0);
         close(polygamma(1.0, -0.5), 8.934802200544679);
+        assert_eq!(polygamma(1.0, f64::INFINITY), 0.0);
         assert_eq!(digamma(0.0), f64::NEG_INFINITY);
         assert!(digamma(-3.0).is_nan());
     }

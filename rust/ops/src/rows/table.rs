@@ -112,7 +112,7 @@ real LeakyRelu leaky_relu (x, slope) -> y = select(gt(x, 0.0), x, slope * x), [s
 real Hardswish hardswish (x) -> y = x * minimum(maximum(x + 3.0, 0.0), 6.0) / 6.0, [select(le(x, -3.0), 0.0, select(lt(x, 3.0), x / 3.0 + 0.5, 1.0))], (-4.0, 4.0) ! (x - 3.0) * (x + 3.0), "`x * relu6(x + 3) / 6`.";
 real Hardsigmoid hardsigmoid (x) -> y = minimum(maximum(x + 3.0, 0.0), 6.0) / 6.0, [select(and(gt(x, -3.0), lt(x, 3.0)), 1.0 / 6.0, 0.0)], (-4.0, 4.0) ! (x - 3.0) * (x + 3.0), "`relu6(x + 3) / 6`.";
 real Hardshrink hardshrink (x, lambd) -> y = select(and(ge(x, -lambd), le(x, lambd)), 0.0, x), [not(and(ge(x, -lambd), le(x, lambd))), 0.0], (-2.0, 2.0) (0.25, 1.0) ! (x - lambd) * (x + lambd), "`x` outside of `[-lambd, lambd]`, else 0.";
-real Softshrink softshrink (x, lambd) -> y = select(isnan(x), x, select(gt(x, lambd), x - lambd, select(lt(x, -lambd), x + lambd, 0.0))), [not(and(ge(x, -lambd), le(x, lambd))), select(gt(x, lambd), -1.0, select(lt(x, -lambd), 1.0, 0.0))], (-2.0, 2.0) (0.25, 1.0) ! (x - lambd) * (x + lambd), "`x` moved toward zero by `lambd`, 0 in between.";
+real Softshrink softshrink (x, lambd) -> y = select(gt(x, lambd), x - lambd, select(lt(x, -lambd), x + lambd, x * 0.0)), [not(and(ge(x, -lambd), le(x, lambd))), select(gt(x, lambd), -1.0, select(lt(x, -lambd), 1.0, 0.0))], (-2.0, 2.0) (0.25, 1.0) ! (x - lambd) * (x + lambd), "`x` moved toward zero by `lambd`, 0 in between.";
 
 compare Eq eq (a, b) -> y = eq(a, b), [], (-2.0, 2.0) (-2.0, 2.0), "Whether equal.";
 compare Ne ne (a, b) -> y = ne(a, b), [], (-2.0, 2.0) (-2.0, 2.0), "Whether different.";
