@@ -20,7 +20,7 @@ def _matrix(name, a, square=False):
     if a.ndim < 2:
         raise RuntimeError(f"linalg.{name}: The input tensor A must have at least 2 dimensions.")
     if not a.is_floating_point() or a.dtype in HALVES:
-        raise RuntimeError(
+        raise NotImplementedError(
             f"linalg.{name}: Expected a floating point tensor (float32 or float64) as input. Got {a.dtype}"
         )
     if square and a.shape[-1] != a.shape[-2]:
@@ -365,7 +365,7 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
         raise RuntimeError("linalg.matrix_norm: The input tensor A must have at least 2 dimensions.")
     x = A if dtype is None else A.to(dtype)
     if not x.is_floating_point():
-        raise RuntimeError(
+        raise NotImplementedError(
             f"linalg.matrix_norm: Expected a floating point or complex tensor as input. Got {x.dtype}"
         )
     if len(dim) != 2:

@@ -40,7 +40,7 @@ def _spread(name, input, dim, unbiased, correction):
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
     if not input.is_floating_point():
-        raise RuntimeError(
+        raise NotImplementedError(
             f"{name} only support floating point and complex dtypes, got {input.dtype}; "
             "convert with .float() first"
         )
@@ -212,7 +212,9 @@ def vector_norm_over(name, input, p, dim, keepdim, dtype):
     if dtype is not None:
         input = input.to(dtype)
     if not input.is_floating_point():
-        raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got {input.dtype}")
+        raise NotImplementedError(
+            f"{name}: Expected a floating point or complex tensor as input. Got {input.dtype}"
+        )
     x = widen(input)
     if x.ndim == 0:
         wrap_dims(dim, 0)
