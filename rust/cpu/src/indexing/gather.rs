@@ -37,7 +37,8 @@ fn check_indices(index: View<'_, Buffer>, dim: usize, size: usize) -> Result<()>
             bad = (0..len).map(at).find(|&i| i as u64 >= size as u64);
         }
     });
-    bad.map_or(Ok(()), |i| Err(out_of_bounds(i, dim, size)))
+    // Unlike indexing, PyTorch's gather and scatter raise a RuntimeError.
+    bad.map_or(Ok(()), |i| Err(Error::runtime(out_of_bounds(i, dim, size).message())))
 }
 
 /// The strides of an operand that is addressed by index along `dim`.
