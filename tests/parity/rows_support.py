@@ -93,7 +93,9 @@ class Case:
 
     def conditions(self, grid):
         """The rows of `grid` as arguments, those for conditions as bool."""
-        return [a != 0 if self.args[i] == "condition" else a for i, a in zip(self.tensor_args, grid, strict=True)]
+        return [
+            a != 0 if self.args[i] == "condition" else a for i, a in zip(self.tensor_args, grid, strict=True)
+        ]
 
     def feed(self, m, arrays, dtypes, grad=False, arrange=lambda t: t, halves=False):
         """The arguments for a call in module `m`, and those of them that require gradients."""
