@@ -98,11 +98,9 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         // Foreign memory runs its owner's code when it goes, which must not happen inside the lock.
-        if crate::lock::held() {
-            if let Data::Cpu(b) = &self.data {
-                if b.is_foreign() {
-                    crate::lock::defer(std::mem::replace(&mut self.data, Data::Meta));
-                }
+        if let Data::Cpu(b) = &self.data {
+            if b.is_foreign() && crate::lock::held() {
+                crate::lock::defer(std::mem::replace(&mut self.data, Data::Meta));
             }
         }
     }

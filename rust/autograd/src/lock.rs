@@ -33,8 +33,10 @@ pub(crate) struct Key(());
 thread_local! {
     static HELD: Cell<bool> = const { Cell::new(false) };
     static DEFERRED: RefCell<Vec<Box<dyn Any>>> = const { RefCell::new(Vec::new()) };
-    static WAITING: Cell<bool> = const { Cell::new(false) };
 }
+
+/// Whether the holder of the lock has put a drop off. Written under the lock only.
+static WAITING: AtomicBool = AtomicBool::new(false);
 
 /// The lock, held. It cannot be sent to another thread.
 pub(crate) struct Guard {
@@ -92,9 +94,13 @@ impl DerefMut for Guard {
 impl Drop for Guard {
     #[inline]
     fn drop(&mut self) {
+        let deferred = WAITING.load(Ordering::Relaxed);
+        if deferred {
+            WAITING.store(false, Ordering::Relaxed);
+        }
         LOCK.taken.store(false, Ordering::Release);
         HELD.with(|h| h.set(false));
-        if WAITING.with(|w| w.get()) {
+        if deferred {
             drop_deferred();
         }
     }
@@ -106,16 +112,18 @@ pub(crate) fn held() -> bool {
     HELD.try_with(|h| h.get()).unwrap_or(false)
 }
 
-/// Keeps something to be dropped once the lock is released.
+/// Keeps something to be dropped once the lock is released; drops it now where the lock is not held.
 pub(crate) fn defer(garbage: impl Any) {
+    if !held() {
+        return;
+    }
     let boxed: Box<dyn Any> = Box::new(garbage);
     DEFERRED.with(|d| d.borrow_mut().push(boxed));
-    WAITING.with(|w| w.set(true));
+    WAITING.store(true, Ordering::Relaxed);
 }
 
 #[cold]
 fn drop_deferred() {
-    WAITING.with(|w| w.set(false));
     loop {
         let batch = DEFERRED.with(|d| std::mem::take(&mut *d.borrow_mut()));
         if batch.is_empty() {

@@ -1,13 +1,16 @@
 //! Per-thread modes: whether operations are taped, and the default float type.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use wengert_ops::DType;
 
 thread_local! {
     static GRAD: Cell<bool> = const { Cell::new(true) };
     static INFERENCE: Cell<bool> = const { Cell::new(false) };
 }
+
+/// Whether inference mode was ever on: until then nobody pays for asking.
+static INFERENCE_USED: AtomicBool = AtomicBool::new(false);
 
 static DEFAULT_FLOAT: AtomicU8 = AtomicU8::new(DType::F32 as u8);
 
@@ -25,11 +28,14 @@ pub fn set_grad_enabled(on: bool) -> bool {
 /// Whether inference mode is on: nothing made now can be taped later.
 #[inline]
 pub fn inference() -> bool {
-    INFERENCE.with(|g| g.get())
+    INFERENCE_USED.load(Ordering::Relaxed) && INFERENCE.with(|g| g.get())
 }
 
 /// Turns inference mode on or off for this thread; returns how it was.
 pub fn set_inference(on: bool) -> bool {
+    if on {
+        INFERENCE_USED.store(true, Ordering::Relaxed);
+    }
     INFERENCE.with(|g| g.replace(on))
 }
 

@@ -108,7 +108,7 @@ fn gradients_that_cannot_be() {
         x.set_grad(None)?;
         sweep(&y)
     });
-    refused(Runtime, &["not to have been used"], || {
+    refused(Runtime, &["appears to not have been used"], || {
         grad(&[x.sum(&[], false)?], &[unused.clone()], &[None], SweepOptions::default(), false)
     });
     refused(Runtime, &["does not require grad"], || {
@@ -222,7 +222,7 @@ fn a_sweep_can_be_interrupted() {
     set_interrupt_check(|| if STOP.get() { Err(Error::runtime("stopped")) } else { Ok(()) });
     let x = leaf(&[1.0]);
     let mut y = x.clone();
-    for _ in 0..1000 {
+    for _ in 0..10_000 {
         y = y.mul(1.0).unwrap();
     }
     STOP.set(true);
@@ -230,7 +230,7 @@ fn a_sweep_can_be_interrupted() {
     assert!(x.grad().is_none());
     STOP.set(false);
     let mut y = x.clone();
-    for _ in 0..1000 {
+    for _ in 0..10_000 {
         y = y.mul(1.0).unwrap();
     }
     sweep(&y).unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
-use wengert::{backward, is_grad_enabled, optim, set_grad_enabled, Result, Row, SweepOptions, Tensor};
+use wengert::{backward, is_grad_enabled, optim, set_grad_enabled, GradMode, Result, Row, SweepOptions, Tensor};
 
 fn leaf(values: &[f64]) -> Tensor {
     Tensor::from_f64(values, &[values.len()]).unwrap().requiring_grad().unwrap()
@@ -81,6 +81,8 @@ fn a_hook_may_sweep() {
     let inner = w.clone();
     // The gradient that arrives at y (5) is itself put through another graph: w gets 5.
     y.register_hook(Arc::new(move |g| {
+        // A sweep is untaped unless its graph is wanted, and so are its hooks.
+        let _on = GradMode::set(true);
         sweep(&inner.mul(&g.detach())?)?;
         Ok(Some(g.mul(inner.detach().item()?.as_f64())?))
     }))

@@ -123,6 +123,12 @@ impl Flat {
             });
         }
         let own = numpy_dtype(obj);
+        if let Some((dtype, true)) = own {
+            self.check_depth(depth, obj)?;
+            self.leaf(numpy_value(obj, dtype)?, Some(dtype));
+            return Ok(());
+        }
+        let own = own.map(|o| o.0);
         if let Some(s) = scalar(obj).map_err(|e| if own.is_some() { PyTypeError::new_err(e.to_string()) } else { e })? {
             self.check_depth(depth, obj)?;
             self.leaf(s, own);
@@ -144,10 +150,34 @@ impl Flat {
     }
 }
 
-/// The dtype of a numpy scalar.
-fn numpy_dtype(obj: &Bound<'_, PyAny>) -> Option<DType> {
+/// The dtype of a numpy object, and whether it is a scalar. Asking numpy is slow, and there are few classes of them: they are remembered.
+fn numpy_dtype(obj: &Bound<'_, PyAny>) -> Option<(DType, bool)> {
+    static KNOWN: std::sync::Mutex<Vec<(usize, DType)>> = std::sync::Mutex::new(Vec::new());
+    let class = obj.get_type_ptr() as usize;
+    let mut known = KNOWN.lock().unwrap_or_else(|e| e.into_inner());
+    if let Some((_, dtype)) = known.iter().find(|(c, _)| *c == class) {
+        return Some((*dtype, true));
+    }
+    drop(known);
     let name = obj.getattr("dtype").ok()?.getattr("name").ok()?.extract::<String>().ok()?;
-    DType::ALL.into_iter().find(|d| d.name() == name)
+    let dtype = DType::ALL.into_iter().find(|d| d.name() == name)?;
+    // Only numpy's own classes live as long as the process.
+    let module = obj.get_type().module().ok()?.to_string();
+    let scalar = module == "numpy" && !obj.hasattr("__setitem__").ok()?;
+    if scalar {
+        known = KNOWN.lock().unwrap_or_else(|e| e.into_inner());
+        known.push((class, dtype));
+    }
+    Some((dtype, scalar))
+}
+
+/// The value of a numpy scalar of a known dtype.
+fn numpy_value(obj: &Bound<'_, PyAny>, dtype: DType) -> PyResult<Scalar> {
+    Ok(match dtype {
+        DType::Bool => Scalar::Bool(obj.is_truthy()?),
+        d if d.is_float() => Scalar::Float(obj.extract()?),
+        _ => Scalar::Int(obj.extract()?),
+    })
 }
 
 fn encode(values: &[Scalar], dtype: DType) -> Vec<u8> {

@@ -259,7 +259,18 @@ impl PyTensor {
     }
     #[getter]
     fn grad(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        self.inner.grad().map(|g| wrap(py, g)).transpose()
+        match self.inner.grad() {
+            Some(g) => wrap(py, g).map(Some),
+            None => {
+                if !self.inner.is_leaf() && !self.inner.retains_grad() {
+                    let text = "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be \
+                                populated during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf \
+                                Tensor, use .retain_grad() on the non-leaf Tensor.";
+                    py.import("warnings")?.call_method1("warn", (text, py.get_type::<pyo3::exceptions::PyUserWarning>(), 2))?;
+                }
+                Ok(None)
+            }
+        }
     }
     #[setter]
     fn set_grad(&self, grad: Option<&Bound<'_, PyAny>>) -> PyResult<()> {

@@ -38,6 +38,10 @@ impl Sweep {
         if n.flags != 0 || n.layout.numel() > SMALL {
             return Ok(false);
         }
+        // What arrives here has been asked for.
+        if self.asked_for(node) {
+            return Ok(false);
+        }
         let Some(g) = self.plain_gradient(node, &n.layout, n.dtype, &locked.key) else { return Ok(false) };
         let mut results: SmallVec<[(usize, Value); 2]> = SmallVec::new();
         for (i, edge) in n.edges.iter().enumerate() {

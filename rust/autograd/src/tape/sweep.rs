@@ -34,6 +34,29 @@ struct Marks {
     slots: Vec<Slot>,
 }
 
+thread_local! {
+    static SPARE: std::cell::RefCell<Vec<Box<Marks>>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+impl Marks {
+    /// Empty notes, used before if there are any.
+    fn get() -> Box<Marks> {
+        SPARE.with(|s| s.borrow_mut().pop()).unwrap_or_else(|| {
+            Box::new(Marks { pending: [0; CHUNK / 64], slots: std::iter::repeat_with(Slot::default).take(CHUNK).collect() })
+        })
+    }
+
+    /// All nodes of the chunk are done, so all slots are empty again.
+    fn give_back(done: Box<Marks>) {
+        SPARE.with(|s| {
+            let mut spare = s.borrow_mut();
+            if spare.len() < 4 {
+                spare.push(done);
+            }
+        });
+    }
+}
+
 /// Bits over nodes.
 #[derive(Default)]
 struct NodeSet(Vec<Option<Box<[u64; CHUNK / 64]>>>);
@@ -241,8 +264,9 @@ impl Sweep {
                 }
             }
             self.chunks.pop();
-            // Slots above are done: their memory goes with the chunk.
-            self.marks[chunk as usize] = None;
+            if let Some(done) = self.marks[chunk as usize].take() {
+                Marks::give_back(done);
+            }
         }
         None
     }
@@ -255,9 +279,7 @@ impl Sweep {
         if self.marks[chunk].is_none() {
             self.chunks.push((locked.tape.base(n.chunk), n.chunk));
         }
-        let marks = self.marks[chunk].get_or_insert_with(|| {
-            Box::new(Marks { pending: [0; CHUNK / 64], slots: std::iter::repeat_with(Slot::default).take(CHUNK).collect() })
-        });
+        let marks = self.marks[chunk].get_or_insert_with(Marks::get);
         marks.pending[n.index as usize / 64] |= 1 << (n.index % 64);
         &mut marks.slots[n.index as usize]
     }
@@ -271,6 +293,11 @@ impl Sweep {
             Some(Some(marks)) => std::mem::take(&mut marks.slots[n.index as usize]),
             _ => Slot::Empty,
         }
+    }
+
+    /// Whether `inputs=` names an output of this (one-output) node.
+    pub(super) fn asked_for(&self, n: NodeRef) -> bool {
+        self.wanted.as_ref().is_some_and(|w| w.nodes.contains_key(&(n.chunk, n.index, 0)))
     }
 
     /// Whether a gradient for this edge is of any use.
