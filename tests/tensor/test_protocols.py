@@ -252,6 +252,28 @@ def test_deepcopy_keeps_sharing_and_gradients():
     assert base.tolist() == [2.0] * 4
 
 
+def test_copies_of_results_are_leaves():
+    x = wg.ones(3, requires_grad=True)
+    for copied in (pickle.loads(pickle.dumps(x * 2)), copy.copy(x * 2)):
+        assert copied.is_leaf and copied.requires_grad and copied.tolist() == [2.0] * 3
+    x.note = "kept"
+    shallow = copy.copy(x)
+    assert shallow.note == "kept" and shallow.grad is None and shallow.data_ptr() == x.data_ptr()
+    assert type(copy.copy(wg.nn.Parameter(x.detach()))) is wg.nn.Parameter
+
+
+def test_numpy_functions_give_tensors():
+    assert wg.equal(np.add(wg.ones(2), 1), wg.full((2,), 2.0))
+    total = wg.ones(2) + np.ones(2)
+    assert type(total) is wg.Tensor and total.dtype == wg.float64
+    assert np.sin(wg.zeros(2)).tolist() == [0.0, 0.0]
+
+
+def test_str_is_repr():
+    assert str(wg.nn.Parameter(wg.ones(1))) == "Parameter containing:\ntensor([1.], requires_grad=True)"
+    assert str(wg.ones(2)) == repr(wg.ones(2)) == "tensor([1., 1.])"
+
+
 def test_a_module_survives_a_pickle():
     model = wg.nn.Sequential(wg.nn.Linear(2, 3), wg.nn.ReLU(), wg.nn.Linear(3, 1))
     buffer = io.BytesIO()

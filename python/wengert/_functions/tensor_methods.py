@@ -106,6 +106,11 @@ def _deepcopy(self, memo):
     return copied
 
 
+def _array_wrap(self, array, context=None, return_scalar=False):
+    """What numpy's functions make of a tensor: a tensor."""
+    return _core.from_numpy(array)
+
+
 def _ndimension(self):
     """The number of dims."""
     return self.ndim
@@ -174,7 +179,6 @@ def _cumprod(self, dim, *, dtype=None):
 
 for _name, _method in (
     ("__repr__", _repr),
-    ("__str__", _repr),
     ("__format__", _format),
     ("__contains__", _contains),
     ("__reversed__", _reversed),
@@ -201,6 +205,7 @@ for _name, _method in (
     ("H", property(lambda self: self.adjoint() if self.ndim else self)),
     ("mH", property(lambda self: self.adjoint())),
     ("__array_priority__", 1000),
+    ("__array_wrap__", _array_wrap),
 ):
     if _name.startswith("__") or _name not in Tensor.__dict__:
         setattr(Tensor, _name, _method)

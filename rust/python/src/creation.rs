@@ -40,7 +40,7 @@ impl Options {
                     options.out_object = Some(value.unbind());
                 }
                 "generator" => options.generator = Some(crate::random::generator_argument(op, &value)?),
-                "layout" | "pin_memory" | "memory_format" | "names" => {}
+                "layout" | "pin_memory" | "memory_format" => {}
                 _ => return Err(PyTypeError::new_err(format!("{op}() got an unexpected keyword argument '{key}'"))),
             }
         }

@@ -191,6 +191,12 @@ impl PyTensor {
         done(py, row(Row::Abs, &[Arg::Tensor(&self.inner)]))
     }
     fn __invert__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        if self.inner.dtype().is_float() {
+            return Err(pyo3::exceptions::PyTypeError::new_err(format!(
+                "~ (operator.invert) is only implemented on integer and Boolean-type tensors, got {}",
+                self.inner.dtype()
+            )));
+        }
         done(py, row(Row::BitwiseNot, &[Arg::Tensor(&self.inner)]))
     }
     fn __richcmp__(&self, py: Python<'_>, other: &Bound<'_, PyAny>, op: CompareOp) -> PyResult<Py<PyAny>> {
@@ -254,7 +260,11 @@ impl PyTensor {
         self.inner.requires_grad()
     }
     #[setter]
-    fn set_requires_grad(&self, on: bool) -> PyResult<()> {
+    fn set_requires_grad(&self, on: &Bound<'_, PyAny>) -> PyResult<()> {
+        let on = on.extract::<bool>().map_err(|_| {
+            let given = crate::types::type_name(on);
+            pyo3::exceptions::PyRuntimeError::new_err(format!("requires_grad must be a bool, not {given}"))
+        })?;
         self.inner.set_requires_grad(on).raise()
     }
     #[getter]
