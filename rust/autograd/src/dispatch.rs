@@ -71,7 +71,11 @@ pub(crate) fn plan(row: Row, args: &[Arg<'_>], locked: &Locked) -> Result<Plan> 
                 if !(class == Class::Select && i == 0) {
                     promotion.tensor(t.0.dtype(), rank);
                 } else if t.0.dtype() != DType::Bool && t.0.dtype() != DType::U8 {
-                    fail!(runtime, "where expected condition to be a boolean tensor, but got a tensor with dtype {}", t.0.dtype());
+                    fail!(
+                        runtime,
+                        "where expected condition to be a boolean tensor, but got a tensor with dtype {}",
+                        t.0.dtype()
+                    );
                 }
                 match shape {
                     None => shape = Some(&state.layout),
@@ -161,7 +165,12 @@ pub(crate) fn fit(row: Row, args: &[Arg<'_>], compute: DType) -> bool {
 
 /// The call with those operands cut to the width of the common dtype, as PyTorch casts them.
 #[cold]
-pub(crate) fn with_cut<R>(row: Row, args: &[Arg<'_>], compute: DType, call: impl FnOnce(&[Arg<'_>]) -> Result<R>) -> Result<R> {
+pub(crate) fn with_cut<R>(
+    row: Row,
+    args: &[Arg<'_>],
+    compute: DType,
+    call: impl FnOnce(&[Arg<'_>]) -> Result<R>,
+) -> Result<R> {
     let cast = args
         .iter()
         .map(|a| match a {
@@ -261,7 +270,8 @@ fn run_small(row: Row, args: &[Arg<'_>], plan: &Plan, locked: &Locked) -> Result
         expanded.push(match arg {
             Arg::Tensor(t) => {
                 let l = &t.0.state.get(key).layout;
-                (!l.same(&plan.layout) && l.shape() != plan.layout.shape()).then(|| layout::expand_to(l, plan.layout.shape()))
+                (!l.same(&plan.layout) && l.shape() != plan.layout.shape())
+                    .then(|| layout::expand_to(l, plan.layout.shape()))
             }
             Arg::Scalar(_) => None,
         });
@@ -276,7 +286,11 @@ fn run_small(row: Row, args: &[Arg<'_>], plan: &Plan, locked: &Locked) -> Result
                     return Ok(None);
                 }
                 let Some(host) = buffer.host() else { return Ok(None) };
-                Operand::Array(wengert_ops::View { buffer: host, layout: layout.as_ref().unwrap_or(&state.layout), dtype: t.0.dtype() })
+                Operand::Array(wengert_ops::View {
+                    buffer: host,
+                    layout: layout.as_ref().unwrap_or(&state.layout),
+                    dtype: t.0.dtype(),
+                })
             }
             Arg::Scalar(s) => Operand::Scalar(*s),
         });
@@ -308,7 +322,11 @@ pub(crate) fn apply_labelled(op: Op, inputs: &[&Tensor], label: u16) -> Result<S
     }
     let values: SmallVec<[Value; 3]> = inputs.iter().map(|t| t.value()).collect();
     if let Some(other) = values.iter().find(|v| v.device() != values[0].device()) {
-        return Err(mixed_devices(&crate::tape::labels::name(&op, 0).replace("Backward0", ""), values[0].device(), other.device()));
+        return Err(mixed_devices(
+            &crate::tape::labels::name(&op, 0).replace("Backward0", ""),
+            values[0].device(),
+            other.device(),
+        ));
     }
     let outputs = exec::run(&op, &values)?;
     record_outputs(op, label, inputs, values, outputs)

@@ -6,9 +6,7 @@ use crate::tensor::Tensor;
 use crate::value::Value;
 use smallvec::SmallVec;
 use wengert_cpu::Cpu;
-use wengert_ops::{
-    fail, infer, layout, Backend, DType, Layout, Meta, Op, Operand, Result, Row, Scalar, View, ViewMut,
-};
+use wengert_ops::{fail, infer, layout, Backend, DType, Layout, Meta, Op, Operand, Result, Row, Scalar, View, ViewMut};
 
 pub(crate) type Outputs = SmallVec<[Value; 2]>;
 
@@ -30,16 +28,21 @@ fn operand<'a>(input: &RowInput<'a>, layout: &'a Option<Layout>) -> Result<Opera
     Ok(match input {
         RowInput::Scalar(s) => Operand::Scalar(*s),
         // A 0-d host value among meta or other-device operands cannot occur here: metas never compute.
-        RowInput::Value(v) => Operand::Array(View {
-            buffer: v.host()?,
-            layout: layout.as_ref().unwrap_or(&v.layout),
-            dtype: v.dtype,
-        }),
+        RowInput::Value(v) => {
+            Operand::Array(View { buffer: v.host()?, layout: layout.as_ref().unwrap_or(&v.layout), dtype: v.dtype })
+        }
     })
 }
 
 /// A row into a fresh result.
-pub(crate) fn row(row: Row, compute: DType, out: DType, shape: &Layout, device: Device, inputs: &[RowInput<'_>]) -> Result<Value> {
+pub(crate) fn row(
+    row: Row,
+    compute: DType,
+    out: DType,
+    shape: &Layout,
+    device: Device,
+    inputs: &[RowInput<'_>],
+) -> Result<Value> {
     let result = Value::empty(device, shape.clone(), out)?;
     if device == Device::Cpu {
         // SAFETY: `result` is fresh.
@@ -49,10 +52,14 @@ pub(crate) fn row(row: Row, compute: DType, out: DType, shape: &Layout, device: 
 }
 
 /// A row into given elements.
-pub(crate) fn row_into(row: Row, compute: DType, inputs: &[RowInput<'_>], out: ViewMut<'_, wengert_cpu::Buffer>) -> Result<()> {
+pub(crate) fn row_into(
+    row: Row,
+    compute: DType,
+    inputs: &[RowInput<'_>],
+    out: ViewMut<'_, wengert_cpu::Buffer>,
+) -> Result<()> {
     let layouts: SmallVec<[Option<Layout>; 3]> = inputs.iter().map(|i| expanded(i, out.layout())).collect();
-    let operands =
-        inputs.iter().zip(&layouts).map(|(i, l)| operand(i, l)).collect::<Result<SmallVec<[_; 3]>>>()?;
+    let operands = inputs.iter().zip(&layouts).map(|(i, l)| operand(i, l)).collect::<Result<SmallVec<[_; 3]>>>()?;
     Cpu.elementwise(row, compute.compute(), &operands, out)
 }
 
@@ -69,8 +76,7 @@ pub(crate) fn row_vjp(
     let result = Value::empty(g.device(), shape.fresh(), dtype)?;
     if g.device() == Device::Cpu {
         let layouts: SmallVec<[Option<Layout>; 3]> = inputs.iter().map(|i| expanded(i, shape)).collect();
-        let operands =
-            inputs.iter().zip(&layouts).map(|(i, l)| operand(i, l)).collect::<Result<SmallVec<[_; 3]>>>()?;
+        let operands = inputs.iter().zip(&layouts).map(|(i, l)| operand(i, l)).collect::<Result<SmallVec<[_; 3]>>>()?;
         let g_input = RowInput::Value(g);
         let (y_layout, g_layout) = (expanded(&y, shape), expanded(&g_input, shape));
         let (y, g) = (operand(&y, &y_layout)?, operand(&g_input, &g_layout)?);
@@ -117,11 +123,8 @@ fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
     let mut next = || out.next().ok_or_else(|| wengert_ops::Error::internal("an output is missing"));
     match op {
         Op::Row(row) => {
-            let (compute, _) = row.info().class.result(
-                inputs.last().map_or(DType::F32, |v| v.dtype),
-                default_float(),
-                *row,
-            )?;
+            let (compute, _) =
+                row.info().class.result(inputs.last().map_or(DType::F32, |v| v.dtype), default_float(), *row)?;
             let rows: SmallVec<[RowInput<'_>; 3]> = inputs.iter().map(RowInput::Value).collect();
             row_into(*row, compute, &rows, next()?)?;
         }
@@ -245,8 +248,7 @@ fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
 /// Runs the gradient kernel of a fused op into fresh outputs of the given shapes, if there is one.
 pub(crate) fn fused_vjp(op: &Op, inputs: &[Value], outputs: &[(Layout, DType)]) -> Result<Option<Outputs>> {
     let device = inputs[0].device();
-    let outputs =
-        outputs.iter().map(|(l, d)| Value::empty(device, l.fresh(), *d)).collect::<Result<Outputs>>()?;
+    let outputs = outputs.iter().map(|(l, d)| Value::empty(device, l.fresh(), *d)).collect::<Result<Outputs>>()?;
     if device != Device::Cpu {
         return Ok(Some(outputs));
     }
@@ -256,6 +258,37 @@ pub(crate) fn fused_vjp(op: &Op, inputs: &[Value], outputs: &[(Layout, DType)]) 
     let done = Cpu.fused_vjp(op, &views, &outs)?;
     drop(outs);
     Ok(done.then_some(outputs))
+}
+
+/// A contiguous value as rows of `columns` elements.
+pub(crate) fn as_matrix(v: &Value, columns: usize) -> Value {
+    let rows = v.layout.numel() / columns;
+    v.with_layout(Layout::strided(
+        SmallVec::from_slice(&[rows, columns]),
+        SmallVec::from_slice(&[columns as isize, 1]),
+        v.layout.offset(),
+    ))
+}
+
+/// A matrix read the other way.
+pub(crate) fn transposed(v: &Value) -> Value {
+    let (n, s) = (v.layout.shape(), v.layout.strides());
+    v.with_layout(Layout::strided(
+        SmallVec::from_slice(&[n[1], n[0]]),
+        SmallVec::from_slice(&[s[1], s[0]]),
+        v.layout.offset(),
+    ))
+}
+
+/// The product of two matrices of one dtype.
+pub(crate) fn product(a: &Value, b: &Value) -> Result<Value> {
+    let shape = [a.layout.shape()[0], b.layout.shape()[1]];
+    let out = Value::empty(a.device(), Layout::checked("matmul", &shape)?, a.dtype)?;
+    if a.device() == Device::Cpu {
+        // SAFETY: `out` is fresh.
+        Cpu.matmul(a.view()?, b.view()?, false, unsafe { out.view_mut()? })?;
+    }
+    Ok(out)
 }
 
 /// Writes `values` at advanced indices of `out`, which holds the base; values broadcast.
@@ -343,7 +376,8 @@ pub(crate) fn relative(region: &wengert_ops::Region, contiguous: &Layout) -> Res
         ));
     }
     let steps = wengert_ops::layout::contiguous_strides(base.shape());
-    let mut order: SmallVec<[usize; 4]> = (0..base.rank()).filter(|&d| base.shape()[d] > 1 && base.strides()[d] != 0).collect();
+    let mut order: SmallVec<[usize; 4]> =
+        (0..base.rank()).filter(|&d| base.shape()[d] > 1 && base.strides()[d] != 0).collect();
     order.sort_by_key(|&d| std::cmp::Reverse(base.strides()[d].unsigned_abs()));
     // Translates a distance in the buffer into a distance in the copy.
     let translate = |distance: isize| -> Option<isize> {
@@ -355,7 +389,9 @@ pub(crate) fn relative(region: &wengert_ops::Region, contiguous: &Layout) -> Res
         }
         (rest == 0).then_some(out)
     };
-    let failed = || wengert_ops::Error::not_implemented("a view of this strided base cannot be expressed over the base's elements; use .clone() or .contiguous() first");
+    let failed = || {
+        wengert_ops::Error::not_implemented("a view of this strided base cannot be expressed over the base's elements; use .clone() or .contiguous() first")
+    };
     let offset = translate(part.offset() as isize - base.offset() as isize).ok_or_else(failed)?;
     let strides = part
         .shape()

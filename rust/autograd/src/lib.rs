@@ -29,12 +29,13 @@ mod tape;
 mod tensor;
 mod value;
 mod views;
+mod writable;
 
 pub use api::Export;
 pub use buffer::Device;
 pub use dispatch::{apply, apply1, row, Arg};
 pub use graph::{live, GraphNode, Live, NextFunction};
-pub use inplace::{check_out_argument, write_counters};
+pub use inplace::check_out_argument;
 pub use mode::{
     default_float, inference, is_grad_enabled, set_default_float, set_grad_enabled, set_inference, GradMode,
 };
@@ -44,9 +45,10 @@ pub use tape::{Gradients, Hook, NodeHook};
 pub use tensor::Tensor;
 pub use wengert_cpu::random::Generator;
 pub use wengert_ops::{
-    infer, layout, rows, Category, Compute, DType, Dims, Error, ErrorKind, Extremum, Layout, Linalg, LossReduction, Op, Promotion, Random,
-    Reduction, Result, Row, Scalar, ScatterMode, Strides, ViewOp,
+    infer, layout, rows, Category, Compute, DType, Dims, Error, ErrorKind, Extremum, Layout, Linalg, LossReduction, Op,
+    Promotion, Random, Reduction, Result, Row, Scalar, ScatterMode, Strides, ViewOp,
 };
+pub use writable::write_counters;
 
 /// Fork handlers: the child works, with the tape as it was.
 pub mod fork {

@@ -1,9 +1,9 @@
 //! Optimizer steps: one call over all parameters, each updated in one pass where it stands.
 
-use crate::inplace::Lease;
 use crate::mode::GradMode;
 use crate::tensor::Tensor;
 use crate::value::Value;
+use crate::writable::Lease;
 use wengert_ops::{fail, Backend, DType, Result, View};
 
 /// Settings of stochastic gradient descent (Sutskever et al. 2013, as PyTorch words it).
@@ -133,7 +133,11 @@ pub fn sgd_step(params: &[Tensor], buffers: &mut [Option<Tensor>], s: &Sgd) -> R
 
 unsafe fn sgd_kernel<T>(t: &[&Value], g: &Value, s: &Sgd, first: bool) -> Result<()>
 where
-    T: Number + std::ops::Mul<Output = T> + std::ops::Add<Output = T> + std::ops::Sub<Output = T> + std::ops::Neg<Output = T>,
+    T: Number
+        + std::ops::Mul<Output = T>
+        + std::ops::Add<Output = T>
+        + std::ops::Sub<Output = T>
+        + std::ops::Neg<Output = T>,
 {
     let (lr, decay, momentum, keep) = (T::of(s.lr), T::of(s.weight_decay), T::of(s.momentum), T::of(1.0 - s.dampening));
     let sign = T::of(if s.maximize { -1.0 } else { 1.0 });
@@ -169,7 +173,8 @@ pub fn adam_step(params: &[Tensor], states: &[AdamState], s: &Adam) -> Result<()
     for (p, state) in params.iter().zip(states) {
         let Some(g) = p.grad() else { continue };
         check("Adam", p, &[&g, &state.exp_avg, &state.exp_avg_sq])?;
-        let mut targets: smallvec::SmallVec<[&Tensor; 4]> = smallvec::SmallVec::from_iter([p, &state.exp_avg, &state.exp_avg_sq]);
+        let mut targets: smallvec::SmallVec<[&Tensor; 4]> =
+            smallvec::SmallVec::from_iter([p, &state.exp_avg, &state.exp_avg_sq]);
         if let (Some(m), true) = (&state.max_exp_avg_sq, s.amsgrad) {
             check("Adam", p, &[m])?;
             targets.push(m);
@@ -193,7 +198,11 @@ impl Root for f32 {
         self.sqrt()
     }
     fn larger(self, other: f32) -> f32 {
-        if self > other { self } else { other }
+        if self > other {
+            self
+        } else {
+            other
+        }
     }
 }
 impl Root for f64 {
@@ -201,13 +210,21 @@ impl Root for f64 {
         self.sqrt()
     }
     fn larger(self, other: f64) -> f64 {
-        if self > other { self } else { other }
+        if self > other {
+            self
+        } else {
+            other
+        }
     }
 }
 
 unsafe fn adam_kernel<T>(t: &[&Value], g: &Value, s: &Adam, step: f64) -> Result<()>
 where
-    T: Root + std::ops::Mul<Output = T> + std::ops::Add<Output = T> + std::ops::Sub<Output = T> + std::ops::Div<Output = T>,
+    T: Root
+        + std::ops::Mul<Output = T>
+        + std::ops::Add<Output = T>
+        + std::ops::Sub<Output = T>
+        + std::ops::Div<Output = T>,
 {
     let b2 = T::of(s.beta2);
     let (c1, c2) = (T::of(1.0 - s.beta1), T::of(1.0 - s.beta2));

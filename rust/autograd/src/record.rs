@@ -18,17 +18,7 @@ pub(crate) enum Input<'a> {
 
 /// A node without edges and saved values.
 pub(crate) fn node(op: Op, layout: Layout, dtype: DType, label: u16) -> Node {
-    Node {
-        op,
-        edges: SmallVec::new(),
-        saved: SmallVec::new(),
-        layout,
-        more: None,
-        refs: 0,
-        label,
-        dtype,
-        flags: 0,
-    }
+    Node { op, edges: SmallVec::new(), saved: SmallVec::new(), layout, more: None, refs: 0, label, dtype, flags: 0 }
 }
 
 /// The bits of the inputs that require grad.
@@ -59,7 +49,14 @@ pub(crate) fn check_inference(t: &Tensor, locked: &Locked) -> Result<()> {
 
 /// Builds the node: edges of the inputs that require grad, and what the rule of `op` wants saved.
 /// Nothing is pushed yet, so that an in-place write may come between.
-pub(crate) fn prepare(op: Op, label: u16, needs: u64, inputs: &[Input<'_>], out: (Layout, DType), locked: &mut Locked) -> Result<Node> {
+pub(crate) fn prepare(
+    op: Op,
+    label: u16,
+    needs: u64,
+    inputs: &[Input<'_>],
+    out: (Layout, DType),
+    locked: &mut Locked,
+) -> Result<Node> {
     let mut node = node(op, out.0, out.1, label);
     for (i, input) in inputs.iter().enumerate() {
         node.edges.push(match input {

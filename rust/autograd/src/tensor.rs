@@ -207,7 +207,12 @@ impl Tensor {
     pub fn from_bytes(bytes: &[u8], shape: &[usize], dtype: DType) -> Result<Tensor> {
         let numel = wengert_ops::layout::checked_numel("from_bytes", shape)?;
         if bytes.len() != numel * dtype.size() {
-            fail!(runtime, "from_bytes: {} bytes given, shape {shape:?} of {dtype} needs {}", bytes.len(), numel * dtype.size());
+            fail!(
+                runtime,
+                "from_bytes: {} bytes given, shape {shape:?} of {dtype} needs {}",
+                bytes.len(),
+                numel * dtype.size()
+            );
         }
         Ok(Tensor::from_value(Value::from_bytes(bytes, shape, dtype)?))
     }
@@ -313,7 +318,10 @@ impl Tensor {
     /// Whether two tensors see one storage.
     pub fn shares_storage(&self, other: &Tensor) -> bool {
         let guard = lock();
-        Arc::ptr_eq(self.0.state.get(&guard.key).cell.buffer(&guard.key), other.0.state.get(&guard.key).cell.buffer(&guard.key))
+        Arc::ptr_eq(
+            self.0.state.get(&guard.key).cell.buffer(&guard.key),
+            other.0.state.get(&guard.key).cell.buffer(&guard.key),
+        )
     }
 
     /// The only element.
@@ -393,7 +401,10 @@ pub(crate) fn node_order(t: &Tensor, locked: &Locked) -> u64 {
 fn rederive(t: &Tensor, locked: &mut Locked) -> Result<()> {
     let state = t.0.state.get(&locked.key);
     let Some(view) = &state.view else { return Ok(()) };
-    if view.kind != ViewKind::Default && state.cell.version(&locked.key) != view.version && requires_grad(t, &locked.key) {
+    if view.kind != ViewKind::Default
+        && state.cell.version(&locked.key) != view.version
+        && requires_grad(t, &locked.key)
+    {
         return Err(view_error(view.kind, true));
     }
     let order = node_order(&view.base, locked);

@@ -1,11 +1,13 @@
 //! Views: other layouts over the same storage, and their place on the tape.
 
+use crate::lock::Guarded;
 use crate::lock::{lock, Key};
 use crate::mode::is_grad_enabled;
 use crate::record;
 use crate::tape::node::Edge;
-use crate::tensor::{edge, flag, node_order, requires_grad, Cell, State, Storage, Tensor, TensorImpl, ViewInfo, ViewKind};
-use crate::lock::Guarded;
+use crate::tensor::{
+    edge, flag, node_order, requires_grad, Cell, State, Storage, Tensor, TensorImpl, ViewInfo, ViewKind,
+};
 use std::sync::Arc;
 use wengert_ops::{fail, DType, Error, Layout, Op, Region, Result, ViewOp};
 
@@ -21,7 +23,14 @@ pub(crate) fn share(t: &Tensor, key: &mut Key) -> Arc<Storage> {
     storage
 }
 
-fn handle(t: &Tensor, storage: Arc<Storage>, layout: Layout, edge: Edge, view: Option<Box<ViewInfo>>, flags: u8) -> Tensor {
+fn handle(
+    t: &Tensor,
+    storage: Arc<Storage>,
+    layout: Layout,
+    edge: Edge,
+    view: Option<Box<ViewInfo>>,
+    flags: u8,
+) -> Tensor {
     let state = State { cell: Cell::Shared(storage), layout, edge, flags, grad: None, view, cold: None };
     Tensor(Arc::new(TensorImpl::new(t.0.dtype(), t.0.device, state)))
 }
@@ -84,7 +93,11 @@ fn check_bounds(x: &Tensor, layout: &Layout, key: &Key, shape: &[usize]) -> Resu
     let mut last = layout.offset() as i128;
     for (&n, &s) in layout.shape().iter().zip(layout.strides()) {
         if s < 0 {
-            fail!(runtime, "as_strided: Negative strides are not supported at the moment, got strides: {:?}", layout.strides());
+            fail!(
+                runtime,
+                "as_strided: Negative strides are not supported at the moment, got strides: {:?}",
+                layout.strides()
+            );
         }
         last += (n as i128 - 1) * s as i128;
     }
@@ -212,7 +225,12 @@ impl Tensor {
                 );
             }
             if g.device() != self.device() {
-                fail!(runtime, "assigned grad has data located on a different device: {} against {}", g.device(), self.device());
+                fail!(
+                    runtime,
+                    "assigned grad has data located on a different device: {} against {}",
+                    g.device(),
+                    self.device()
+                );
             }
         }
         let old = std::mem::replace(&mut self.0.state.get_mut(&mut lock().key).grad, grad);

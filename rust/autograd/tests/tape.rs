@@ -160,7 +160,13 @@ fn what_needs_no_gradient_is_not_recorded() {
         let _off = GradMode::set(false);
         x.mul(&x).unwrap()
     };
-    let outputs = [untaped, plain.exp().unwrap(), x.detach().add(1.0).unwrap(), x.gt(1.5).unwrap(), x.argmax(None, false).unwrap()];
+    let outputs = [
+        untaped,
+        plain.exp().unwrap(),
+        x.detach().add(1.0).unwrap(),
+        x.gt(1.5).unwrap(),
+        x.argmax(None, false).unwrap(),
+    ];
     assert!(outputs.iter().all(|y| !y.requires_grad() && y.grad_fn().unwrap().is_none()));
     assert_eq!(live().nodes, before);
 }

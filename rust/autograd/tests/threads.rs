@@ -188,7 +188,8 @@ fn taping_is_a_threads_own_choice() {
 fn optimizer_steps_beside_readers() {
     let p = leaf(&[0.0; 256]);
     p.set_grad(Some(Tensor::from_f64(&[1.0; 256], &[256]).unwrap())).unwrap();
-    let sgd = optim::Sgd { lr: 1.0, momentum: 0.0, dampening: 0.0, weight_decay: 0.0, nesterov: false, maximize: false };
+    let sgd =
+        optim::Sgd { lr: 1.0, momentum: 0.0, dampening: 0.0, weight_decay: 0.0, nesterov: false, maximize: false };
     together(2, |i| {
         for _ in 0..300 {
             if i == 0 {

@@ -1,6 +1,6 @@
 //! The class `Tensor`: its object, attributes and operators.
 
-use crate::args::{need_operand, operand, Operand};
+use crate::args::{need_operand, operand};
 use crate::error::Raise;
 use crate::types::{device_object, dtype_object, size_of, PyDType, PyDevice};
 use pyo3::basic::CompareOp;
@@ -369,9 +369,4 @@ impl PyTensor {
         remember(object.cast::<PyTensor>()?);
         Ok(object)
     }
-}
-
-/// `operand` for module functions that take either.
-pub fn as_operand(op: &str, obj: &Bound<'_, PyAny>) -> PyResult<Operand> {
-    need_operand(op, "input", obj)
 }

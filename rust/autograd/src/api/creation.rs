@@ -34,7 +34,10 @@ impl Tensor {
         match (self.device(), device) {
             (a, b) if a == b => Ok(self.clone()),
             (_, Device::Meta) => Tensor::empty(&self.shape(), self.dtype(), Device::Meta),
-            _ => fail!(not_implemented, "Cannot copy out of meta tensor; no data! Use empty_like(x, device='cpu') to get memory"),
+            _ => fail!(
+                not_implemented,
+                "Cannot copy out of meta tensor; no data! Use empty_like(x, device='cpu') to get memory"
+            ),
         }
     }
 
@@ -63,7 +66,8 @@ impl Tensor {
         if layout.numel() > 0 && layout.span().1 * dtype.size() > bytes {
             fail!(value, "the array's shape and strides reach past its memory");
         }
-        let buffer = crate::buffer::Buffer::wrap(crate::buffer::Data::Cpu(wengert_cpu::Buffer::foreign(ptr, bytes, owner)));
+        let buffer =
+            crate::buffer::Buffer::wrap(crate::buffer::Data::Cpu(wengert_cpu::Buffer::foreign(ptr, bytes, owner)));
         // Somebody else sees it: it is never swapped for a copy.
         buffer.pins.store(1, std::sync::atomic::Ordering::Relaxed);
         Ok(Tensor::from_value(Value { buffer, layout, dtype }))
@@ -72,7 +76,7 @@ impl Tensor {
     /// Shares the elements with the outside: address of the first element and a guard that must live as long as the
     /// address is used. Writes through it show here, and the other way round.
     pub fn export(&self) -> Result<(*mut u8, Layout, Export)> {
-        crate::inplace::own_buffer(self)?;
+        crate::writable::own_buffer(self)?;
         let value = self.value();
         let host = value.host()?;
         let ptr = host.ptr();

@@ -84,7 +84,8 @@ impl Tensor {
             }
         }
         let mask = Tensor::from_bytes(&mask, &[rows, cols], DType::Bool)?;
-        let zero = if self.dtype().is_float() { wengert_ops::Scalar::Float(0.0) } else { wengert_ops::Scalar::Bool(false) };
+        let zero =
+            if self.dtype().is_float() { wengert_ops::Scalar::Float(0.0) } else { wengert_ops::Scalar::Bool(false) };
         let out = mask.where_(self, zero)?;
         out.relabel(if lower { "Tril" } else { "Triu" });
         Ok(out)

@@ -38,7 +38,11 @@ impl Tensor {
     /// Swaps the last two dims.
     pub fn mt(&self) -> Result<Tensor> {
         if self.rank() < 2 {
-            fail!(runtime, "tensor.mT is only supported on matrices or batches of matrices. Got {}-D tensor.", self.rank());
+            fail!(
+                runtime,
+                "tensor.mT is only supported on matrices or batches of matrices. Got {}-D tensor.",
+                self.rank()
+            );
         }
         self.transpose(-2, -1)
     }
@@ -238,11 +242,7 @@ impl Tensor {
             fail!(runtime, "split expects split_size be non-negative, but got split_size={size}");
         }
         if size == 0 && shape[d] != 0 {
-            fail!(
-                runtime,
-                "split_size can only be 0 if dimension size is 0, but got dimension size of {}",
-                shape[d]
-            );
+            fail!(runtime, "split_size can only be 0 if dimension size is 0, but got dimension size of {}", shape[d]);
         }
         let (size, total) = (size as usize, shape[d]);
         let count = if size == 0 { 1 } else { total.div_ceil(size).max(1) };

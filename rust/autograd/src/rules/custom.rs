@@ -192,7 +192,11 @@ impl SavedVariable {
             None => {
                 // A handle of its own: later in-place writes to `t` must not show.
                 let mut guard = lock();
-                let edge = if requires_grad(t, &guard.key) { tensor::edge(t, &mut guard).unwrap_or_default() } else { Edge::None };
+                let edge = if requires_grad(t, &guard.key) {
+                    tensor::edge(t, &mut guard).unwrap_or_default()
+                } else {
+                    Edge::None
+                };
                 if let Edge::Node(n) = edge {
                     guard.tape.hold(n);
                 }

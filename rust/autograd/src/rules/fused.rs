@@ -87,6 +87,11 @@ fn matmul(ctx: &Ctx<'_>, g: &Tensor) -> Result<Grads> {
 }
 
 fn linear(ctx: &Ctx<'_>, g: &Tensor) -> Result<Grads> {
+    if !ctx.create {
+        if let Some(grads) = linear_kernels(ctx, &g.value())? {
+            return Ok(grads);
+        }
+    }
     let flat = rows(g)?;
     let gx = if ctx.needs(0) { Some(product(&flat, &ctx.input(1)?)?.reshape_to(&ctx.input_shape(0)?)?) } else { None };
     let gw = if ctx.needs(1) { Some(product(&flat.mt()?, &rows(&ctx.input(0)?)?)?) } else { None };
@@ -96,6 +101,29 @@ fn linear(ctx: &Ctx<'_>, g: &Tensor) -> Result<Grads> {
         grads.push(Some(flat));
     }
     Ok(grads)
+}
+
+/// The same on values: three kernels and no tensors in between.
+fn linear_kernels(ctx: &Ctx<'_>, g: &Value) -> Result<Option<Grads>> {
+    let matrix = |v: &Value| {
+        let columns = *v.layout.shape().last()?;
+        (v.layout.is_contiguous() && columns > 0).then(|| exec::as_matrix(v, columns))
+    };
+    let Some(flat) = matrix(g) else { return Ok(None) };
+    let mut grads: Grads = smallvec![None, None];
+    if ctx.needs(0) {
+        let Some(w) = ctx.input_value(1) else { return Ok(None) };
+        grads[0] = Some(Tensor::from_value(exec::product(&flat, w)?).reshape_to(&ctx.input_shape(0)?)?);
+    }
+    if ctx.needs(1) {
+        let Some(x) = ctx.input_value(0).and_then(matrix) else { return Ok(None) };
+        grads[1] = Some(Tensor::from_value(exec::product(&exec::transposed(&flat), &x)?));
+    }
+    if ctx.needs(2) {
+        let sum = Op::Reduce { kind: wengert_ops::Reduction::Sum, dims: 1, keepdim: false };
+        grads.push(exec::run(&sum, &[flat])?.pop().map(Tensor::from_value));
+    }
+    Ok(Some(grads))
 }
 
 fn log_softmax_vjp(g: &Tensor, y: &Tensor, dims: &[isize]) -> Result<Tensor> {

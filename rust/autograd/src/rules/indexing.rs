@@ -3,7 +3,7 @@
 use super::{Ctx, Grads, Saves};
 use crate::tensor::Tensor;
 use smallvec::smallvec;
-use wengert_ops::{DType, fail, Op, Result, ScatterMode};
+use wengert_ops::{fail, DType, Op, Result, ScatterMode};
 
 /// Positions: the second output of sort and topk.
 const POSITIONS: u64 = 1 << 1;

@@ -154,11 +154,16 @@ pub(crate) fn saves(op: &Op, needs: u64) -> Saves {
         Op::Row(row) => row::saves(*row, needs),
         Op::Cast(_) | Op::View(_) | Op::Pad(_) | Op::Cat { .. } | Op::Put(_) | Op::Take(_) => Saves::NONE,
         Op::Reduce { .. } | Op::ArgReduce { .. } | Op::Extreme { .. } | Op::Scan { .. } => reduce::saves(op, needs),
-        Op::Gather { .. } | Op::Scatter { .. } | Op::Index { .. } | Op::IndexPut { .. } | Op::Sort { .. } | Op::TopK { .. } => {
-            indexing::saves(op, needs)
-        }
+        Op::Gather { .. }
+        | Op::Scatter { .. }
+        | Op::Index { .. }
+        | Op::IndexPut { .. }
+        | Op::Sort { .. }
+        | Op::TopK { .. } => indexing::saves(op, needs),
         Op::Conv { .. } | Op::MaxPool(_) => window::saves(op, needs),
-        Op::Matmul | Op::Softmax { .. } | Op::Linear | Op::CrossEntropy { .. } | Op::LayerNorm { .. } => fused::saves(op, needs),
+        Op::Matmul | Op::Softmax { .. } | Op::Linear | Op::CrossEntropy { .. } | Op::LayerNorm { .. } => {
+            fused::saves(op, needs)
+        }
         Op::Linalg(l) => linalg::saves(*l, needs),
         Op::Custom(_) => Saves::NONE,
     }
@@ -174,9 +179,12 @@ pub(crate) fn vjp(ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<Grads> {
         Op::Row(row) => row::vjp(ctx, *row, g),
         Op::Cast(_) | Op::View(_) | Op::Pad(_) | Op::Cat { .. } | Op::Put(_) | Op::Take(_) => shaping::vjp(ctx, g),
         Op::Reduce { .. } | Op::ArgReduce { .. } | Op::Extreme { .. } | Op::Scan { .. } => reduce::vjp(ctx, g),
-        Op::Gather { .. } | Op::Scatter { .. } | Op::Index { .. } | Op::IndexPut { .. } | Op::Sort { .. } | Op::TopK { .. } => {
-            indexing::vjp(ctx, g)
-        }
+        Op::Gather { .. }
+        | Op::Scatter { .. }
+        | Op::Index { .. }
+        | Op::IndexPut { .. }
+        | Op::Sort { .. }
+        | Op::TopK { .. } => indexing::vjp(ctx, g),
         Op::Conv { .. } | Op::MaxPool(_) => window::vjp(ctx, g),
         _ => several(ctx, grads),
     }
@@ -185,7 +193,9 @@ pub(crate) fn vjp(ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<Grads> {
 /// Rules of ops with several differentiable outputs, any of whose gradients may be missing.
 fn several(ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<Grads> {
     match ctx.op {
-        Op::Matmul | Op::Softmax { .. } | Op::Linear | Op::CrossEntropy { .. } | Op::LayerNorm { .. } => fused::vjp(ctx, grads),
+        Op::Matmul | Op::Softmax { .. } | Op::Linear | Op::CrossEntropy { .. } | Op::LayerNorm { .. } => {
+            fused::vjp(ctx, grads)
+        }
         Op::Linalg(l) => linalg::vjp(ctx, *l, grads),
         Op::Custom(op) => custom::vjp(ctx, op.as_ref(), grads),
         // Only the first output of the others is differentiable.

@@ -31,7 +31,10 @@ pub(crate) fn vjp(ctx: &Ctx<'_>, row: Row, g: &Tensor) -> Result<Grads> {
 fn partial(ctx: &Ctx<'_>, row: Row, which: usize, g: &Tensor) -> Result<Option<Tensor>> {
     let needs = row.needs(which);
     if !needs.defined {
-        return Err(wengert_ops::Error::not_implemented(format!("the derivative for '{}' is not implemented.", row.name())));
+        return Err(wengert_ops::Error::not_implemented(format!(
+            "the derivative for '{}' is not implemented.",
+            row.name()
+        )));
     }
     match needs.constant {
         // Zero is sent, not nothing, so that the input's `.grad` exists as in PyTorch.
@@ -86,7 +89,9 @@ fn taped(ctx: &Ctx<'_>, row: Row, which: usize, g: &Tensor) -> Result<Tensor> {
     match value {
         Operand::Scalar(c) => run_row(Row::Mul, &[Arg::Tensor(g), c.into()]),
         // A condition lets the gradient pass or stops it, so that NaN · 0 cannot arise.
-        Operand::Tensor(t) if partial.is_mask() => run_row(Row::Where, &[Arg::Tensor(&t), Arg::Tensor(g), Arg::Scalar(Scalar::Float(0.0))]),
+        Operand::Tensor(t) if partial.is_mask() => {
+            run_row(Row::Where, &[Arg::Tensor(&t), Arg::Tensor(g), Arg::Scalar(Scalar::Float(0.0))])
+        }
         Operand::Tensor(t) => run_row(Row::Mul, &[Arg::Tensor(g), Arg::Tensor(&t)]),
     }
 }

@@ -3,7 +3,6 @@
 //! A node's *order* (its chunk's base plus its index) is larger than that of everything it depends
 //! on, so sweeping by descending order is sweeping backwards.
 
-mod fast;
 pub(crate) mod labels;
 pub(crate) mod node;
 pub(crate) mod saved;
@@ -47,7 +46,8 @@ pub type Gradients = Vec<Option<Tensor>>;
 
 /// A function of all gradients at a node, those of its outputs before and those of its inputs after its rule has run
 /// (`None` before); `None` leaves them as they are.
-pub type NodeHook = Arc<dyn Fn(&[Option<Tensor>], Option<&[Option<Tensor>]>) -> wengert_ops::Result<Option<Gradients>> + Send + Sync>;
+pub type NodeHook =
+    Arc<dyn Fn(&[Option<Tensor>], Option<&[Option<Tensor>]>) -> wengert_ops::Result<Option<Gradients>> + Send + Sync>;
 
 /// Rare attachments of a node.
 #[derive(Default)]
@@ -108,10 +108,8 @@ impl Tape {
 
     #[cold]
     fn open(&mut self) -> u32 {
-        let mut chunk = self
-            .spare
-            .pop()
-            .unwrap_or_else(|| Box::new(Chunk { base: 0, live: 0, nodes: Vec::with_capacity(CHUNK) }));
+        let mut chunk =
+            self.spare.pop().unwrap_or_else(|| Box::new(Chunk { base: 0, live: 0, nodes: Vec::with_capacity(CHUNK) }));
         chunk.base = self.next;
         let slot = match self.vacant.pop() {
             Some(slot) => {

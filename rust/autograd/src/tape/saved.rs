@@ -13,11 +13,24 @@ pub(crate) const OUTPUT: u8 = 0x80;
 
 /// One saved operand. `slot` is the input's number, or `OUTPUT | k` for the k-th output.
 pub(crate) enum Saved {
-    Scalar { slot: u8, value: Scalar },
+    Scalar {
+        slot: u8,
+        value: Scalar,
+    },
     /// The whole buffer is held: a later in-place write copies first.
-    Whole { slot: u8, dtype: DType, writes: u32, buffer: Arc<Buffer>, layout: Layout },
+    Whole {
+        slot: u8,
+        dtype: DType,
+        writes: u32,
+        buffer: Arc<Buffer>,
+        layout: Layout,
+    },
     /// Part of a larger buffer: held without owning, moved out when somebody writes over it.
-    Part { slot: u8, dtype: DType, save: Arc<PartialSave> },
+    Part {
+        slot: u8,
+        dtype: DType,
+        save: Arc<PartialSave>,
+    },
 }
 
 impl Saved {

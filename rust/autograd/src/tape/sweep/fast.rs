@@ -1,11 +1,12 @@
 //! The sweep's short way over elementwise rows of few elements: kernels run on borrowed operands and the
 //! lock is taken once for many nodes. Whatever is out of the ordinary goes the long way, node by node.
 
-use super::node::{flag, Edge, NodeRef};
-use super::saved::{Saved, OUTPUT};
-use super::sweep::{Slot, Sweep};
+use super::marks::Slot;
+use super::Sweep;
 use crate::buffer::Device;
 use crate::lock::{Key, Locked};
+use crate::tape::node::{flag, Edge, NodeRef};
+use crate::tape::saved::{Saved, OUTPUT};
 use crate::tensor::{Cell, Tensor};
 use crate::value::Value;
 use smallvec::SmallVec;
@@ -158,7 +159,11 @@ pub(super) enum Progress {
 
 /// The sum of two gradients, in the first one's memory if nobody beyond `holders` has it.
 pub(super) fn sum(a: Value, b: Value, holders: usize) -> Result<Value> {
-    if Arc::strong_count(&a.buffer) == holders && a.layout.is_contiguous() && !a.buffer.is_pinned() && a.device() == Device::Cpu {
+    if Arc::strong_count(&a.buffer) == holders
+        && a.layout.is_contiguous()
+        && !a.buffer.is_pinned()
+        && a.device() == Device::Cpu
+    {
         let inputs = [crate::exec::RowInput::Value(&a), crate::exec::RowInput::Value(&b)];
         // SAFETY: the sweep alone holds the buffer; the first input is the output itself.
         crate::exec::row_into(Row::Add, a.dtype, &inputs, unsafe { a.view_mut()? })?;
@@ -173,7 +178,15 @@ fn fresh_sum(a: &Value, b: &Value) -> Result<Value> {
 }
 
 /// `g · ∂row/∂input`, or `None` where a saved operand needs the long way.
-fn partial(row: Row, which: usize, g: &Value, saved: &[Saved], layout: &Layout, dtype: DType, key: &Key) -> Result<Option<Value>> {
+fn partial(
+    row: Row,
+    which: usize,
+    g: &Value,
+    saved: &[Saved],
+    layout: &Layout,
+    dtype: DType,
+    key: &Key,
+) -> Result<Option<Value>> {
     let needs = row.needs(which);
     if !needs.defined {
         return Ok(None);
@@ -185,7 +198,9 @@ fn partial(row: Row, which: usize, g: &Value, saved: &[Saved], layout: &Layout, 
         }
         let out = Value::empty(Device::Cpu, g.layout.fresh(), dtype)?;
         // SAFETY: `out` is fresh.
-        Cpu.elementwise(Row::Mul, dtype.compute(), &[g_operand, Operand::Scalar(Scalar::Float(c))], unsafe { out.view_mut()? })?;
+        Cpu.elementwise(Row::Mul, dtype.compute(), &[g_operand, Operand::Scalar(Scalar::Float(c))], unsafe {
+            out.view_mut()?
+        })?;
         return Ok(Some(out));
     }
     let one = Operand::Scalar(Scalar::Float(1.0));
@@ -194,14 +209,18 @@ fn partial(row: Row, which: usize, g: &Value, saved: &[Saved], layout: &Layout, 
     for s in saved {
         let (slot, operand) = match s {
             Saved::Scalar { slot, value } => (*slot, Operand::Scalar(*value)),
-            Saved::Whole { slot, dtype, writes: 0, buffer, layout: l } if l.shape() == layout.shape() => match buffer.host() {
-                Some(host) => (*slot, Operand::Array(View { buffer: host, layout: l, dtype: *dtype })),
-                None => return Ok(None),
-            },
+            Saved::Whole { slot, dtype, writes: 0, buffer, layout: l } if l.shape() == layout.shape() => {
+                match buffer.host() {
+                    Some(host) => (*slot, Operand::Array(View { buffer: host, layout: l, dtype: *dtype })),
+                    None => return Ok(None),
+                }
+            }
             Saved::Part { slot, dtype, save } => {
                 let (buffer, l) = save.place(key);
                 match buffer.host() {
-                    Some(host) if l.shape() == layout.shape() => (*slot, Operand::Array(View { buffer: host, layout: l, dtype: *dtype })),
+                    Some(host) if l.shape() == layout.shape() => {
+                        (*slot, Operand::Array(View { buffer: host, layout: l, dtype: *dtype }))
+                    }
                     _ => return Ok(None),
                 }
             }

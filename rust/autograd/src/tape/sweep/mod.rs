@@ -2,93 +2,28 @@
 //!
 //! All marks belong to the sweep, so that several may run at once and a hook may start one.
 
-use super::labels;
-use super::node::{flag, Edge, NodeRef};
-use super::saved::{Saved, OUTPUT};
-use super::fast::Progress;
-use super::{Hook, NodeHook, CHUNK};
-use crate::lock::{defer, lock, Locked};
+mod fast;
+mod gradients;
+mod marks;
+mod paths;
+mod shortcut;
+
+use crate::lock::{lock, Locked};
 use crate::rules::{self, Ctx, Unpacked};
+use crate::tape::labels;
+use crate::tape::node::{flag, Edge, NodeRef};
+use crate::tape::saved::{Saved, OUTPUT};
+use crate::tape::{Hook, NodeHook};
 use crate::tensor::{self, Tensor, TensorImpl};
-use crate::value::Value;
+use fast::Progress;
+use gradients::{add, add_to_grad, check_hook_result, checked_gradients, fit, root_gradient, run_leaf_hooks};
+use marks::{Marks, Slot};
+use paths::Wanted;
 use smallvec::SmallVec;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::Arc;
 use wengert_ops::{fail, DType, Layout, Op, Result};
-
-/// Gradients that have arrived at one node.
-#[derive(Default)]
-pub(super) enum Slot {
-    #[default]
-    Empty,
-    /// A gradient without history, not yet a tensor.
-    Value(Value),
-    One(Tensor),
-    Many(Vec<Option<Tensor>>),
-}
-
-/// A sweep's notes on one chunk.
-struct Marks {
-    pending: [u64; CHUNK / 64],
-    slots: Vec<Slot>,
-}
-
-thread_local! {
-    static SPARE: std::cell::RefCell<Vec<Box<Marks>>> = const { std::cell::RefCell::new(Vec::new()) };
-}
-
-impl Marks {
-    /// Empty notes, used before if there are any.
-    fn get() -> Box<Marks> {
-        SPARE.with(|s| s.borrow_mut().pop()).unwrap_or_else(|| {
-            Box::new(Marks { pending: [0; CHUNK / 64], slots: std::iter::repeat_with(Slot::default).take(CHUNK).collect() })
-        })
-    }
-
-    /// All nodes of the chunk are done, so all slots are empty again.
-    fn give_back(done: Box<Marks>) {
-        SPARE.with(|s| {
-            let mut spare = s.borrow_mut();
-            if spare.len() < 4 {
-                spare.push(done);
-            }
-        });
-    }
-}
-
-/// Bits over nodes.
-#[derive(Default)]
-struct NodeSet(Vec<Option<Box<[u64; CHUNK / 64]>>>);
-
-impl NodeSet {
-    fn insert(&mut self, n: NodeRef) -> bool {
-        let slot = n.chunk as usize;
-        if self.0.len() <= slot {
-            self.0.resize_with(slot + 1, || None);
-        }
-        let bits = self.0[slot].get_or_insert_with(|| Box::new([0; CHUNK / 64]));
-        let (word, bit) = (n.index as usize / 64, 1u64 << (n.index % 64));
-        let new = bits[word] & bit == 0;
-        bits[word] |= bit;
-        new
-    }
-    fn contains(&self, n: NodeRef) -> bool {
-        self.0
-            .get(n.chunk as usize)
-            .and_then(|b| b.as_ref())
-            .is_some_and(|b| b[n.index as usize / 64] >> (n.index % 64) & 1 == 1)
-    }
-}
-
-/// What `inputs=` asks for.
-struct Wanted {
-    /// Nodes that must run: an input lies below them.
-    run: NodeSet,
-    /// Non-leaf inputs by (chunk, index, output), to their place in the answer.
-    nodes: HashMap<(u32, u16, u16), Vec<usize>>,
-    leaves: HashMap<usize, Vec<usize>>,
-}
 
 pub(super) struct Sweep {
     marks: Vec<Option<Box<Marks>>>,
@@ -150,7 +85,12 @@ pub struct SweepOptions {
 /// backward(&[y], &[None], SweepOptions::default(), None).unwrap();
 /// assert_eq!(x.grad().unwrap().to_vec_f64().unwrap(), [6.0]);
 /// ```
-pub fn backward(roots: &[Tensor], grads: &[Option<Tensor>], options: SweepOptions, inputs: Option<&[Tensor]>) -> Result<()> {
+pub fn backward(
+    roots: &[Tensor],
+    grads: &[Option<Tensor>],
+    options: SweepOptions,
+    inputs: Option<&[Tensor]>,
+) -> Result<()> {
     let mut sweep = Sweep::new(options, inputs.map_or(0, |i| i.len()));
     sweep.run(roots, grads, inputs)?;
     match inputs {
@@ -250,51 +190,6 @@ impl Sweep {
         }
         Ok(())
     }
-
-    /// The pending node of the highest order.
-    pub(super) fn next(&mut self) -> Option<NodeRef> {
-        while let Some(&(_, chunk)) = self.chunks.peek() {
-            if let Some(marks) = self.marks[chunk as usize].as_mut() {
-                for word in (0..CHUNK / 64).rev() {
-                    if marks.pending[word] != 0 {
-                        let bit = 63 - marks.pending[word].leading_zeros() as usize;
-                        marks.pending[word] &= !(1 << bit);
-                        return Some(NodeRef { chunk, index: (word * 64 + bit) as u16, output: 0 });
-                    }
-                }
-            }
-            self.chunks.pop();
-            if let Some(done) = self.marks[chunk as usize].take() {
-                Marks::give_back(done);
-            }
-        }
-        None
-    }
-
-    pub(super) fn slot(&mut self, n: NodeRef, locked: &Locked) -> &mut Slot {
-        let chunk = n.chunk as usize;
-        if self.marks.len() <= chunk {
-            self.marks.resize_with(chunk + 1, || None);
-        }
-        if self.marks[chunk].is_none() {
-            self.chunks.push((locked.tape.base(n.chunk), n.chunk));
-        }
-        let marks = self.marks[chunk].get_or_insert_with(Marks::get);
-        marks.pending[n.index as usize / 64] |= 1 << (n.index % 64);
-        &mut marks.slots[n.index as usize]
-    }
-
-    pub(super) fn peek_slot(&self, n: NodeRef) -> Option<&Slot> {
-        self.marks.get(n.chunk as usize)?.as_ref().map(|m| &m.slots[n.index as usize])
-    }
-
-    pub(super) fn take_slot(&mut self, n: NodeRef) -> Slot {
-        match self.marks.get_mut(n.chunk as usize) {
-            Some(Some(marks)) => std::mem::take(&mut marks.slots[n.index as usize]),
-            _ => Slot::Empty,
-        }
-    }
-
     /// Whether `inputs=` names an output of this (one-output) node.
     pub(super) fn asked_for(&self, n: NodeRef) -> bool {
         self.wanted.as_ref().is_some_and(|w| w.nodes.contains_key(&(n.chunk, n.index, 0)))
@@ -358,7 +253,11 @@ impl Sweep {
                 Some(_) if slot & OUTPUT != 0 => {
                     let output = (slot & !OUTPUT) as u16;
                     let (_, dtype) = locked.tape.node(node).meta(output);
-                    if dtype.is_float() { Edge::Node(node.with_output(output)) } else { Edge::None }
+                    if dtype.is_float() {
+                        Edge::Node(node.with_output(output))
+                    } else {
+                        Edge::None
+                    }
                 }
                 Some(edges) => edges.get(slot as usize).cloned().unwrap_or_default(),
             };
@@ -397,10 +296,7 @@ impl Sweep {
     }
 
     fn step(&mut self, node: NodeRef) -> Result<()> {
-        let slot = match self.marks[node.chunk as usize].as_mut() {
-            Some(marks) => std::mem::take(&mut marks.slots[node.index as usize]),
-            None => Slot::Empty,
-        };
+        let slot = self.take_slot(node);
         let step = self.take_step(node, &mut lock())?;
         let mut grads: SmallVec<[Option<Tensor>; 2]> = match slot {
             Slot::Empty => return Ok(()),
@@ -473,7 +369,13 @@ impl Sweep {
         }
         drop(grads);
         if results.len() > step.edges {
-            fail!(internal, "{} returned {} gradients for {} inputs", labels::name(&step.op, 0), results.len(), step.edges);
+            fail!(
+                internal,
+                "{} returned {} gradients for {} inputs",
+                labels::name(&step.op, 0),
+                results.len(),
+                step.edges
+            );
         }
         for (i, g) in results.into_iter().enumerate() {
             let Some(g) = g else { continue };
@@ -573,139 +475,6 @@ impl Sweep {
         }
         false
     }
-
-    /// Work on parts of large gradients in place, so that a loop over rows of one base stays linear:
-    /// a view's gradient is added into the base's slot, a Put's region is zeroed in a slot it owns alone.
-    fn shortcut(&mut self, step: &Step, grads: &mut SmallVec<[Option<Tensor>; 2]>) -> Result<bool> {
-        let Some(Some(g)) = grads.first() else { return Ok(false) };
-        match &step.op {
-            Op::Put(region) => {
-                let mut value_grad = None;
-                let relative = crate::exec::relative(region, &region.base.fresh())?;
-                let dense = g.0.device == crate::Device::Cpu && g.value().layout.is_contiguous();
-                if !dense {
-                    return Ok(false);
-                }
-                if step.needs & 2 != 0 {
-                    let value = g.value();
-                    let part = offset_by(&relative, value.layout.offset());
-                    value_grad = Some(Tensor::from_value(value.with_layout(part).copied(value.dtype)?));
-                }
-                let edges = lock().tape.node(step.node).edges.clone();
-                if step.needs & 1 != 0 {
-                    let mut g = match grads[0].take() {
-                        Some(g) => g,
-                        None => return Ok(false),
-                    };
-                    if !g.is_sole() {
-                        let value = g.value();
-                        g = Tensor::from_value(value.copied(value.dtype)?);
-                    }
-                    let value = g.value();
-                    let part = value.with_layout(offset_by(&relative, value.layout.offset()));
-                    // SAFETY: the gradient belongs to this sweep alone.
-                    wengert_ops::Backend::fill(&wengert_cpu::Cpu, wengert_ops::Scalar::Int(0), unsafe { part.view_mut()? })?;
-                    drop((value, part));
-                    self.arrive(edges[0].clone(), g)?;
-                }
-                if let (Some(v), Some(edge)) = (value_grad, edges.get(1)) {
-                    self.arrive(edge.clone(), v)?;
-                }
-                Ok(true)
-            }
-            Op::View(_) | Op::Take(_) => {
-                if g.device() != crate::Device::Cpu {
-                    return Ok(false);
-                }
-                let edge = lock().tape.node(step.node).edges[0].clone();
-                let Edge::Node(n) = edge else { return Ok(false) };
-                let guard = lock();
-                let target = guard.tape.node(n);
-                if target.more.is_some() || target.dtype != g.dtype() {
-                    return Ok(false);
-                }
-                let base = target.layout.fresh();
-                drop(guard);
-                let part = match &step.op {
-                    Op::View(view) => match &**view {
-                        wengert_ops::ViewOp::Slice { .. }
-                        | wengert_ops::ViewOp::Select { .. }
-                        | wengert_ops::ViewOp::Diagonal { .. } => view.apply(&base)?,
-                        _ => return Ok(false),
-                    },
-                    Op::Take(region) if !region.part.self_overlaps() => crate::exec::relative(region, &base)?,
-                    _ => return Ok(false),
-                };
-                let guard = lock();
-                let slot = std::mem::take(self.slot(n, &guard));
-                drop(guard);
-                let whole = match slot {
-                    Slot::Value(v) if Arc::strong_count(&v.buffer) == 1 && v.layout.is_contiguous() && !v.buffer.is_pinned() => {
-                        Tensor::from_value(v)
-                    }
-                    Slot::Value(v) => Tensor::from_value(v.copied(v.dtype)?),
-                    Slot::One(whole) if whole.is_sole() && whole.layout().is_contiguous() => whole,
-                    Slot::One(whole) => {
-                        let value = whole.value();
-                        Tensor::from_value(value.copied(value.dtype)?)
-                    }
-                    _ => Tensor::zeros(base.shape(), g.dtype(), g.device())?,
-                };
-                let value = whole.value();
-                let target = value.with_layout(offset_by(&part, value.layout.offset()));
-                let inputs = [crate::exec::RowInput::Value(&target), crate::exec::RowInput::Value(&g.value())];
-                // SAFETY: the gradient belongs to this sweep alone; the first input is the output itself.
-                crate::exec::row_into(wengert_ops::Row::Add, g.dtype(), &inputs, unsafe { target.view_mut()? })?;
-                drop(value);
-                let guard = lock();
-                *self.slot(n, &guard) = Slot::One(whole);
-                Ok(true)
-            }
-            _ => Ok(false),
-        }
-    }
-
-    /// Which nodes lie between the roots and the inputs.
-    fn find_paths(&mut self, starts: &[(Edge, Tensor)], inputs: &[Tensor]) -> Result<Wanted> {
-        let mut wanted = Wanted { run: NodeSet::default(), nodes: HashMap::new(), leaves: HashMap::new() };
-        for (place, input) in inputs.iter().enumerate() {
-            let mut guard = lock();
-            match tensor::edge(input, &mut guard)? {
-                Edge::None => fail!(runtime, "One of the differentiated Tensors does not require grad"),
-                Edge::Node(n) => wanted.nodes.entry((n.chunk, n.index, n.output)).or_default().push(place),
-                Edge::Leaf(l) => wanted.leaves.entry(Arc::as_ptr(&l) as usize).or_default().push(place),
-            }
-        }
-        // Reachable nodes in descending order, by the very scan of the sweep, then upwards again.
-        let mut scan = Sweep::new(SweepOptions::default(), 0);
-        let guard = lock();
-        for (edge, _) in starts {
-            if let Edge::Node(n) = edge {
-                scan.slot(*n, &guard);
-            }
-        }
-        let mut reachable = Vec::new();
-        while let Some(n) = scan.next() {
-            reachable.push(n);
-            for edge in &guard.tape.node(n).edges {
-                if let Edge::Node(input) = edge {
-                    scan.slot(*input, &guard);
-                }
-            }
-        }
-        for n in reachable.into_iter().rev() {
-            let below = guard.tape.node(n).edges.iter().any(|edge| match edge {
-                Edge::None => false,
-                Edge::Node(i) => wanted.run.contains(*i) || wanted.nodes.contains_key(&(i.chunk, i.index, i.output)),
-                Edge::Leaf(l) => wanted.leaves.contains_key(&(Arc::as_ptr(l) as usize)),
-            });
-            if below {
-                wanted.run.insert(n);
-            }
-        }
-        Ok(wanted)
-    }
-
     /// Gives the leaves their gradients, all hooks having succeeded first.
     fn commit(&mut self) -> Result<()> {
         let mut ready = Vec::with_capacity(self.leaves.len());
@@ -726,7 +495,12 @@ impl Sweep {
         for leaf in post {
             let hooks: Vec<Hook> = {
                 let guard = lock();
-                leaf.0.state.get(&guard.key).cold.as_ref().map_or_else(Vec::new, |c| c.post_hooks.iter().map(|h| h.1.clone()).collect())
+                leaf.0
+                    .state
+                    .get(&guard.key)
+                    .cold
+                    .as_ref()
+                    .map_or_else(Vec::new, |c| c.post_hooks.iter().map(|h| h.1.clone()).collect())
             };
             for hook in hooks {
                 hook(&leaf)?;
@@ -734,13 +508,6 @@ impl Sweep {
         }
         Ok(())
     }
-}
-
-fn offset_by(l: &Layout, by: usize) -> Layout {
-    if by == 0 {
-        return l.clone();
-    }
-    Layout::strided(SmallVec::from_slice(l.shape()), SmallVec::from_slice(l.strides()), l.offset() + by)
 }
 
 /// Keeps nodes alive for the length of a sweep.
@@ -764,170 +531,5 @@ impl Drop for Held {
             let Locked { tape, key } = &mut *guard;
             tape.release(*n, key);
         }
-    }
-}
-
-fn check_hook_result(g: &Tensor, new: &Tensor) -> Result<()> {
-    if new.shape() != g.shape() {
-        fail!(runtime, "hook has changed the size of value: {:?} became {:?}", &g.shape()[..], &new.shape()[..]);
-    }
-    if new.dtype() != g.dtype() {
-        fail!(runtime, "hook has changed the type of value: {} became {}", g.dtype(), new.dtype());
-    }
-    Ok(())
-}
-
-/// The gradients that a node's hook gave back, each of which must fit the one it replaces.
-fn checked_gradients(old: &[Option<Tensor>], new: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
-    if old.len() != new.len() {
-        fail!(runtime, "hook has returned an incorrect number of values (got {}, but expected {})", new.len(), old.len());
-    }
-    for (old, new) in old.iter().zip(&new) {
-        if let (Some(old), Some(new)) = (old, new) {
-            check_hook_result(old, new)?;
-        }
-    }
-    Ok(new)
-}
-
-fn run_leaf_hooks(leaf: &Tensor, mut g: Tensor) -> Result<Tensor> {
-    let hooks: SmallVec<[Hook; 1]> = {
-        let guard = lock();
-        match &leaf.0.state.get(&guard.key).cold {
-            Some(cold) if !cold.hooks.is_empty() => cold.hooks.iter().map(|h| h.1.clone()).collect(),
-            _ => return Ok(g),
-        }
-    };
-    for hook in hooks {
-        if let Some(new) = hook(&g)? {
-            check_hook_result(&g, &new)?;
-            g = new;
-        }
-    }
-    Ok(g)
-}
-
-fn root_gradient(i: usize, root: &Tensor, given: Option<&Tensor>, create: bool) -> Result<Tensor> {
-    let Some(g) = given else {
-        if root.numel() != 1 {
-            fail!(
-                runtime,
-                "grad can be implicitly created only for scalar outputs (output {i} has shape {:?}); pass gradient=, or reduce the \
-                 output first, with .sum() for example",
-                &root.shape()[..]
-            );
-        }
-        return Tensor::full(&root.shape(), 1i64, root.dtype(), root.device());
-    };
-    if g.shape() != root.shape() {
-        fail!(
-            runtime,
-            "Mismatch in shape: grad_output[{i}] has a shape of torch.Size({:?}) and output[{i}] has a shape of torch.Size({:?}).",
-            &g.shape()[..],
-            &root.shape()[..]
-        );
-    }
-    if !g.dtype().is_float() {
-        fail!(runtime, "Mismatch in dtype: grad_output[{i}] has a dtype of {} and output[{i}] has a dtype of {}", g.dtype(), root.dtype());
-    }
-    if create {
-        return g.to_dtype(root.dtype());
-    }
-    let value = g.value();
-    Ok(Tensor::from_value(if value.dtype == root.dtype() { value } else { value.copied(root.dtype())? }))
-}
-
-/// Sums over broadcast dims and casts, so that a gradient fits what it is the gradient of.
-pub(crate) fn fit(g: Tensor, target: &Layout, dtype: DType) -> Result<Tensor> {
-    let layout = g.layout();
-    let g = if layout.shape() == target.shape() { g } else { g.sum_to(target.shape())? };
-    if g.dtype() == dtype {
-        Ok(g)
-    } else {
-        g.to_dtype(dtype)
-    }
-}
-
-/// The sum of two gradients; in place where `old` has no other holders than its slot and ours.
-fn add(old: Tensor, new: Tensor, create: bool, handles: usize) -> Result<Tensor> {
-    if create {
-        return old.add(&new);
-    }
-    let (a, b): (Value, Value) = (old.value(), new.value());
-    let sole = Arc::strong_count(&old.0) <= handles && Arc::strong_count(&a.buffer) == 2 && old.owns_storage() && !old.is_taped();
-    if sole && a.layout.is_contiguous() && !a.buffer.is_pinned() && a.device() == crate::Device::Cpu {
-        let inputs = [crate::exec::RowInput::Value(&a), crate::exec::RowInput::Value(&b)];
-        // SAFETY: only the slot, `old` and `a` hold the buffer; the first input is the output itself.
-        crate::exec::row_into(wengert_ops::Row::Add, a.dtype, &inputs, unsafe { a.view_mut()? })?;
-        return Ok(old);
-    }
-    old.add(&new)
-}
-
-/// Adds to `.grad`, in the same handle where it exists. Another thread may be doing the same.
-fn add_to_grad(t: &Tensor, g: Tensor, create: bool) -> Result<()> {
-    let mut fresh = None;
-    loop {
-        let old = t.grad();
-        let new = match &old {
-            Some(old) if !create => {
-                let _off = crate::mode::GradMode::set(false);
-                return crate::inplace::row_(wengert_ops::Row::Add, old, &[(&g).into()]);
-            }
-            Some(old) => old.add(&g)?,
-            None => match fresh.take() {
-                Some(first) => first,
-                None => first_gradient(g.clone(), create)?,
-            },
-        };
-        let mut guard = lock();
-        let state = t.0.state.get_mut(&mut guard.key);
-        let unchanged = match (&state.grad, &old) {
-            (None, None) => true,
-            (Some(a), Some(b)) => a.is(b),
-            _ => false,
-        };
-        if unchanged {
-            if let Some(old) = state.grad.replace(new) {
-                defer(old);
-            }
-            return Ok(());
-        }
-        fresh = Some(new);
-        drop(guard);
-    }
-}
-
-/// A gradient as it becomes a `.grad`: dense, with a cell of its own.
-fn first_gradient(g: Tensor, create: bool) -> Result<Tensor> {
-    let value = g.value();
-    let dense = value.layout.is_contiguous();
-    if create {
-        return if dense { Ok(g) } else { g.clone_() };
-    }
-    Ok(Tensor::from_value(if dense { value } else { value.copied(value.dtype)? }))
-}
-
-impl Tensor {
-    /// Whether this handle is the only one, on a buffer of its own.
-    pub(crate) fn is_sole(&self) -> bool {
-        if Arc::strong_count(&self.0) != 1 || self.is_taped() {
-            return false;
-        }
-        let guard = lock();
-        let cell = &self.0.state.get(&guard.key).cell;
-        let buffer = cell.buffer(&guard.key);
-        Arc::strong_count(buffer) == 1 && cell.is_unshared() && !buffer.is_pinned()
-    }
-
-    /// Whether no other tensor sees this one's cell (a cell holds its buffer once for all of them).
-    fn owns_storage(&self) -> bool {
-        self.0.state.get(&lock().key).cell.is_unshared()
-    }
-
-    pub(crate) fn is_taped(&self) -> bool {
-        let guard = lock();
-        let state = self.0.state.get(&guard.key);
-        state.edge.is_some() || state.flags & tensor::flag::REQ != 0
     }
 }

@@ -1,0 +1,187 @@
+//! Gradients on their way in and out: the first one, sums, hooks of leaves, `.grad`.
+
+use crate::lock::{defer, lock};
+use crate::tape::Hook;
+use crate::tensor::{self, Tensor};
+use crate::value::Value;
+use smallvec::SmallVec;
+use std::sync::Arc;
+use wengert_ops::{fail, DType, Layout, Result};
+
+pub(super) fn check_hook_result(g: &Tensor, new: &Tensor) -> Result<()> {
+    if new.shape() != g.shape() {
+        fail!(runtime, "hook has changed the size of value: {:?} became {:?}", &g.shape()[..], &new.shape()[..]);
+    }
+    if new.dtype() != g.dtype() {
+        fail!(runtime, "hook has changed the type of value: {} became {}", g.dtype(), new.dtype());
+    }
+    Ok(())
+}
+
+/// The gradients that a node's hook gave back, each of which must fit the one it replaces.
+pub(super) fn checked_gradients(old: &[Option<Tensor>], new: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
+    if old.len() != new.len() {
+        fail!(
+            runtime,
+            "hook has returned an incorrect number of values (got {}, but expected {})",
+            new.len(),
+            old.len()
+        );
+    }
+    for (old, new) in old.iter().zip(&new) {
+        if let (Some(old), Some(new)) = (old, new) {
+            check_hook_result(old, new)?;
+        }
+    }
+    Ok(new)
+}
+
+pub(super) fn run_leaf_hooks(leaf: &Tensor, mut g: Tensor) -> Result<Tensor> {
+    let hooks: SmallVec<[Hook; 1]> = {
+        let guard = lock();
+        match &leaf.0.state.get(&guard.key).cold {
+            Some(cold) if !cold.hooks.is_empty() => cold.hooks.iter().map(|h| h.1.clone()).collect(),
+            _ => return Ok(g),
+        }
+    };
+    for hook in hooks {
+        if let Some(new) = hook(&g)? {
+            check_hook_result(&g, &new)?;
+            g = new;
+        }
+    }
+    Ok(g)
+}
+
+pub(super) fn root_gradient(i: usize, root: &Tensor, given: Option<&Tensor>, create: bool) -> Result<Tensor> {
+    let Some(g) = given else {
+        if root.numel() != 1 {
+            fail!(
+                runtime,
+                "grad can be implicitly created only for scalar outputs (output {i} has shape {:?}); pass gradient=, or reduce the \
+                 output first, with .sum() for example",
+                &root.shape()[..]
+            );
+        }
+        return Tensor::full(&root.shape(), 1i64, root.dtype(), root.device());
+    };
+    if g.shape() != root.shape() {
+        fail!(
+            runtime,
+            "Mismatch in shape: grad_output[{i}] has a shape of torch.Size({:?}) and output[{i}] has a shape of torch.Size({:?}).",
+            &g.shape()[..],
+            &root.shape()[..]
+        );
+    }
+    if !g.dtype().is_float() {
+        fail!(
+            runtime,
+            "Mismatch in dtype: grad_output[{i}] has a dtype of {} and output[{i}] has a dtype of {}",
+            g.dtype(),
+            root.dtype()
+        );
+    }
+    if create {
+        return g.to_dtype(root.dtype());
+    }
+    let value = g.value();
+    Ok(Tensor::from_value(if value.dtype == root.dtype() { value } else { value.copied(root.dtype())? }))
+}
+
+/// Sums over broadcast dims and casts, so that a gradient fits what it is the gradient of.
+pub(crate) fn fit(g: Tensor, target: &Layout, dtype: DType) -> Result<Tensor> {
+    let layout = g.layout();
+    let g = if layout.shape() == target.shape() { g } else { g.sum_to(target.shape())? };
+    if g.dtype() == dtype {
+        Ok(g)
+    } else {
+        g.to_dtype(dtype)
+    }
+}
+
+/// The sum of two gradients; in place where `old` has no other holders than its slot and ours.
+pub(super) fn add(old: Tensor, new: Tensor, create: bool, handles: usize) -> Result<Tensor> {
+    if create {
+        return old.add(&new);
+    }
+    let (a, b): (Value, Value) = (old.value(), new.value());
+    let sole = Arc::strong_count(&old.0) <= handles
+        && Arc::strong_count(&a.buffer) == 2
+        && old.owns_storage()
+        && !old.is_taped();
+    if sole && a.layout.is_contiguous() && !a.buffer.is_pinned() && a.device() == crate::Device::Cpu {
+        let inputs = [crate::exec::RowInput::Value(&a), crate::exec::RowInput::Value(&b)];
+        // SAFETY: only the slot, `old` and `a` hold the buffer; the first input is the output itself.
+        crate::exec::row_into(wengert_ops::Row::Add, a.dtype, &inputs, unsafe { a.view_mut()? })?;
+        return Ok(old);
+    }
+    old.add(&new)
+}
+
+/// Adds to `.grad`, in the same handle where it exists. Another thread may be doing the same.
+pub(super) fn add_to_grad(t: &Tensor, g: Tensor, create: bool) -> Result<()> {
+    let mut fresh = None;
+    loop {
+        let old = t.grad();
+        let new = match &old {
+            Some(old) if !create => {
+                let _off = crate::mode::GradMode::set(false);
+                return crate::inplace::row_(wengert_ops::Row::Add, old, &[(&g).into()]);
+            }
+            Some(old) => old.add(&g)?,
+            None => match fresh.take() {
+                Some(first) => first,
+                None => first_gradient(g.clone(), create)?,
+            },
+        };
+        let mut guard = lock();
+        let state = t.0.state.get_mut(&mut guard.key);
+        let unchanged = match (&state.grad, &old) {
+            (None, None) => true,
+            (Some(a), Some(b)) => a.is(b),
+            _ => false,
+        };
+        if unchanged {
+            if let Some(old) = state.grad.replace(new) {
+                defer(old);
+            }
+            return Ok(());
+        }
+        fresh = Some(new);
+        drop(guard);
+    }
+}
+
+/// A gradient as it becomes a `.grad`: dense, with a cell of its own.
+fn first_gradient(g: Tensor, create: bool) -> Result<Tensor> {
+    let value = g.value();
+    let dense = value.layout.is_contiguous();
+    if create {
+        return if dense { Ok(g) } else { g.clone_() };
+    }
+    Ok(Tensor::from_value(if dense { value } else { value.copied(value.dtype)? }))
+}
+
+impl Tensor {
+    /// Whether this handle is the only one, on a buffer of its own.
+    pub(crate) fn is_sole(&self) -> bool {
+        if Arc::strong_count(&self.0) != 1 || self.is_taped() {
+            return false;
+        }
+        let guard = lock();
+        let cell = &self.0.state.get(&guard.key).cell;
+        let buffer = cell.buffer(&guard.key);
+        Arc::strong_count(buffer) == 1 && cell.is_unshared() && !buffer.is_pinned()
+    }
+
+    /// Whether no other tensor sees this one's cell (a cell holds its buffer once for all of them).
+    fn owns_storage(&self) -> bool {
+        self.0.state.get(&lock().key).cell.is_unshared()
+    }
+
+    pub(crate) fn is_taped(&self) -> bool {
+        let guard = lock();
+        let state = self.0.state.get(&guard.key);
+        state.edge.is_some() || state.flags & tensor::flag::REQ != 0
+    }
+}

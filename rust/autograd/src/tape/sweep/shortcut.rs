@@ -1,0 +1,114 @@
+//! Work on parts of large gradients in place.
+
+use super::marks::Slot;
+use super::{Step, Sweep};
+use crate::lock::lock;
+use crate::tape::node::Edge;
+use crate::tensor::Tensor;
+use smallvec::SmallVec;
+use std::sync::Arc;
+use wengert_ops::{Layout, Op, Result};
+
+impl Sweep {
+    /// Work on parts of large gradients in place, so that a loop over rows of one base stays linear:
+    /// a view's gradient is added into the base's slot, a Put's region is zeroed in a slot it owns alone.
+    pub(super) fn shortcut(&mut self, step: &Step, grads: &mut SmallVec<[Option<Tensor>; 2]>) -> Result<bool> {
+        let Some(Some(g)) = grads.first() else { return Ok(false) };
+        match &step.op {
+            Op::Put(region) => {
+                let mut value_grad = None;
+                let relative = crate::exec::relative(region, &region.base.fresh())?;
+                let dense = g.0.device == crate::Device::Cpu && g.value().layout.is_contiguous();
+                if !dense {
+                    return Ok(false);
+                }
+                if step.needs & 2 != 0 {
+                    let value = g.value();
+                    let part = offset_by(&relative, value.layout.offset());
+                    value_grad = Some(Tensor::from_value(value.with_layout(part).copied(value.dtype)?));
+                }
+                let edges = lock().tape.node(step.node).edges.clone();
+                if step.needs & 1 != 0 {
+                    let mut g = match grads[0].take() {
+                        Some(g) => g,
+                        None => return Ok(false),
+                    };
+                    if !g.is_sole() {
+                        let value = g.value();
+                        g = Tensor::from_value(value.copied(value.dtype)?);
+                    }
+                    let value = g.value();
+                    let part = value.with_layout(offset_by(&relative, value.layout.offset()));
+                    // SAFETY: the gradient belongs to this sweep alone.
+                    wengert_ops::Backend::fill(&wengert_cpu::Cpu, wengert_ops::Scalar::Int(0), unsafe {
+                        part.view_mut()?
+                    })?;
+                    drop((value, part));
+                    self.arrive(edges[0].clone(), g)?;
+                }
+                if let (Some(v), Some(edge)) = (value_grad, edges.get(1)) {
+                    self.arrive(edge.clone(), v)?;
+                }
+                Ok(true)
+            }
+            Op::View(_) | Op::Take(_) => {
+                if g.device() != crate::Device::Cpu {
+                    return Ok(false);
+                }
+                let edge = lock().tape.node(step.node).edges[0].clone();
+                let Edge::Node(n) = edge else { return Ok(false) };
+                let guard = lock();
+                let target = guard.tape.node(n);
+                if target.more.is_some() || target.dtype != g.dtype() {
+                    return Ok(false);
+                }
+                let base = target.layout.fresh();
+                drop(guard);
+                let part = match &step.op {
+                    Op::View(view) => match &**view {
+                        wengert_ops::ViewOp::Slice { .. }
+                        | wengert_ops::ViewOp::Select { .. }
+                        | wengert_ops::ViewOp::Diagonal { .. } => view.apply(&base)?,
+                        _ => return Ok(false),
+                    },
+                    Op::Take(region) if !region.part.self_overlaps() => crate::exec::relative(region, &base)?,
+                    _ => return Ok(false),
+                };
+                let guard = lock();
+                let slot = std::mem::take(self.slot(n, &guard));
+                drop(guard);
+                let whole = match slot {
+                    Slot::Value(v)
+                        if Arc::strong_count(&v.buffer) == 1 && v.layout.is_contiguous() && !v.buffer.is_pinned() =>
+                    {
+                        Tensor::from_value(v)
+                    }
+                    Slot::Value(v) => Tensor::from_value(v.copied(v.dtype)?),
+                    Slot::One(whole) if whole.is_sole() && whole.layout().is_contiguous() => whole,
+                    Slot::One(whole) => {
+                        let value = whole.value();
+                        Tensor::from_value(value.copied(value.dtype)?)
+                    }
+                    _ => Tensor::zeros(base.shape(), g.dtype(), g.device())?,
+                };
+                let value = whole.value();
+                let target = value.with_layout(offset_by(&part, value.layout.offset()));
+                let inputs = [crate::exec::RowInput::Value(&target), crate::exec::RowInput::Value(&g.value())];
+                // SAFETY: the gradient belongs to this sweep alone; the first input is the output itself.
+                crate::exec::row_into(wengert_ops::Row::Add, g.dtype(), &inputs, unsafe { target.view_mut()? })?;
+                drop(value);
+                let guard = lock();
+                *self.slot(n, &guard) = Slot::One(whole);
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
+fn offset_by(l: &Layout, by: usize) -> Layout {
+    if by == 0 {
+        return l.clone();
+    }
+    Layout::strided(SmallVec::from_slice(l.shape()), SmallVec::from_slice(l.strides()), l.offset() + by)
+}
