@@ -204,12 +204,12 @@ fn columns_body<F: Pick>(x: Ptr<F::T>, part: &Nest<3>, lines: &Lines<3>, out: &O
                     *place = if better { j as u32 } else { *place };
                 }
             }
-            for k in 0..width {
+            for (k, &place) in place[..width].iter().enumerate() {
                 let at = (first + k) as isize;
                 // SAFETY: as above; parts are disjoint.
                 unsafe {
-                    let value = x.get(p + k as isize + place[k] as isize * lines.steps[0]);
-                    out.write([v + at * steps[1], i + at * steps[2]], value, place[k] as usize);
+                    let value = x.get(p + k as isize + place as isize * lines.steps[0]);
+                    out.write([v + at * steps[1], i + at * steps[2]], value, place as usize);
                 }
             }
         }

@@ -3,6 +3,9 @@
 //! A kernel is a plain loop over slices; strides, broadcasts, scalars and conversions of operands are the
 //! work of the movers in [`elementwise`].
 
+// Constants are written with the digits of their source; a comparison that NaN must fail is negated.
+#![allow(clippy::excessive_precision, clippy::approx_constant, clippy::neg_cmp_op_on_partial_ord)]
+
 mod backend;
 pub mod buffer;
 pub mod conv;

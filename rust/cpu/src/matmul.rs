@@ -142,7 +142,7 @@ fn float<T: Float>(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, o
         let y = Matrix { at: pb.at(at[1]), row: plan.b.0, col: plan.b.1 };
         // SAFETY: positions come from the operands' layouts, which lie in their buffers; each batch
         // entry writes its own block of the output, which no input overlaps (contract of ViewMut).
-        unsafe { product(m, k, n, x, y, po.at(start + i * size) as *mut T, n as isize, accumulate, threads) }
+        unsafe { product(m, k, n, x, y, po.at(start + i * size), n as isize, accumulate, threads) }
     };
     if batch >= 2 * threads::count() && flops * batch >= THREADED {
         let mut starts = Vec::with_capacity(batch);

@@ -79,8 +79,8 @@ impl<const N: usize> Nest<N> {
         let largest = self.largest();
         if let Some((n, step)) = part.dims.iter_mut().find(|d| d.0 == largest) {
             *n = range.len();
-            for k in 0..N {
-                part.start[k] += range.start as isize * step[k];
+            for (start, step) in part.start.iter_mut().zip(step) {
+                *start += range.start as isize * *step;
             }
         }
         part
@@ -190,8 +190,8 @@ impl<const N: usize> Lines<N> {
     /// Runs `f` on parts of the lines, on several threads where that pays.
     pub fn share(&self, f: impl Fn(&Nest<N>) + Sync) {
         let n = self.outer.largest();
-        if n > 0 {
-            let each = self.outer.numel() / n * self.len;
+        if let Some(lines) = self.outer.numel().checked_div(n) {
+            let each = lines * self.len;
             parallel(n, each, |range| f(&self.outer.part(range)));
         }
     }

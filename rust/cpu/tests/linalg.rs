@@ -17,7 +17,7 @@ fn run(op: Linalg, inputs: &[&Array], shapes: &[&[usize]]) -> Result<Vec<Vec<f64
 
 /// `a @ b` of dense batches.
 fn mul(a: &[f64], b: &[f64], m: usize, k: usize, n: usize) -> Vec<f64> {
-    let batch = if m * k > 0 { a.len() / (m * k) } else { b.len() / (k * n).max(1) };
+    let batch = a.len().checked_div(m * k).unwrap_or(b.len() / (k * n).max(1));
     let mut out = vec![0.0; batch * m * n];
     for (p, y) in out.iter_mut().enumerate() {
         let (e, i, j) = (p / (m * n), p / n % m, p % n);
@@ -179,7 +179,8 @@ fn determinants_of_products_permutations_and_singular_matrices() {
             let parts = run(Linalg::SlogDet, &[&a], &[&[2], &[2]]).unwrap();
             for e in 0..2 {
                 // Sixty rows are too many for the range of f32.
-                let size = if parts[1][e] > dtype.finfo().unwrap().max.ln() { f64::INFINITY } else { parts[1][e].exp() };
+                let size =
+                    if parts[1][e] > dtype.finfo().unwrap().max.ln() { f64::INFINITY } else { parts[1][e].exp() };
                 close(&[det[0][e]], &[parts[0][e] * size], tolerance * 10.0);
             }
         }

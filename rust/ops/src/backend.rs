@@ -72,12 +72,25 @@ impl<B> Copy for Operand<'_, B> {}
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Random {
     /// In `[from, to)`.
-    Uniform { from: f64, to: f64 },
-    Normal { mean: f64, std: f64 },
+    Uniform {
+        from: f64,
+        to: f64,
+    },
+    Normal {
+        mean: f64,
+        std: f64,
+    },
     /// Integers in `[low, high)`.
-    Integers { low: i64, high: i64 },
-    Bernoulli { p: f64 },
-    Exponential { lambda: f64 },
+    Integers {
+        low: i64,
+        high: i64,
+    },
+    Bernoulli {
+        p: f64,
+    },
+    Exponential {
+        lambda: f64,
+    },
 }
 
 /// A device's kernels. `Buffer` is a block of bytes; every array argument of one call lives on it.
@@ -119,7 +132,13 @@ pub trait Backend: Send + Sync + 'static {
     ) -> Result<()>;
 
     /// Folds the dims of the mask; `out` is contiguous, with or without the kept dims of size 1.
-    fn reduce(&self, kind: Reduction, x: View<'_, Self::Buffer>, dims: u64, out: ViewMut<'_, Self::Buffer>) -> Result<()>;
+    fn reduce(
+        &self,
+        kind: Reduction,
+        x: View<'_, Self::Buffer>,
+        dims: u64,
+        out: ViewMut<'_, Self::Buffer>,
+    ) -> Result<()>;
     /// Extremum along `dim`; either output may be absent. Positions are i64; NaN wins; the first of equals.
     fn extreme(
         &self,
@@ -129,8 +148,14 @@ pub trait Backend: Send + Sync + 'static {
         values: Option<ViewMut<'_, Self::Buffer>>,
         indices: Option<ViewMut<'_, Self::Buffer>>,
     ) -> Result<()>;
-    fn scan(&self, kind: ScanKind, x: View<'_, Self::Buffer>, dim: usize, reverse: bool, out: ViewMut<'_, Self::Buffer>)
-        -> Result<()>;
+    fn scan(
+        &self,
+        kind: ScanKind,
+        x: View<'_, Self::Buffer>,
+        dim: usize,
+        reverse: bool,
+        out: ViewMut<'_, Self::Buffer>,
+    ) -> Result<()>;
     /// `out = a @ b (+ out if accumulate)`: all of one dtype and one rank ≥ 2, batch dims expanded, any strides
     /// for a and b, contiguous `out`.
     fn matmul(
@@ -141,8 +166,13 @@ pub trait Backend: Send + Sync + 'static {
         out: ViewMut<'_, Self::Buffer>,
     ) -> Result<()>;
     /// `torch.gather`; indices are i64 and checked here (IndexError).
-    fn gather(&self, x: View<'_, Self::Buffer>, dim: usize, index: View<'_, Self::Buffer>, out: ViewMut<'_, Self::Buffer>)
-        -> Result<()>;
+    fn gather(
+        &self,
+        x: View<'_, Self::Buffer>,
+        dim: usize,
+        index: View<'_, Self::Buffer>,
+        out: ViewMut<'_, Self::Buffer>,
+    ) -> Result<()>;
     /// `torch.scatter_` into `out`, which holds the base already.
     fn scatter(
         &self,
@@ -155,8 +185,13 @@ pub trait Backend: Send + Sync + 'static {
     /// Advanced indexing. `indices[d]` belongs to the d-th set bit of `dims`; all share one shape (expanded).
     /// The indexed dims' result stands where the first of them stood if they are adjacent, else in front.
     /// Negative indices count from the end.
-    fn index(&self, x: View<'_, Self::Buffer>, dims: u64, indices: &[View<'_, Self::Buffer>], out: ViewMut<'_, Self::Buffer>)
-        -> Result<()>;
+    fn index(
+        &self,
+        x: View<'_, Self::Buffer>,
+        dims: u64,
+        indices: &[View<'_, Self::Buffer>],
+        out: ViewMut<'_, Self::Buffer>,
+    ) -> Result<()>;
     /// The reverse: writes (or adds) `values`, of the shape `index` would give, into `out`, which holds the base.
     fn index_put(
         &self,
@@ -193,7 +228,12 @@ pub trait Backend: Send + Sync + 'static {
         indices: ViewMut<'_, Self::Buffer>,
     ) -> Result<()>;
     /// Batched matrix routines; outputs in the order [`Linalg`] documents, contiguous, f32 or f64.
-    fn linalg(&self, op: Linalg, inputs: &[View<'_, Self::Buffer>], outputs: &[ViewMut<'_, Self::Buffer>]) -> Result<()>;
+    fn linalg(
+        &self,
+        op: Linalg,
+        inputs: &[View<'_, Self::Buffer>],
+        outputs: &[ViewMut<'_, Self::Buffer>],
+    ) -> Result<()>;
 
     /// Fills with random numbers.
     fn random(&self, generator: &mut Self::Generator, law: Random, out: ViewMut<'_, Self::Buffer>) -> Result<()>;
@@ -204,7 +244,12 @@ pub trait Backend: Send + Sync + 'static {
     /// arguments: `Ok(false)` runs the op's definition instead.
     fn fused(&self, op: &Op, inputs: &[View<'_, Self::Buffer>], outputs: &[ViewMut<'_, Self::Buffer>]) -> Result<bool>;
     /// Gradient kernels of the same ops; inputs and outputs as the rule of the op states them.
-    fn fused_vjp(&self, op: &Op, inputs: &[View<'_, Self::Buffer>], outputs: &[ViewMut<'_, Self::Buffer>]) -> Result<bool>;
+    fn fused_vjp(
+        &self,
+        op: &Op,
+        inputs: &[View<'_, Self::Buffer>],
+        outputs: &[ViewMut<'_, Self::Buffer>],
+    ) -> Result<bool>;
 
     /// Waits for all queued work.
     fn synchronize(&self) -> Result<()>;

@@ -151,9 +151,7 @@ impl DType {
     pub fn finfo(self) -> Option<FInfo> {
         Some(match self {
             DType::F16 => FInfo { bits: 16, eps: 2f64.powi(-10), tiny: 2f64.powi(-14), max: 65504.0 },
-            DType::BF16 => {
-                FInfo { bits: 16, eps: 2f64.powi(-7), tiny: 2f64.powi(-126), max: half::bf16::MAX.to_f64() }
-            }
+            DType::BF16 => FInfo { bits: 16, eps: 2f64.powi(-7), tiny: 2f64.powi(-126), max: half::bf16::MAX.to_f64() },
             DType::F32 => {
                 FInfo { bits: 32, eps: f32::EPSILON as f64, tiny: f32::MIN_POSITIVE as f64, max: f32::MAX as f64 }
             }

@@ -53,7 +53,7 @@ fn first(buffer: &Buffer, layout: &Layout, dtype: DType) -> *mut u8 {
 
 /// Whether an input and the output touch common bytes.
 fn overlap(view: &View<'_, Buffer>, out: &ViewMut<'_, Buffer>) -> bool {
-    if !std::ptr::eq(view.buffer, out.buffer()) && !(view.buffer.is_foreign() && out.buffer().is_foreign()) {
+    if !(std::ptr::eq(view.buffer, out.buffer()) || view.buffer.is_foreign() && out.buffer().is_foreign()) {
         return false;
     }
     let bytes = |buffer: &Buffer, layout: &Layout, dtype: DType| {

@@ -51,7 +51,7 @@ fn fill<T: Element>(generator: &mut Generator, law: Random, out: &ViewMut<'_, Bu
         }
         Random::Integers { low, high } => {
             let range = high.wrapping_sub(low) as u64;
-            if low >= high && !(range >= 1 << 63) {
+            if low >= high && range < 1 << 63 {
                 fail!(runtime, "random_ expects 'from' to be less than 'to', but got from={low} >= to={high}");
             }
             let long = matches!(T::DTYPE, DType::I64 | DType::F64 | DType::F32 | DType::BF16) && range >= 1 << 32;

@@ -157,12 +157,24 @@ const fn demand(row: Row) -> Demand {
 }
 
 const fn tensors_only(row: Row) -> bool {
-    match row {
-        Row::Maximum | Row::Minimum | Row::Fmax | Row::Fmin | Row::Heaviside => true,
-        Row::Atan2 | Row::Hypot | Row::Logaddexp | Row::Logaddexp2 | Row::Nextafter => true,
-        Row::LogicalAnd | Row::LogicalOr | Row::LogicalXor | Row::Gcd | Row::Lcm => true,
-        _ => false,
-    }
+    matches!(
+        row,
+        Row::Maximum
+            | Row::Minimum
+            | Row::Fmax
+            | Row::Fmin
+            | Row::Heaviside
+            | Row::Atan2
+            | Row::Hypot
+            | Row::Logaddexp
+            | Row::Logaddexp2
+            | Row::Nextafter
+            | Row::LogicalAnd
+            | Row::LogicalOr
+            | Row::LogicalXor
+            | Row::Gcd
+            | Row::Lcm
+    )
 }
 
 /// PyTorch's loops over one array do not convert their result, but for powers and thresholds.
