@@ -1,5 +1,8 @@
 //! Matrix products, square, thin and batched, and their gradients.
 
+// `&[y.clone()]` is plainer than `std::slice::from_ref(&y)`, and a handle is cheap.
+#![allow(clippy::cloned_ref_to_slice_refs)]
+
 use criterion::{criterion_group, criterion_main, BenchmarkId, Criterion, Throughput};
 use wengert::{grad, DType, Device, Generator, Random, SweepOptions, Tensor};
 

@@ -1,5 +1,8 @@
 //! Every row of the elementwise table, forward and backward, at a size where the kernel is what counts.
 
+// `&[y.clone()]` is plainer than `std::slice::from_ref(&y)`, and a handle is cheap.
+#![allow(clippy::cloned_ref_to_slice_refs)]
+
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
 use std::hint::black_box;
 use std::time::Duration;
@@ -31,8 +34,10 @@ fn rows(c: &mut Criterion) {
     for &r in Row::ALL {
         let operands: Vec<Tensor> = (0..r.info().args.len()).map(|i| operand(r, i, &mut generator)).collect();
         if r.info().differentiable {
-            let leaves: Vec<Tensor> =
-                operands.iter().map(|x| if x.dtype().is_float() { x.detach().requiring_grad().unwrap() } else { x.clone() }).collect();
+            let leaves: Vec<Tensor> = operands
+                .iter()
+                .map(|x| if x.dtype().is_float() { x.detach().requiring_grad().unwrap() } else { x.clone() })
+                .collect();
             backward.push((r, leaves));
         }
         forward.push((r, operands));

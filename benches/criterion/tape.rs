@@ -1,5 +1,8 @@
 //! Recording on the tape and sweeping it: the cost of an operation on four numbers.
 
+// `&[y.clone()]` is plainer than `std::slice::from_ref(&y)`, and a handle is cheap.
+#![allow(clippy::cloned_ref_to_slice_refs)]
+
 use criterion::{criterion_group, criterion_main, BatchSize, Criterion, Throughput};
 use std::hint::black_box;
 use wengert::{backward, grad, GradMode, SweepOptions, Tensor};

@@ -63,14 +63,16 @@ impl Moons {
     }
 }
 
+type Activation = fn(&Tensor) -> Result<Tensor>;
+
 /// Weights and biases of layers, and what stands between the layers.
 struct Network {
     parameters: Vec<Tensor>,
-    activation: fn(&Tensor) -> Result<Tensor>,
+    activation: Activation,
 }
 
 impl Network {
-    fn new(sizes: &[usize], activation: fn(&Tensor) -> Result<Tensor>, generator: &mut Generator) -> Result<Network> {
+    fn new(sizes: &[usize], activation: Activation, generator: &mut Generator) -> Result<Network> {
         let mut parameters = Vec::new();
         for pair in sizes.windows(2) {
             let bound = 1.0 / (pair[0] as f64).sqrt();
@@ -115,11 +117,11 @@ fn train(network: &Network, data: &Moons, epochs: usize, generator: &mut Generat
             zero_grad(&network.parameters, true)?;
             let logits = network.forward(&batch.points)?;
             let loss = logits.cross_entropy(&batch.labels, LossReduction::Mean, -100)?;
-            backward(&[loss.clone()], &[None], SweepOptions::default(), None)?;
-            states.iter_mut().for_each(|s| s.step += 1.0);
-            adam_step(&network.parameters, &states, &ADAM)?;
             total += loss.item()?.as_f64();
             batches += 1;
+            backward(&[loss], &[None], SweepOptions::default(), None)?;
+            states.iter_mut().for_each(|s| s.step += 1.0);
+            adam_step(&network.parameters, &states, &ADAM)?;
         }
         if epoch % 10 == 0 {
             println!("  epoch {epoch:>3}: loss {:.4}", total / batches as f64);
@@ -132,7 +134,7 @@ fn main() -> Result<()> {
     let mut generator = Generator::new(3);
     let moons = Moons::new(POINTS)?.shuffled(&mut generator)?;
     let (seen, unseen) = (moons.part(0, TRAINING)?, moons.part(TRAINING, POINTS)?);
-    let networks: [(&str, &[usize], fn(&Tensor) -> Result<Tensor>, usize); 2] =
+    let networks: [(&str, &[usize], Activation, usize); 2] =
         [("2-3-2-2, ReLU", &[2, 3, 2, 2], Tensor::relu, 20), ("2-10-2, sigmoid", &[2, 10, 2], Tensor::sigmoid, 50)];
     for (name, sizes, activation, epochs) in networks {
         println!("{name}");

@@ -1,5 +1,8 @@
 //! Mistakes: the kind of error, words that help, operands left as they were, nothing leaked.
 
+// `&[y.clone()]` is plainer than `std::slice::from_ref(&y)`, and a handle is cheap.
+#![allow(clippy::cloned_ref_to_slice_refs)]
+
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wengert::{

@@ -1,5 +1,8 @@
 //! The tape: long chains, what is freed when, what is alive.
 
+// `&[y.clone()]` is plainer than `std::slice::from_ref(&y)`, and a handle is cheap.
+#![allow(clippy::cloned_ref_to_slice_refs)]
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use wengert::{backward, grad, live, GradMode, NextFunction, Result, SweepOptions, Tensor};
 

@@ -1,5 +1,8 @@
 //! Sweeps at once, sweeps within sweeps, and writers beside readers.
 
+// `&[y.clone()]` is plainer than `std::slice::from_ref(&y)`, and a handle is cheap.
+#![allow(clippy::cloned_ref_to_slice_refs)]
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use wengert::{backward, is_grad_enabled, optim, set_grad_enabled, GradMode, Result, Row, SweepOptions, Tensor};

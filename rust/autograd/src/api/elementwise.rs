@@ -10,6 +10,8 @@ macro_rules! methods {
         $class:ident $V:ident $name:ident ($first:ident $(, $rest:ident)*) -> $y:ident = $value:expr, [$($partial:expr),*],
         $(($lo:expr, $hi:expr))* $(! $kink:expr)?, $doc:literal;
     )*) => {
+        // A row of one input needs no name for its lifetime.
+        #[allow(clippy::needless_lifetimes)]
         impl Tensor {
             $(
                 #[doc = $doc]

@@ -54,6 +54,7 @@ impl Tensor {
     }
 
     /// Convolution over the trailing dims, one per entry of `stride`.
+    #[allow(clippy::too_many_arguments)]
     pub fn conv(
         &self,
         name: &str,
