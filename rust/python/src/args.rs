@@ -39,7 +39,8 @@ pub fn scalar(obj: &Bound<'_, PyAny>) -> PyResult<Option<Scalar>> {
 }
 
 fn int(obj: &Bound<'_, PyAny>) -> PyResult<i64> {
-    obj.extract::<i64>().map_err(|_| PyOverflowError::new_err("Overflow when unpacking long: an integer does not fit in 64 bits"))
+    obj.extract::<i64>()
+        .map_err(|_| PyOverflowError::new_err("Overflow when unpacking long: an integer does not fit in 64 bits"))
 }
 
 /// numpy scalars and other numbers that know themselves; arrays and tensors are none.
@@ -88,7 +89,9 @@ pub fn need_operand(op: &str, name: &str, obj: &Bound<'_, PyAny>) -> PyResult<Op
 pub fn need_tensor<'a>(op: &str, name: &str, obj: &'a Bound<'_, PyAny>) -> PyResult<&'a Tensor> {
     match obj.cast::<PyTensor>() {
         Ok(t) => Ok(&t.get().inner),
-        Err(_) => Err(PyTypeError::new_err(format!("{op}(): argument '{name}' must be Tensor, not {}", type_name(obj)))),
+        Err(_) => {
+            Err(PyTypeError::new_err(format!("{op}(): argument '{name}' must be Tensor, not {}", type_name(obj))))
+        }
     }
 }
 
@@ -150,13 +153,21 @@ pub fn dims(op: &str, obj: Option<&Bound<'_, PyAny>>) -> PyResult<Ints> {
 /// A list or tuple of tensors.
 pub fn tensors(op: &str, name: &str, obj: &Bound<'_, PyAny>) -> PyResult<Vec<Tensor>> {
     let wrong = |i: usize, o: &Bound<'_, PyAny>| {
-        PyTypeError::new_err(format!("expected Tensor as element {i} in argument 0, but got {} ({op}(), '{name}')", type_name(o)))
+        PyTypeError::new_err(format!(
+            "expected Tensor as element {i} in argument 0, but got {} ({op}(), '{name}')",
+            type_name(o)
+        ))
     };
     if obj.is_instance_of::<PyTensor>() {
-        return Err(PyTypeError::new_err(format!("{op}(): argument '{name}' (position 1) must be tuple of Tensors, not Tensor")));
+        return Err(PyTypeError::new_err(format!(
+            "{op}(): argument '{name}' (position 1) must be tuple of Tensors, not Tensor"
+        )));
     }
     let iter = obj.try_iter().map_err(|_| {
-        PyTypeError::new_err(format!("{op}(): argument '{name}' (position 1) must be tuple of Tensors, not {}", type_name(obj)))
+        PyTypeError::new_err(format!(
+            "{op}(): argument '{name}' (position 1) must be tuple of Tensors, not {}",
+            type_name(obj)
+        ))
     })?;
     iter.enumerate()
         .map(|(i, o)| {

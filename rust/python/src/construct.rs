@@ -52,12 +52,16 @@ impl Flat {
 
     fn enter(&mut self, depth: usize, len: usize, first: bool) -> PyResult<()> {
         if depth >= MAX_NESTING {
-            return Err(PyValueError::new_err("too many dimensions: the data is nested deeper than 64 levels (or contains itself)"));
+            return Err(PyValueError::new_err(
+                "too many dimensions: the data is nested deeper than 64 levels (or contains itself)",
+            ));
         }
         if first && self.shape.len() == depth {
             self.shape.push(len);
         } else if self.shape.len() <= depth {
-            return Err(PyTypeError::new_err(format!("not a sequence: a number was expected at dim {depth}, got a sequence of length {len}")));
+            return Err(PyTypeError::new_err(format!(
+                "not a sequence: a number was expected at dim {depth}, got a sequence of length {len}"
+            )));
         } else if self.shape[depth] != len {
             return Err(PyValueError::new_err(format!(
                 "expected sequence of length {} at dim {depth} (got {len})",
@@ -68,7 +72,10 @@ impl Flat {
     }
 
     fn walk(&mut self, obj: &Bound<'_, PyAny>, depth: usize, first: bool) -> PyResult<()> {
-        if obj.is_exact_instance_of::<PyFloat>() || obj.is_exact_instance_of::<PyInt>() || obj.is_exact_instance_of::<PyBool>() {
+        if obj.is_exact_instance_of::<PyFloat>()
+            || obj.is_exact_instance_of::<PyInt>()
+            || obj.is_exact_instance_of::<PyBool>()
+        {
             self.check_depth(depth, obj)?;
             if let Some(s) = scalar(obj)? {
                 self.leaf(s, None);
@@ -207,7 +214,9 @@ pub fn from_data(obj: &Bound<'_, PyAny>, dtype: Option<DType>, device: Device) -
         let copy = if converted.is(&t) { t.clone_().raise()? } else { converted };
         return copy.to_device(device).raise();
     }
-    let plain = obj.is_exact_instance_of::<PyList>() || obj.is_exact_instance_of::<PyFloat>() || obj.is_exact_instance_of::<PyInt>();
+    let plain = obj.is_exact_instance_of::<PyList>()
+        || obj.is_exact_instance_of::<PyFloat>()
+        || obj.is_exact_instance_of::<PyInt>();
     if !plain {
         if let Some(t) = array_like(obj)? {
             let converted = t.to_dtype(dtype.unwrap_or(t.dtype())).raise()?;
@@ -215,7 +224,8 @@ pub fn from_data(obj: &Bound<'_, PyAny>, dtype: Option<DType>, device: Device) -
             return copy.to_device(device).raise();
         }
     }
-    let mut flat = Flat { shape: SmallVec::new(), values: SmallVec::new(), category: None, own: None, given: dtype.is_some() };
+    let mut flat =
+        Flat { shape: SmallVec::new(), values: SmallVec::new(), category: None, own: None, given: dtype.is_some() };
     flat.walk(obj, 0, true)?;
     let dtype = dtype.unwrap_or_else(|| flat.dtype());
     if let (Some((low, high)), Some(bad)) = (
@@ -226,12 +236,19 @@ pub fn from_data(obj: &Bound<'_, PyAny>, dtype: Option<DType>, device: Device) -
     }
     if let Some((low, high)) = dtype.iinfo().filter(|_| dtype != DType::Bool) {
         if let Some(bad) = flat.values.iter().find(|v| matches!(v, Scalar::Int(i) if *i < low || *i > high)) {
-            return Err(PyRuntimeError::new_err(format!("value cannot be converted to type {dtype} without overflow: {}", bad.as_i64())));
+            return Err(PyRuntimeError::new_err(format!(
+                "value cannot be converted to type {dtype} without overflow: {}",
+                bad.as_i64()
+            )));
         }
     }
     let numel: usize = flat.shape.iter().product();
     if numel != flat.values.len() {
-        return Err(PyValueError::new_err(format!("ragged data: {} values do not fill shape {:?}", flat.values.len(), &flat.shape[..])));
+        return Err(PyValueError::new_err(format!(
+            "ragged data: {} values do not fill shape {:?}",
+            flat.values.len(),
+            &flat.shape[..]
+        )));
     }
     let t = Tensor::from_bytes(&encode(&flat.values, dtype), &flat.shape, dtype).raise()?;
     if device == Device::Cpu {
@@ -294,8 +311,10 @@ pub fn share_buffer(obj: &Bound<'_, PyAny>) -> PyResult<Option<(Tensor, bool)>> 
     // SAFETY: shape and strides have `ndim` entries, as the flags asked; format is a C string or null.
     let (shape, strides, format) = unsafe {
         let shape: Vec<isize> = if rank == 0 { Vec::new() } else { std::slice::from_raw_parts(v.shape, rank).to_vec() };
-        let strides: Vec<isize> = if rank == 0 { Vec::new() } else { std::slice::from_raw_parts(v.strides, rank).to_vec() };
-        let format = if v.format.is_null() { "B".to_owned() } else { CStr::from_ptr(v.format).to_string_lossy().into_owned() };
+        let strides: Vec<isize> =
+            if rank == 0 { Vec::new() } else { std::slice::from_raw_parts(v.strides, rank).to_vec() };
+        let format =
+            if v.format.is_null() { "B".to_owned() } else { CStr::from_ptr(v.format).to_string_lossy().into_owned() };
         (shape, strides, format)
     };
     let Some(dtype) = format_dtype(&format, size) else {
@@ -342,7 +361,10 @@ fn array_like(obj: &Bound<'_, PyAny>) -> PyResult<Option<Tensor>> {
         let has_buffer = obj.hasattr("__array_interface__")? && obj.hasattr("flags")?;
         let array = if has_buffer { obj.clone() } else { obj.call_method0("__array__")? };
         // numpy's own scalars are numbers here, not arrays of rank 0.
-        if array.hasattr("item")? && !obj.hasattr("__setitem__")? && array.getattr("ndim").and_then(|n| n.extract::<usize>())? == 0 {
+        if array.hasattr("item")?
+            && !obj.hasattr("__setitem__")?
+            && array.getattr("ndim").and_then(|n| n.extract::<usize>())? == 0
+        {
             return Ok(None);
         }
         // A negative stride is refused when sharing; a copy is wanted here, so make one.
@@ -367,7 +389,9 @@ fn array_like(obj: &Bound<'_, PyAny>) -> PyResult<Option<Tensor>> {
 fn finish(py: Python<'_>, t: Tensor, requires_grad: bool) -> PyResult<Py<PyAny>> {
     if requires_grad {
         if !t.dtype().is_float() {
-            return Err(PyRuntimeError::new_err("Only Tensors of floating point and complex dtype can require gradients"));
+            return Err(PyRuntimeError::new_err(
+                "Only Tensors of floating point and complex dtype can require gradients",
+            ));
         }
         t.set_requires_grad(true).raise()?;
     }
@@ -441,7 +465,8 @@ fn from_numpy(py: Python<'_>, ndarray: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>>
             if readonly {
                 let text = "The given NumPy array is not writable, and wengert does not support non-writable tensors. Writing to \
                             this tensor writes to the read-only array. You may want to copy the array first.";
-                py.import("warnings")?.call_method1("warn", (text, py.get_type::<pyo3::exceptions::PyUserWarning>(), 2))?;
+                py.import("warnings")?
+                    .call_method1("warn", (text, py.get_type::<pyo3::exceptions::PyUserWarning>(), 2))?;
             }
             fresh(py, t)
         }
@@ -468,10 +493,15 @@ fn frombuffer(
         return Err(PyValueError::new_err(format!("both buffer length ({len}) and count ({count}) must not be 0")));
     }
     if offset >= len {
-        return Err(PyValueError::new_err(format!("offset ({offset} bytes) must be non-negative and no greater than buffer length ({len} bytes) minus 1")));
+        return Err(PyValueError::new_err(format!(
+            "offset ({offset} bytes) must be non-negative and no greater than buffer length ({len} bytes) minus 1"
+        )));
     }
     if count < 0 && (len - offset) % size != 0 {
-        return Err(PyValueError::new_err(format!("buffer length ({} bytes) after offset ({offset} bytes) must be a multiple of element size ({size})", len)));
+        return Err(PyValueError::new_err(format!(
+            "buffer length ({} bytes) after offset ({offset} bytes) must be a multiple of element size ({size})",
+            len
+        )));
     }
     let n = if count < 0 { (len - offset) / size } else { count as usize };
     if n.checked_mul(size).is_none_or(|b| b > len - offset) {
@@ -486,12 +516,15 @@ fn frombuffer(
     }
     let shared = Shared(view);
     let start = shared.0.buf.cast::<u8>().wrapping_add(offset);
-    let Some(ptr) = std::ptr::NonNull::new(start) else { return Err(PyValueError::new_err("the buffer has no memory")) };
+    let Some(ptr) = std::ptr::NonNull::new(start) else {
+        return Err(PyValueError::new_err("the buffer has no memory"));
+    };
     if (start as usize) % size.min(8) != 0 {
         return Err(PyValueError::new_err("the buffer's memory is not aligned to the element size; copy it first"));
     }
     // SAFETY: the range was checked against the buffer's length; `shared` keeps it alive.
-    let t = unsafe { Tensor::from_foreign(ptr, n * size, Layout::contiguous(&[n]), dtype, Box::new(shared)) }.raise()?;
+    let t =
+        unsafe { Tensor::from_foreign(ptr, n * size, Layout::contiguous(&[n]), dtype, Box::new(shared)) }.raise()?;
     finish(py, t, requires_grad)
 }
 

@@ -97,10 +97,14 @@ impl Exported {
 
 fn to_numpy<'py>(py: Python<'py>, t: &Tensor) -> PyResult<Bound<'py, PyAny>> {
     let numpy = py.import("numpy").map_err(|e| {
-        pyo3::exceptions::PyImportError::new_err(format!("Tensor.numpy() needs numpy, which could not be imported ({e}); install numpy"))
+        pyo3::exceptions::PyImportError::new_err(format!(
+            "Tensor.numpy() needs numpy, which could not be imported ({e}); install numpy"
+        ))
     })?;
     if typestr(t.dtype()).is_none() {
-        return Err(PyTypeError::new_err("Got unsupported ScalarType BFloat16: numpy has no bfloat16; use .float().numpy()"));
+        return Err(PyTypeError::new_err(
+            "Got unsupported ScalarType BFloat16: numpy has no bfloat16; use .float().numpy()",
+        ));
     }
     let (ptr, layout, export) = t.export().raise()?;
     let exported = Exported { address: ptr as usize, layout, dtype: t.dtype(), _export: export };
@@ -171,7 +175,12 @@ impl PyTensor {
     }
 
     #[pyo3(signature = (dtype=None, copy=None))]
-    fn __array__<'py>(&self, py: Python<'py>, dtype: Option<&Bound<'py, PyAny>>, copy: Option<bool>) -> PyResult<Bound<'py, PyAny>> {
+    fn __array__<'py>(
+        &self,
+        py: Python<'py>,
+        dtype: Option<&Bound<'py, PyAny>>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let array = self.numpy(py, false)?;
         match dtype {
             Some(d) if !d.is_none() => array.call_method1("astype", (d, "K", "unsafe", true, copy.unwrap_or(false))),
@@ -313,7 +322,9 @@ fn export_capsule<'py>(py: Python<'py>, t: &Tensor) -> PyResult<Bound<'py, PyAny
     });
     let name: *const c_char = CAPSULE.as_ptr();
     // SAFETY: the capsule owns `managed` until somebody renames it; `drop_capsule` frees it otherwise.
-    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyCapsule_New(Box::into_raw(managed).cast(), name, Some(drop_capsule))) }
+    unsafe {
+        Bound::from_owned_ptr_or_err(py, ffi::PyCapsule_New(Box::into_raw(managed).cast(), name, Some(drop_capsule)))
+    }
 }
 
 /// A foreign DLPack tensor, given back when ours goes.
@@ -353,12 +364,19 @@ pub fn from_dlpack_object(obj: &Bound<'_, PyAny>) -> PyResult<Tensor> {
         }
         let managed = ffi::PyCapsule_GetPointer(capsule.as_ptr(), CAPSULE.as_ptr()).cast::<DlManaged>();
         let d = &(*managed).tensor;
-        let dtype = DType::ALL.into_iter().find(|t| dl_code(*t) == d.code && 8 * t.size() == d.bits as usize && d.lanes == 1);
+        let dtype =
+            DType::ALL.into_iter().find(|t| dl_code(*t) == d.code && 8 * t.size() == d.bits as usize && d.lanes == 1);
         let Some(dtype) = dtype else {
-            return Err(PyBufferError::new_err(format!("from_dlpack(): unsupported element type (code {}, {} bits)", d.code, d.bits)));
+            return Err(PyBufferError::new_err(format!(
+                "from_dlpack(): unsupported element type (code {}, {} bits)",
+                d.code, d.bits
+            )));
         };
         if d.device_type != DL_CPU {
-            return Err(PyBufferError::new_err(format!("from_dlpack(): only CPU memory is supported, got device type {}", d.device_type)));
+            return Err(PyBufferError::new_err(format!(
+                "from_dlpack(): only CPU memory is supported, got device type {}",
+                d.device_type
+            )));
         }
         let rank = d.ndim as usize;
         let shape: Dims = (0..rank).map(|i| *d.shape.add(i) as usize).collect();

@@ -26,9 +26,9 @@ fn bound_of(obj: &Bound<'_, PyAny>) -> PyResult<Option<isize>> {
     if let Ok(t) = obj.cast::<PyTensor>() {
         return Ok(Some(t.get().inner.item().raise()?.as_i64() as isize));
     }
-    let index = obj.call_method0("__index__").map_err(|_| {
-        PyTypeError::new_err("slice indices must be integers or None or have an __index__ method")
-    })?;
+    let index = obj
+        .call_method0("__index__")
+        .map_err(|_| PyTypeError::new_err("slice indices must be integers or None or have an __index__ method"))?;
     // Out-of-range integers clip, as Python's own slices do.
     Ok(Some(match index.extract::<isize>() {
         Ok(i) => i,
@@ -42,7 +42,8 @@ fn select(x: &Tensor, dim: usize, index: isize) -> PyResult<Tensor> {
     let shape = x.shape();
     let Some(&n) = shape.get(dim) else {
         return Err(PyIndexError::new_err(if shape.is_empty() {
-            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim tensor to a number".to_owned()
+            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim tensor to a number"
+                .to_owned()
         } else {
             format!("too many indices for tensor of dimension {}", shape.len())
         }));
@@ -112,7 +113,8 @@ fn resolve(x: &Tensor, key: &Bound<'_, PyAny>) -> PyResult<Resolved> {
     let rank = x.rank();
     if named > rank {
         return Err(PyIndexError::new_err(if rank == 0 {
-            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim tensor to a number".to_owned()
+            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim tensor to a number"
+                .to_owned()
         } else {
             format!("too many indices for tensor of dimension {rank}")
         }));
@@ -138,7 +140,9 @@ fn resolve(x: &Tensor, key: &Bound<'_, PyAny>) -> PyResult<Resolved> {
                     r.view = slice(&r.view, dim, s)?;
                     dim += 1;
                 } else if item.is_instance_of::<PyInt>() || item.hasattr("__index__")? {
-                    let i = item.extract::<isize>().map_err(|_| PyIndexError::new_err("index is too large for a tensor"))?;
+                    let i = item
+                        .extract::<isize>()
+                        .map_err(|_| PyIndexError::new_err("index is too large for a tensor"))?;
                     r.view = select(&r.view, dim, i)?;
                 } else {
                     return Err(PyIndexError::new_err(format!(
@@ -235,10 +239,17 @@ impl Resolved {
         let mut v = match value.cast::<PyTensor>() {
             Ok(t) => t.get().inner.clone(),
             Err(_) => {
-                if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() || value.hasattr("__array__")? {
+                if value.is_instance_of::<PyList>()
+                    || value.is_instance_of::<PyTuple>()
+                    || value.hasattr("__array__")?
+                {
                     from_data(value, Some(self.view.dtype()), wengert::Device::Cpu)?
                 } else {
-                    return Err(PyTypeError::new_err(format!("can't assign a {} to a {}", type_name(value), self.view.dtype())));
+                    return Err(PyTypeError::new_err(format!(
+                        "can't assign a {} to a {}",
+                        type_name(value),
+                        self.view.dtype()
+                    )));
                 }
             }
         };
@@ -284,7 +295,9 @@ impl PyTensor {
                 type_name(value)
             )));
         };
-        let hit = wengert::row(wengert::Row::Eq, &[(&self.inner).into(), operand.arg()]).and_then(|m| m.any(&[], false)).raise()?;
+        let hit = wengert::row(wengert::Row::Eq, &[(&self.inner).into(), operand.arg()])
+            .and_then(|m| m.any(&[], false))
+            .raise()?;
         Ok(hit.item().raise()?.as_bool())
     }
 }

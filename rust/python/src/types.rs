@@ -20,7 +20,8 @@ static DTYPES: PyOnceLock<Vec<Py<PyDType>>> = PyOnceLock::new();
 
 /// The one object of a dtype.
 pub fn dtype_object(py: Python<'_>, dtype: DType) -> PyResult<Py<PyDType>> {
-    let all = DTYPES.get_or_try_init(py, || DType::ALL.iter().map(|d| Py::new(py, PyDType(*d))).collect::<PyResult<Vec<_>>>())?;
+    let all = DTYPES
+        .get_or_try_init(py, || DType::ALL.iter().map(|d| Py::new(py, PyDType(*d))).collect::<PyResult<Vec<_>>>())?;
     Ok(all[dtype as usize].clone_ref(py))
 }
 
@@ -205,7 +206,9 @@ fn parse_device(obj: &Bound<'_, PyAny>) -> PyResult<(Device, Option<u32>)> {
         "cuda" | "gpu" | "mps" | "xpu" => Err(PyRuntimeError::new_err(format!(
             "device '{text}': wengert has no GPU backend in this version; use device='cpu'"
         ))),
-        _ => Err(PyRuntimeError::new_err(format!("Expected one of cpu, meta device type at start of device string: {text}"))),
+        _ => Err(PyRuntimeError::new_err(format!(
+            "Expected one of cpu, meta device type at start of device string: {text}"
+        ))),
     }
 }
 
