@@ -45,12 +45,11 @@ pub(crate) struct Write<'a> {
     pub overwrites: bool,
 }
 
+/// Puts new elements into a view, given the operands as values.
+type Kernel<'a> = dyn Fn(&[Option<Value>], ViewMut<'_, wengert_cpu::Buffer>) -> Result<()> + 'a;
+
 impl Write<'_> {
-    pub fn run(
-        &self,
-        x: &Tensor,
-        kernel: &dyn Fn(&[Option<Value>], ViewMut<'_, wengert_cpu::Buffer>) -> Result<()>,
-    ) -> Result<()> {
+    pub fn run(&self, x: &Tensor, kernel: &Kernel<'_>) -> Result<()> {
         for arg in self.args {
             if let Arg::Tensor(t) = arg {
                 if t.device() != x.device() && !(t.device() == Device::Cpu && t.rank() == 0) {
@@ -115,11 +114,7 @@ impl Write<'_> {
         Ok(Some((node, needs)))
     }
 
-    fn write(
-        &self,
-        x: &Tensor,
-        kernel: &dyn Fn(&[Option<Value>], ViewMut<'_, wengert_cpu::Buffer>) -> Result<()>,
-    ) -> Result<()> {
+    fn write(&self, x: &Tensor, kernel: &Kernel<'_>) -> Result<()> {
         if x.device() == Device::Meta {
             return Ok(());
         }

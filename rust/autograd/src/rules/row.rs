@@ -38,7 +38,7 @@ fn partial(ctx: &Ctx<'_>, row: Row, which: usize, g: &Tensor) -> Result<Option<T
     }
     match needs.constant {
         // Zero is sent, not nothing, so that the input's `.grad` exists as in PyTorch.
-        Some(c) if c == 1.0 => return Ok(Some(g.clone())),
+        Some(1.0) => return Ok(Some(g.clone())),
         Some(c) => {
             let factor = if c == -1.0 {
                 run_row(Row::Neg, &[Arg::Tensor(g)])?

@@ -29,6 +29,8 @@ pub(crate) struct Chunk {
 pub(crate) struct Tape {
     chunks: Vec<Option<Box<Chunk>>>,
     vacant: Vec<u32>,
+    // Moved as boxes into `chunks` and out again.
+    #[allow(clippy::vec_box)]
     spare: Vec<Box<Chunk>>,
     current: Option<u32>,
     next: u64,

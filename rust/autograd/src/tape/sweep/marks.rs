@@ -25,6 +25,8 @@ pub(super) struct Marks {
 }
 
 thread_local! {
+    // Moved as boxes into a sweep and out again.
+    #[allow(clippy::vec_box)]
     static SPARE: std::cell::RefCell<Vec<Box<Marks>>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 

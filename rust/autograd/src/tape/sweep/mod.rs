@@ -167,7 +167,7 @@ impl Sweep {
         loop {
             let progress = self.rows(&mut lock())?;
             count = count.wrapping_add(1);
-            if count % 64 == 0 {
+            if count.is_multiple_of(64) {
                 check_interrupt()?;
             }
             match progress {
