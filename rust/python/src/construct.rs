@@ -344,7 +344,7 @@ pub fn share_buffer(obj: &Bound<'_, PyAny>) -> PyResult<Option<(Tensor, bool)>> 
     let Some(ptr) = std::ptr::NonNull::new(v.buf.cast::<u8>()).filter(|_| span > 0) else {
         return Ok(Some((Tensor::empty(layout.shape(), dtype, Device::Cpu).raise()?, readonly)));
     };
-    if (ptr.as_ptr() as usize) % size.min(8) != 0 {
+    if !(ptr.as_ptr() as usize).is_multiple_of(size.min(8)) {
         return Err(PyValueError::new_err("the array's memory is not aligned to its element size; copy it first"));
     }
     // SAFETY: the buffer stays valid while `shared` lives. Writing to a read-only array is the user's doing, as in PyTorch.
@@ -497,7 +497,7 @@ fn frombuffer(
             "offset ({offset} bytes) must be non-negative and no greater than buffer length ({len} bytes) minus 1"
         )));
     }
-    if count < 0 && (len - offset) % size != 0 {
+    if count < 0 && !(len - offset).is_multiple_of(size) {
         return Err(PyValueError::new_err(format!(
             "buffer length ({} bytes) after offset ({offset} bytes) must be a multiple of element size ({size})",
             len
@@ -519,7 +519,7 @@ fn frombuffer(
     let Some(ptr) = std::ptr::NonNull::new(start) else {
         return Err(PyValueError::new_err("the buffer has no memory"));
     };
-    if (start as usize) % size.min(8) != 0 {
+    if !(start as usize).is_multiple_of(size.min(8)) {
         return Err(PyValueError::new_err("the buffer's memory is not aligned to the element size; copy it first"));
     }
     // SAFETY: the range was checked against the buffer's length; `shared` keeps it alive.
