@@ -20,7 +20,9 @@ pub fn to_py(e: Error) -> PyErr {
         ErrorKind::NotImplemented => PyNotImplementedError::new_err(message),
         ErrorKind::Memory => PyMemoryError::new_err(message),
         ErrorKind::LinAlg => LinAlgError::new_err(message),
-        ErrorKind::Internal => InternalError::new_err(format!("{message}. This is a mistake inside wengert: please report it.")),
+        ErrorKind::Internal => {
+            InternalError::new_err(format!("{message}. This is a mistake inside wengert: please report it."))
+        }
         ErrorKind::Foreign => match e.payload().and_then(|p| p.downcast_ref::<Raised>()) {
             Some(raised) => Python::attach(|py| raised.0.clone_ref(py)),
             None => PyRuntimeError::new_err(message),

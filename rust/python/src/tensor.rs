@@ -150,26 +150,43 @@ inplace_operators! {
 
 #[pymethods]
 impl PyTensor {
-    fn __pow__(&self, py: Python<'_>, other: &Bound<'_, PyAny>, modulo: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+    fn __pow__(
+        &self,
+        py: Python<'_>,
+        other: &Bound<'_, PyAny>,
+        modulo: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
         if modulo.is_some() {
             return Ok(py.NotImplemented());
         }
         // A square is one multiplication, and exact.
         if let Ok(Some(s)) = crate::args::scalar(other) {
-            if s.as_f64() == 2.0 && !matches!(s, Scalar::Bool(_)) && (self.inner.dtype().is_float() || matches!(s, Scalar::Int(_))) {
+            if s.as_f64() == 2.0
+                && !matches!(s, Scalar::Bool(_))
+                && (self.inner.dtype().is_float() || matches!(s, Scalar::Int(_)))
+            {
                 let out = row(Row::Square, &[Arg::Tensor(&self.inner)]);
                 return done(py, out);
             }
         }
         binary(py, Row::Pow, self, other, false)
     }
-    fn __rpow__(&self, py: Python<'_>, other: &Bound<'_, PyAny>, modulo: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
+    fn __rpow__(
+        &self,
+        py: Python<'_>,
+        other: &Bound<'_, PyAny>,
+        modulo: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
         if modulo.is_some() {
             return Ok(py.NotImplemented());
         }
         binary(py, Row::Pow, self, other, true)
     }
-    fn __ipow__(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>, _modulo: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    fn __ipow__(
+        slf: &Bound<'_, PyTensor>,
+        other: &Bound<'_, PyAny>,
+        _modulo: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
         inplace(slf, Row::Pow, other)
     }
     fn __matmul__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
@@ -276,7 +293,8 @@ impl PyTensor {
                     let text = "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be \
                                 populated during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf \
                                 Tensor, use .retain_grad() on the non-leaf Tensor.";
-                    py.import("warnings")?.call_method1("warn", (text, py.get_type::<pyo3::exceptions::PyUserWarning>(), 2))?;
+                    py.import("warnings")?
+                        .call_method1("warn", (text, py.get_type::<pyo3::exceptions::PyUserWarning>(), 2))?;
                 }
                 Ok(None)
             }
@@ -358,7 +376,11 @@ impl PyTensor {
     /// A tensor of class `cls` over the elements of `data`.
     #[staticmethod]
     #[pyo3(signature = (cls, data, require_grad=false))]
-    fn _make_subclass<'py>(cls: &Bound<'py, PyAny>, data: &Bound<'py, PyTensor>, require_grad: bool) -> PyResult<Bound<'py, PyAny>> {
+    fn _make_subclass<'py>(
+        cls: &Bound<'py, PyAny>,
+        data: &Bound<'py, PyTensor>,
+        require_grad: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = cls.py();
         let detached = data.get().inner.detach();
         if require_grad {
