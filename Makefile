@@ -86,7 +86,7 @@ bench-overhead: $(BUILT) $(STAMPS)/extra-test ## the bars on overhead, against t
 lint: $(BUILT) $(STAMPS)/extra-dev ## rustfmt, clippy, rustdoc, ruff, mypy, stubs up to date
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc $(CRATES) --no-deps --quiet
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc $(CRATES) --no-deps --quiet
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(PY) tools/stubs.py --check
