@@ -6,7 +6,7 @@ use crate::lock::{lock, Locked};
 use crate::mode::{default_float, is_grad_enabled};
 use crate::record::{self, Input};
 use crate::rules;
-use crate::tape::node::Edge;
+use crate::tape::node::{Edge, NodeRef};
 use crate::tensor::{requires_grad, Tensor};
 use crate::value::Value;
 use smallvec::SmallVec;
@@ -205,6 +205,13 @@ pub(crate) fn with_cut<R>(
 /// ```
 pub fn row(row: Row, args: &[Arg<'_>]) -> Result<Tensor> {
     let mut guard = lock();
+    if let Some((out, node)) = quick(row, args, &mut guard)? {
+        drop(guard);
+        return Ok(match node {
+            Some(node) => Tensor::with_edge(out, Edge::Node(node)),
+            None => Tensor::from_value(out),
+        });
+    }
     let plan = plan(row, args, &guard)?;
     if !fit(row, args, plan.compute) {
         drop(guard);
@@ -259,6 +266,51 @@ pub fn row(row: Row, args: &[Arg<'_>]) -> Result<Tensor> {
         record::push(node, plan.needs, &[&out], &mut guard)
     };
     Ok(Tensor::with_edge(out, Edge::Node(node)))
+}
+
+/// The everyday case, decided by a few compares: one or two operands, few elements, one shape and one of the two
+/// float types that need no conversion. `None` sends everything else the general way, which gives the same.
+#[inline]
+fn quick(row: Row, args: &[Arg<'_>], locked: &mut Locked) -> Result<Option<(Value, Option<NodeRef>)>> {
+    let info = row.info();
+    let plain = matches!(info.class, Class::Arith | Class::Float) && info.numbers == 0 && info.demand == Demand::Any;
+    if args.len() > 2 || !plain {
+        return Ok(None);
+    }
+    let key = &locked.key;
+    let mut operands = [Operand::Scalar(Scalar::Int(0)); 2];
+    let mut first: Option<(&Layout, DType)> = None;
+    let mut needs = 0;
+    for (i, (arg, operand)) in args.iter().zip(&mut operands).enumerate() {
+        *operand = match arg {
+            Arg::Tensor(t) => {
+                let (state, dtype) = (t.0.state.get(key), t.0.dtype());
+                match first {
+                    None if matches!(dtype, DType::F32 | DType::F64) && state.layout.numel() <= SMALL => {
+                        first = Some((&state.layout, dtype))
+                    }
+                    Some((l, d)) if d == dtype && (l.same(&state.layout) || l.shape() == state.layout.shape()) => {}
+                    _ => return Ok(None),
+                }
+                let buffer = state.cell.buffer(key);
+                let (Some(host), false) = (buffer.host(), buffer.is_writing()) else { return Ok(None) };
+                if requires_grad(t, key) {
+                    needs |= 1 << i;
+                }
+                Operand::Array(wengert_ops::View { buffer: host, layout: &state.layout, dtype })
+            }
+            Arg::Scalar(s) => Operand::Scalar(*s),
+        };
+    }
+    let Some((layout, dtype)) = first else { return Ok(None) };
+    let out = Value::empty(Device::Cpu, layout.fresh(), dtype)?;
+    // SAFETY: `out` is fresh.
+    wengert_cpu::Cpu.elementwise(row, dtype.compute(), &operands[..args.len()], unsafe { out.view_mut()? })?;
+    if needs == 0 || !is_grad_enabled() {
+        return Ok(Some((out, None)));
+    }
+    let node = record::row(row, args, needs, &out, locked)?;
+    Ok(Some((out, Some(node))))
 }
 
 /// The kernel on operands borrowed under the lock; `None` if one of them is being written.
