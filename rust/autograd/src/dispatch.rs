@@ -42,7 +42,7 @@ impl From<i64> for Arg<'_> {
 }
 
 /// Up to this many elements a kernel runs inside the lock, on borrowed operands: cheaper than counting.
-const SMALL: usize = 1024;
+pub(crate) const SMALL: usize = 1024;
 
 /// What an elementwise operation will do, decided before anything is computed.
 pub(crate) struct Plan {

@@ -1,9 +1,9 @@
 //! In-place writes: functional underneath, copy on write at the bytes.
 
 use crate::buffer::Device;
-use crate::dispatch::{fit, mixed_devices, plan, with_cut, Arg};
+use crate::dispatch::{fit, mixed_devices, plan, with_cut, Arg, SMALL};
 use crate::exec::{self, RowInput};
-use crate::lock::{lock, Locked};
+use crate::lock::{lock, Key, Locked};
 use crate::mode::is_grad_enabled;
 use crate::record::{self, Input};
 use crate::tape::node::{Edge, Node, NodeRef};
@@ -12,8 +12,8 @@ use crate::value::Value;
 use crate::writable::{begin, bump, overlap_error, unexpanded};
 use smallvec::SmallVec;
 use std::sync::Arc;
-use wengert_ops::rows::Class;
-use wengert_ops::{fail, layout, Backend, Error, Op, Region, Result, Row, Scalar, ViewMut};
+use wengert_ops::rows::{Class, Demand};
+use wengert_ops::{fail, layout, Backend, DType, Error, Op, Operand, Region, Result, Row, Scalar, View, ViewMut};
 
 /// What PyTorch refuses of a taped write: leaves, views of leaves, views of multi-view functions.
 pub(crate) fn check_taped_write(x: &Tensor, locked: &mut Locked) -> Result<()> {
@@ -189,6 +189,9 @@ fn set_node(x: &Tensor, new: NodeRef, locked: &mut Locked) {
 
 /// `x = row(x, args…)` in place.
 pub fn row_(row: Row, x: &Tensor, args: &[Arg<'_>]) -> Result<()> {
+    if args.len() < 2 && quick(row, x, args.first(), &mut lock())? {
+        return Ok(());
+    }
     let mut all: SmallVec<[Arg<'_>; 3]> = SmallVec::new();
     all.push(Arg::Tensor(x));
     all.extend_from_slice(args);
@@ -197,6 +200,53 @@ pub fn row_(row: Row, x: &Tensor, args: &[Arg<'_>]) -> Result<()> {
         return with_cut(row, args, plan.compute, |args| row_(row, x, args));
     }
     row_into_(row, x, &plan, &all, args)
+}
+
+/// The everyday untaped write: few contiguous elements that nobody else holds, and an operand of the same dtype and
+/// shape or a number. `false` sends everything else the general way, which gives the same.
+fn quick(row: Row, x: &Tensor, arg: Option<&Arg<'_>>, locked: &mut Locked) -> Result<bool> {
+    let info = row.info();
+    let plain = matches!(info.class, Class::Arith | Class::Float) && info.numbers == 0 && info.demand == Demand::Any;
+    let (key, dtype) = (&locked.key, x.dtype());
+    let state = x.0.state.get(key);
+    let small = state.layout.is_contiguous() && state.layout.numel() <= SMALL;
+    if !plain || !small || !matches!(dtype, DType::F32 | DType::F64) || state.flags & flag::INFERENCE != 0 {
+        return Ok(false);
+    }
+    let buffer = state.cell.buffer(key);
+    let free =
+        Arc::strong_count(buffer) == 1 && buffer.partial_saves(key) == 0 && !buffer.is_pinned() && !buffer.is_writing();
+    let (Some(host), true) = (buffer.host(), free) else { return Ok(false) };
+    let Some(first) = quick_operand(x, x, key) else { return Ok(false) };
+    let second = match arg {
+        None => first,
+        Some(Arg::Scalar(s)) => Operand::Scalar(*s),
+        Some(Arg::Tensor(t)) => match quick_operand(t, x, key) {
+            Some(operand) => operand,
+            None => return Ok(false),
+        },
+    };
+    let operands = [first, second];
+    // SAFETY: the lock keeps everybody away, nobody else holds the bytes, and operands over them have this very layout.
+    let out = unsafe { ViewMut::new(host, &state.layout, dtype) };
+    wengert_cpu::Cpu.elementwise(row, dtype.compute(), &operands[..1 + arg.is_some() as usize], out)?;
+    bump(x, &mut locked.key);
+    Ok(true)
+}
+
+/// An operand that needs no conversion, no copy and no tape beside the target `x`.
+fn quick_operand<'a>(t: &'a Tensor, x: &Tensor, key: &'a Key) -> Option<Operand<'a, wengert_cpu::Buffer>> {
+    let (mine, other) = (x.0.state.get(key), t.0.state.get(key));
+    let buffer = other.cell.buffer(key);
+    let shape = other.layout.is_contiguous() && other.layout.shape() == mine.layout.shape();
+    let apart = !Arc::ptr_eq(buffer, mine.cell.buffer(key)) || other.layout == mine.layout;
+    let taped = is_grad_enabled() && requires_grad(t, key);
+    match buffer.host() {
+        Some(host) if t.dtype() == x.dtype() && shape && apart && !buffer.is_writing() && !taped => {
+            Some(Operand::Array(View { buffer: host, layout: &other.layout, dtype: t.dtype() }))
+        }
+        _ => None,
+    }
 }
 
 fn row_into_(row: Row, x: &Tensor, plan: &crate::dispatch::Plan, all: &[Arg<'_>], args: &[Arg<'_>]) -> Result<()> {
