@@ -8,20 +8,6 @@ use crate::layout::Dims;
 use crate::op::{Linalg, Meta};
 use smallvec::{smallvec, SmallVec};
 
-pub(super) fn name(kind: Linalg) -> &'static str {
-    match kind {
-        Linalg::Cholesky { .. } => "linalg.cholesky",
-        Linalg::Qr { .. } => "linalg.qr",
-        Linalg::Eigh { .. } => "linalg.eigh",
-        Linalg::Svd { .. } => "linalg.svd",
-        Linalg::Solve => "linalg.solve",
-        Linalg::SolveTriangular { .. } => "linalg.solve_triangular",
-        Linalg::SlogDet => "linalg.slogdet",
-        Linalg::Det => "linalg.det",
-        Linalg::Inverse => "linalg.inv",
-    }
-}
-
 /// A batch of matrices of float32 or float64: (batch dims, rows, columns). `which` is the argument's name, `"A"`.
 pub fn check_matrix<'a>(op: &str, which: &str, x: &'a Meta) -> Result<(&'a [usize], usize, usize)> {
     let [batch @ .., rows, cols] = &x.shape[..] else {
@@ -62,7 +48,7 @@ fn shaped(batch: &[usize], tail: &[usize], dtype: DType) -> Meta {
 }
 
 pub(super) fn linalg(kind: Linalg, inputs: &[Meta]) -> Result<SmallVec<[Meta; 2]>> {
-    let op = name(kind);
+    let op = super::linalg_name(&kind);
     if let Linalg::Solve | Linalg::SolveTriangular { .. } = kind {
         let [a, b] = exactly(op, inputs)?;
         return solve(op, a, b);

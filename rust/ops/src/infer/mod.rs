@@ -10,6 +10,7 @@ mod indexing;
 mod join;
 mod linalg;
 mod matmul;
+mod name;
 mod reduce;
 mod view;
 mod window;
@@ -22,6 +23,7 @@ pub use indexing::{
 pub use join::{cat_shape, pad_shape, stack_shape};
 pub use linalg::{check_matrix, check_square};
 pub use matmul::{batch_shape, check_same_dtype, matmul_shapes, MatmulShapes};
+pub use name::{linalg_name, op_name, view_name, LINALG_NAMES, OP_NAMES, VIEW_NAMES};
 pub use reduce::{check_nonempty, reduce_dtype, reduced_shape, sum_dtype};
 pub use view::{
     expand_target, narrow_range, permute_order, reshape_target, select_index, slice_range, unfold_count, view_shape,
@@ -137,53 +139,6 @@ pub fn row_meta(row: Row, tensors: &[Meta], scalars: &[Scalar], default_float: D
     let promoted = promotion.result().unwrap_or(default_float);
     let (_, dtype) = class.result(promoted, default_float, row)?;
     Ok(Meta { shape, dtype })
-}
-
-/// The name under which errors speak of an op: PyTorch's function.
-pub fn op_name(op: &Op) -> &'static str {
-    use crate::op::{ConvRole, Extremum, Reduction, ScanKind, ScatterMode};
-    match op {
-        Op::Row(row) => row.name(),
-        Op::Cast(_) => "to",
-        Op::View(view) => view::name(view),
-        Op::Pad(_) => "pad",
-        Op::Cat { .. } => "cat",
-        Op::Reduce { kind, .. } => match kind {
-            Reduction::Sum => "sum",
-            Reduction::Prod => "prod",
-            Reduction::Max => "amax",
-            Reduction::Min => "amin",
-            Reduction::Any => "any",
-            Reduction::All => "all",
-        },
-        Op::ArgReduce { kind: Extremum::Max, .. } => "argmax",
-        Op::ArgReduce { kind: Extremum::Min, .. } => "argmin",
-        Op::Extreme { kind: Extremum::Max, .. } => "max",
-        Op::Extreme { kind: Extremum::Min, .. } => "min",
-        Op::Scan { kind: ScanKind::Sum, .. } => "cumsum",
-        Op::Scan { kind: ScanKind::Prod, .. } => "cumprod",
-        Op::Matmul => "matmul",
-        Op::Gather { .. } => "gather",
-        Op::Scatter { mode: ScatterMode::Set, .. } => "scatter",
-        Op::Scatter { mode: ScatterMode::Add, .. } => "scatter_add",
-        Op::Index { .. } => "index",
-        Op::IndexPut { .. } => "index_put",
-        Op::Sort { .. } => "sort",
-        Op::TopK { .. } => "topk",
-        Op::Put(_) => "put",
-        Op::Take(_) => "take",
-        Op::Conv { role: ConvRole::Forward, .. } => "conv",
-        Op::Conv { role: ConvRole::Input, .. } => "conv_input",
-        Op::Conv { role: ConvRole::Weight, .. } => "conv_weight",
-        Op::MaxPool(_) => "max_pool",
-        Op::Softmax { log: false, .. } => "softmax",
-        Op::Softmax { log: true, .. } => "log_softmax",
-        Op::Linear => "linear",
-        Op::CrossEntropy { .. } => "cross_entropy",
-        Op::LayerNorm { .. } => "layer_norm",
-        Op::Linalg(kind) => linalg::name(*kind),
-        Op::Custom(_) => "custom op",
-    }
 }
 
 /// The inputs as an array of the length the op takes.

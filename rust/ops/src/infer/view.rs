@@ -7,25 +7,10 @@ use crate::layout::{checked_numel, wrap_dim, Dims};
 use crate::view::ViewOp;
 use smallvec::SmallVec;
 
-pub(super) fn name(view: &ViewOp) -> &'static str {
-    match view {
-        ViewOp::Permute(_) => "permute",
-        ViewOp::Expand(_) => "expand",
-        ViewOp::Reshape(_) => "reshape",
-        ViewOp::Slice { .. } => "slice",
-        ViewOp::Select { .. } => "select",
-        ViewOp::Diagonal { .. } => "diagonal",
-        ViewOp::Unsqueeze(_) => "unsqueeze",
-        ViewOp::Squeeze(_) => "squeeze",
-        ViewOp::AsStrided { .. } => "as_strided",
-        ViewOp::Alias => "alias",
-    }
-}
-
 /// The shape of a view of a tensor of `shape`, every argument checked. What strides allow is
 /// [`ViewOp::apply`]'s question.
 pub fn view_shape(view: &ViewOp, shape: &[usize]) -> Result<Dims> {
-    let (op, rank) = (name(view), shape.len());
+    let (op, rank) = (super::view_name(view), shape.len());
     let mut out = Dims::from_slice(shape);
     match view {
         ViewOp::Alias => {}
