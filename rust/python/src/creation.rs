@@ -361,7 +361,7 @@ pub fn empty_as(x: &Tensor, dtype: DType, device: Device) -> Result<Tensor> {
     Ok(Tensor::empty(&shape, dtype, device)?.permute(&back)?.detach())
 }
 
-/// The shared part of `*_like`.
+/// The shared part of `*_like`: unspecified elements.
 pub fn like(
     op: &str,
     input: &Bound<'_, PyAny>,
@@ -374,27 +374,36 @@ pub fn like(
     Ok((t, options))
 }
 
+/// `*_like` of one repeated number, or of unspecified elements.
+fn filled_like(
+    op: &str,
+    input: &Bound<'_, PyAny>,
+    value: Option<Scalar>,
+    options: Option<&Bound<'_, PyDict>>,
+) -> PyResult<Py<PyAny>> {
+    let (t, options) = like(op, input, options, &[])?;
+    if let Some(value) = value {
+        t.fill_(value).raise()?;
+    }
+    options.finish(input.py(), op, t)
+}
+
 macro_rules! like_factories {
     ($($name:ident $doc:literal $fill:expr;)*) => {
         $(
             #[doc = $doc]
             #[pyfunction]
             #[pyo3(signature = (input, **options), text_signature = "(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None)")]
-            fn $name(py: Python<'_>, input: &Bound<'_, PyAny>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Py<PyAny>> {
-                let (t, options) = like(stringify!($name), input, options, &[])?;
-                let fill: Option<i64> = $fill;
-                if let Some(value) = fill {
-                    t.fill_(value).raise()?;
-                }
-                options.finish(py, stringify!($name), t)
+            fn $name(input: &Bound<'_, PyAny>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Py<PyAny>> {
+                filled_like(stringify!($name), input, $fill, options)
             }
         )*
     };
 }
 
 like_factories! {
-    zeros_like "Zeros of the shape, dtype and device of `input`." Some(0);
-    ones_like "Ones of the shape, dtype and device of `input`." Some(1);
+    zeros_like "Zeros of the shape, dtype and device of `input`." Some(Scalar::Int(0));
+    ones_like "Ones of the shape, dtype and device of `input`." Some(Scalar::Int(1));
     empty_like "Unspecified elements of the shape, dtype and device of `input`." None;
 }
 
@@ -402,14 +411,12 @@ like_factories! {
 #[pyfunction]
 #[pyo3(signature = (input, fill_value, **options), text_signature = "(input, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None)")]
 fn full_like(
-    py: Python<'_>,
     input: &Bound<'_, PyAny>,
     fill_value: &Bound<'_, PyAny>,
     options: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<Py<PyAny>> {
-    let (t, options) = like("full_like", input, options, &[])?;
-    t.fill_(number("full_like", "fill_value", fill_value)?).raise()?;
-    options.finish(py, "full_like", t)
+    need_tensor("full_like", "input", input)?;
+    filled_like("full_like", input, Some(number("full_like", "fill_value", fill_value)?), options)
 }
 
 macro_rules! new_methods {
@@ -423,10 +430,7 @@ macro_rules! new_methods {
                     let op = stringify!($name);
                     let shape = size_arguments(op, size, options)?;
                     let options = Options::read(op, options, &["size"])?;
-                    let make: fn(&[usize], DType, Device) -> Result<Tensor> = $make;
-                    let dtype = options.dtype.unwrap_or(self.inner.dtype());
-                    let t = make(&shape, dtype, options.device.unwrap_or(self.inner.device())).raise()?;
-                    options.finish(py, op, t)
+                    self.new_filled(py, op, options, |dtype, device| $make(&shape, dtype, device))
                 }
             )*
         }
@@ -453,24 +457,48 @@ impl PyTensor {
         let options = Options::read("new_full", options, &[])?;
         let shape = sizes("new_full", &ints("new_full", "size", size)?)?;
         let value = number("new_full", "fill_value", fill_value)?;
-        let (dtype, device) =
-            (options.dtype.unwrap_or(self.inner.dtype()), options.device.unwrap_or(self.inner.device()));
-        options.finish(py, "new_full", Tensor::full(&shape, value, dtype, device).raise()?)
+        self.new_filled(py, "new_full", options, |dtype, device| Tensor::full(&shape, value, dtype, device))
     }
 }
 
+impl PyTensor {
+    /// The shared part of `new_*`: the options not given are this tensor's.
+    fn new_filled(
+        &self,
+        py: Python<'_>,
+        op: &str,
+        options: Options,
+        make: impl FnOnce(DType, Device) -> Result<Tensor>,
+    ) -> PyResult<Py<PyAny>> {
+        let (dtype, device) = (self.inner.dtype(), self.inner.device());
+        let t = make(options.dtype.unwrap_or(dtype), options.device.unwrap_or(device)).raise()?;
+        options.finish(py, op, t)
+    }
+}
+
+/// Adds functions to the module.
+macro_rules! add_functions {
+    ($m:ident, $($name:ident),* $(,)?) => {{
+        $($m.add_function(wrap_pyfunction!($name, $m)?)?;)*
+        Ok(())
+    }};
+}
+pub(crate) use add_functions;
+
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add_function(wrap_pyfunction!(zeros, m)?)?;
-    m.add_function(wrap_pyfunction!(ones, m)?)?;
-    m.add_function(wrap_pyfunction!(empty, m)?)?;
-    m.add_function(wrap_pyfunction!(full, m)?)?;
-    m.add_function(wrap_pyfunction!(empty_strided, m)?)?;
-    m.add_function(wrap_pyfunction!(eye, m)?)?;
-    m.add_function(wrap_pyfunction!(arange, m)?)?;
-    m.add_function(wrap_pyfunction!(linspace, m)?)?;
-    m.add_function(wrap_pyfunction!(zeros_like, m)?)?;
-    m.add_function(wrap_pyfunction!(ones_like, m)?)?;
-    m.add_function(wrap_pyfunction!(empty_like, m)?)?;
-    m.add_function(wrap_pyfunction!(full_like, m)?)?;
-    Ok(())
+    add_functions!(
+        m,
+        zeros,
+        ones,
+        empty,
+        full,
+        empty_strided,
+        eye,
+        arange,
+        linspace,
+        zeros_like,
+        ones_like,
+        empty_like,
+        full_like
+    )
 }

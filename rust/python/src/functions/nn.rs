@@ -14,52 +14,46 @@ use wengert::{LossReduction, Tensor};
 pub const FUNCTIONS: &[(&str, bool)] = &[("softmax", true), ("log_softmax", true)];
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add_function(wrap_pyfunction!(linear, m)?)?;
-    m.add_function(wrap_pyfunction!(conv1d, m)?)?;
-    m.add_function(wrap_pyfunction!(conv2d, m)?)?;
-    m.add_function(wrap_pyfunction!(conv3d, m)?)?;
-    m.add_function(wrap_pyfunction!(max_pool1d, m)?)?;
-    m.add_function(wrap_pyfunction!(max_pool2d, m)?)?;
-    m.add_function(wrap_pyfunction!(max_pool3d, m)?)?;
-    m.add_function(wrap_pyfunction!(_cross_entropy, m)?)?;
-    m.add_function(wrap_pyfunction!(_layer_norm, m)?)
+    crate::creation::add_functions!(
+        m, linear, conv1d, conv2d, conv3d, max_pool1d, max_pool2d, max_pool3d, _cross_entropy, _layer_norm
+    )
 }
 
-#[pymethods]
-impl PyTensor {
+/// Softmax and its logarithm.
+macro_rules! softmaxes {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        #[pymethods]
+        impl PyTensor {$(
+            $(#[$doc])*
+            #[pyo3(signature = (dim=None, dtype=None, *, axis=None))]
+            fn $name(
+                &self,
+                py: Python<'_>,
+                dim: Option<Object<'_, '_>>,
+                dtype: Option<Object<'_, '_>>,
+                axis: Option<Object<'_, '_>>,
+            ) -> PyResult<Py<PyAny>> {
+                let (dim, x) = (need_dim(stringify!($name), dim, axis)?, self.converted(dtype)?);
+                fresh(py, run(py, x.numel(), || x.$name(dim))?)
+            }
+        )*}
+    };
+}
+
+softmaxes! {
     /// Softmax along a dim, of floating-point elements (or converted to `dtype` first).
     ///
     /// Example:
     ///     >>> wg.zeros(2).softmax(0)
     ///     tensor([0.5000, 0.5000])
-    #[pyo3(signature = (dim=None, dtype=None, *, axis=None))]
-    fn softmax(
-        &self,
-        py: Python<'_>,
-        dim: Option<Object<'_, '_>>,
-        dtype: Option<Object<'_, '_>>,
-        axis: Option<Object<'_, '_>>,
-    ) -> PyResult<Py<PyAny>> {
-        let (dim, x) = (need_dim("softmax", dim, axis)?, self.converted(dtype)?);
-        fresh(py, run(py, x.numel(), || x.softmax(dim))?)
-    }
+    softmax;
 
     /// Logarithm of softmax along a dim, of floating-point elements (or converted to `dtype` first).
     ///
     /// Example:
     ///     >>> wg.zeros(2).log_softmax(0)
     ///     tensor([-0.6931, -0.6931])
-    #[pyo3(signature = (dim=None, dtype=None, *, axis=None))]
-    fn log_softmax(
-        &self,
-        py: Python<'_>,
-        dim: Option<Object<'_, '_>>,
-        dtype: Option<Object<'_, '_>>,
-        axis: Option<Object<'_, '_>>,
-    ) -> PyResult<Py<PyAny>> {
-        let (dim, x) = (need_dim("log_softmax", dim, axis)?, self.converted(dtype)?);
-        fresh(py, run(py, x.numel(), || x.log_softmax(dim))?)
-    }
+    log_softmax;
 }
 
 impl PyTensor {

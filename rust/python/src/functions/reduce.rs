@@ -87,327 +87,272 @@ struct Over {
     keepdim: bool,
 }
 
+/// `read` makes dims of the argument: [`dims`] of one or several, [`one`] of one.
 fn over(
     op: &str,
+    read: impl FnOnce(&str, Option<Object<'_, '_>>) -> PyResult<Ints>,
     dim: Option<Object<'_, '_>>,
     keepdim: bool,
     axis: Option<Object<'_, '_>>,
     keepdims: Option<bool>,
 ) -> PyResult<Over> {
     let dim = either(dim, axis);
-    Ok(Over { dims: dims(op, dim)?, given: dim.is_some(), keepdim: keepdims.unwrap_or(keepdim) })
+    Ok(Over { dims: read(op, dim)?, given: dim.is_some(), keepdim: keepdims.unwrap_or(keepdim) })
 }
 
-#[pymethods]
-impl PyTensor {
+fn one(op: &str, dim: Option<Object<'_, '_>>) -> PyResult<Ints> {
+    dim.into_iter().map(|d| index(op, "dim", d)).collect()
+}
+
+/// Folds that may take another dtype; their nodes bear numbers.
+macro_rules! folds {
+    ($($(#[$doc:meta])* $name:ident($read:ident) $all:literal $some:literal;)*) => {
+        #[pymethods]
+        impl PyTensor {$(
+            $(#[$doc])*
+            #[pyo3(signature = (dim=None, keepdim=false, *, dtype=None, axis=None, keepdims=None))]
+            fn $name(
+                &self,
+                py: Python<'_>,
+                dim: Option<Object<'_, '_>>,
+                keepdim: bool,
+                dtype: Option<Object<'_, '_>>,
+                axis: Option<Object<'_, '_>>,
+                keepdims: Option<bool>,
+            ) -> PyResult<Py<PyAny>> {
+                let o = over(stringify!($name), $read, dim, keepdim, axis, keepdims)?;
+                let t = fold(py, &self.inner, optional_dtype(dtype)?, |x| x.$name(&o.dims, o.keepdim))?;
+                numbered(py, t, [$all, $some], o.given)
+            }
+        )*}
+    };
+}
+
+folds! {
     /// Sum of the elements, or over dims. Integers add up in int64 unless `dtype` says otherwise.
     ///
     /// Example:
     ///     >>> wg.ones(2, 3).sum(0)
     ///     tensor([2., 2., 2.])
-    #[pyo3(signature = (dim=None, keepdim=false, *, dtype=None, axis=None, keepdims=None))]
-    fn sum(
-        &self,
-        py: Python<'_>,
-        dim: Option<Object<'_, '_>>,
-        keepdim: bool,
-        dtype: Option<Object<'_, '_>>,
-        axis: Option<Object<'_, '_>>,
-        keepdims: Option<bool>,
-    ) -> PyResult<Py<PyAny>> {
-        let o = over("sum", dim, keepdim, axis, keepdims)?;
-        let t = fold(py, &self.inner, optional_dtype(dtype)?, |x| x.sum(&o.dims, o.keepdim))?;
-        numbered(py, t, ["SumBackward0", "SumBackward1"], o.given)
-    }
+    sum(dims) "SumBackward0" "SumBackward1";
 
     /// Product of the elements, or along one dim.
     ///
     /// Example:
     ///     >>> wg.tensor([2., 3.]).prod()
     ///     tensor(6.)
-    #[pyo3(signature = (dim=None, keepdim=false, *, dtype=None, axis=None, keepdims=None))]
-    fn prod(
-        &self,
-        py: Python<'_>,
-        dim: Option<Object<'_, '_>>,
-        keepdim: bool,
-        dtype: Option<Object<'_, '_>>,
-        axis: Option<Object<'_, '_>>,
-        keepdims: Option<bool>,
-    ) -> PyResult<Py<PyAny>> {
-        if let Some(dim) = either(dim, axis) {
-            index("prod", "dim", dim)?;
-        }
-        let o = over("prod", dim, keepdim, axis, keepdims)?;
-        let t = fold(py, &self.inner, optional_dtype(dtype)?, |x| x.prod(&o.dims, o.keepdim))?;
-        numbered(py, t, ["ProdBackward0", "ProdBackward1"], o.given)
-    }
+    prod(one) "ProdBackward0" "ProdBackward1";
 
     /// Mean of floating-point elements, or over dims.
     ///
     /// Example:
     ///     >>> wg.tensor([1., 2.]).mean()
     ///     tensor(1.5000)
-    #[pyo3(signature = (dim=None, keepdim=false, *, dtype=None, axis=None, keepdims=None))]
-    fn mean(
-        &self,
-        py: Python<'_>,
-        dim: Option<Object<'_, '_>>,
-        keepdim: bool,
-        dtype: Option<Object<'_, '_>>,
-        axis: Option<Object<'_, '_>>,
-        keepdims: Option<bool>,
-    ) -> PyResult<Py<PyAny>> {
-        let o = over("mean", dim, keepdim, axis, keepdims)?;
-        let t = fold(py, &self.inner, optional_dtype(dtype)?, |x| x.mean(&o.dims, o.keepdim))?;
-        numbered(py, t, ["MeanBackward0", "MeanBackward1"], o.given)
-    }
+    mean(dims) "MeanBackward0" "MeanBackward1";
+}
 
+/// Reductions in the dtype that they have.
+macro_rules! reductions {
+    ($($(#[$doc:meta])* $name:ident($read:ident) $call:expr;)*) => {
+        #[pymethods]
+        impl PyTensor {$(
+            $(#[$doc])*
+            #[pyo3(signature = (dim=None, keepdim=false, *, axis=None, keepdims=None))]
+            fn $name(
+                &self,
+                py: Python<'_>,
+                dim: Option<Object<'_, '_>>,
+                keepdim: bool,
+                axis: Option<Object<'_, '_>>,
+                keepdims: Option<bool>,
+            ) -> PyResult<Py<PyAny>> {
+                let o = over(stringify!($name), $read, dim, keepdim, axis, keepdims)?;
+                let call: fn(&Tensor, &[isize], bool) -> wengert::Result<Tensor> = $call;
+                fresh(py, fold(py, &self.inner, None, |x| call(x, &o.dims, o.keepdim))?)
+            }
+        )*}
+    };
+}
+
+reductions! {
     /// Largest value, over dims if given; equal ones share the gradient.
     ///
     /// Example:
     ///     >>> wg.tensor([[1., 3.], [2., 0.]]).amax(1)
     ///     tensor([3., 2.])
-    #[pyo3(signature = (dim=None, keepdim=false, *, axis=None, keepdims=None))]
-    fn amax(
-        &self,
-        py: Python<'_>,
-        dim: Option<Object<'_, '_>>,
-        keepdim: bool,
-        axis: Option<Object<'_, '_>>,
-        keepdims: Option<bool>,
-    ) -> PyResult<Py<PyAny>> {
-        let o = over("amax", dim, keepdim, axis, keepdims)?;
-        fresh(py, fold(py, &self.inner, None, |x| x.amax(&o.dims, o.keepdim))?)
-    }
+    amax(dims) Tensor::amax;
 
     /// Smallest value, over dims if given; equal ones share the gradient.
     ///
     /// Example:
     ///     >>> wg.tensor([[1., 3.], [2., 0.]]).amin(1)
     ///     tensor([1., 0.])
-    #[pyo3(signature = (dim=None, keepdim=false, *, axis=None, keepdims=None))]
-    fn amin(
-        &self,
-        py: Python<'_>,
-        dim: Option<Object<'_, '_>>,
-        keepdim: bool,
-        axis: Option<Object<'_, '_>>,
-        keepdims: Option<bool>,
-    ) -> PyResult<Py<PyAny>> {
-        let o = over("amin", dim, keepdim, axis, keepdims)?;
-        fresh(py, fold(py, &self.inner, None, |x| x.amin(&o.dims, o.keepdim))?)
-    }
+    amin(dims) Tensor::amin;
 
     /// Whether any element is nonzero, over dims if given.
     ///
     /// Example:
     ///     >>> wg.tensor([0, 2]).any()
     ///     tensor(True)
-    #[pyo3(signature = (dim=None, keepdim=false, *, axis=None, keepdims=None))]
-    fn any(
-        &self,
-        py: Python<'_>,
-        dim: Option<Object<'_, '_>>,
-        keepdim: bool,
-        axis: Option<Object<'_, '_>>,
-        keepdims: Option<bool>,
-    ) -> PyResult<Py<PyAny>> {
-        let o = over("any", dim, keepdim, axis, keepdims)?;
-        fresh(py, fold(py, &self.inner, None, |x| x.any(&o.dims, o.keepdim))?)
-    }
+    any(dims) Tensor::any;
 
     /// Whether all elements are nonzero, over dims if given.
     ///
     /// Example:
     ///     >>> wg.tensor([0, 2]).all()
     ///     tensor(False)
-    #[pyo3(signature = (dim=None, keepdim=false, *, axis=None, keepdims=None))]
-    fn all(
-        &self,
-        py: Python<'_>,
-        dim: Option<Object<'_, '_>>,
-        keepdim: bool,
-        axis: Option<Object<'_, '_>>,
-        keepdims: Option<bool>,
-    ) -> PyResult<Py<PyAny>> {
-        let o = over("all", dim, keepdim, axis, keepdims)?;
-        fresh(py, fold(py, &self.inner, None, |x| x.all(&o.dims, o.keepdim))?)
-    }
-
-    /// Largest value; (values, indices) along a dim; or the larger of two tensors, elementwise.
-    ///
-    /// Example:
-    ///     >>> wg.tensor([[1., 3.], [2., 0.]]).max(1).indices
-    ///     tensor([1, 0])
-    #[pyo3(signature = (dim=None, keepdim=false, *, other=None, axis=None, keepdims=None))]
-    fn max(
-        &self,
-        py: Python<'_>,
-        dim: Option<Object<'_, '_>>,
-        keepdim: bool,
-        other: Option<Object<'_, '_>>,
-        axis: Option<Object<'_, '_>>,
-        keepdims: Option<bool>,
-    ) -> PyResult<Py<PyAny>> {
-        extreme(py, &self.inner, Extremum::Max, either(dim, axis), keepdims.unwrap_or(keepdim), other)
-    }
-
-    /// Smallest value; (values, indices) along a dim; or the smaller of two tensors, elementwise.
-    ///
-    /// Example:
-    ///     >>> wg.tensor([[1., 3.], [2., 0.]]).min(1).values
-    ///     tensor([1., 0.])
-    #[pyo3(signature = (dim=None, keepdim=false, *, other=None, axis=None, keepdims=None))]
-    fn min(
-        &self,
-        py: Python<'_>,
-        dim: Option<Object<'_, '_>>,
-        keepdim: bool,
-        other: Option<Object<'_, '_>>,
-        axis: Option<Object<'_, '_>>,
-        keepdims: Option<bool>,
-    ) -> PyResult<Py<PyAny>> {
-        extreme(py, &self.inner, Extremum::Min, either(dim, axis), keepdims.unwrap_or(keepdim), other)
-    }
+    all(dims) Tensor::all;
 
     /// Position of the first largest element, in the flattened tensor or along a dim: int64.
     ///
     /// Example:
     ///     >>> wg.tensor([1., 3., 2.]).argmax()
     ///     tensor(1)
-    #[pyo3(signature = (dim=None, keepdim=false, *, axis=None, keepdims=None))]
-    fn argmax(
-        &self,
-        py: Python<'_>,
-        dim: Option<Object<'_, '_>>,
-        keepdim: bool,
-        axis: Option<Object<'_, '_>>,
-        keepdims: Option<bool>,
-    ) -> PyResult<Py<PyAny>> {
-        let dim = either(dim, axis).map(|d| index("argmax", "dim", d)).transpose()?;
-        fresh(py, fold(py, &self.inner, None, |x| x.argmax(dim, keepdims.unwrap_or(keepdim)))?)
-    }
+    argmax(one) |x, dim, keepdim| x.argmax(dim.first().copied(), keepdim);
 
     /// Position of the first smallest element, in the flattened tensor or along a dim: int64.
     ///
     /// Example:
     ///     >>> wg.tensor([1., 3., 2.]).argmin()
     ///     tensor(0)
-    #[pyo3(signature = (dim=None, keepdim=false, *, axis=None, keepdims=None))]
-    fn argmin(
-        &self,
-        py: Python<'_>,
-        dim: Option<Object<'_, '_>>,
-        keepdim: bool,
-        axis: Option<Object<'_, '_>>,
-        keepdims: Option<bool>,
-    ) -> PyResult<Py<PyAny>> {
-        let dim = either(dim, axis).map(|d| index("argmin", "dim", d)).transpose()?;
-        fresh(py, fold(py, &self.inner, None, |x| x.argmin(dim, keepdims.unwrap_or(keepdim)))?)
-    }
+    argmin(one) |x, dim, keepdim| x.argmin(dim.first().copied(), keepdim);
+}
 
+macro_rules! extremes {
+    ($($(#[$doc:meta])* $name:ident $kind:expr;)*) => {
+        #[pymethods]
+        impl PyTensor {$(
+            $(#[$doc])*
+            #[pyo3(signature = (dim=None, keepdim=false, *, other=None, axis=None, keepdims=None))]
+            fn $name(
+                &self,
+                py: Python<'_>,
+                dim: Option<Object<'_, '_>>,
+                keepdim: bool,
+                other: Option<Object<'_, '_>>,
+                axis: Option<Object<'_, '_>>,
+                keepdims: Option<bool>,
+            ) -> PyResult<Py<PyAny>> {
+                extreme(py, &self.inner, $kind, either(dim, axis), keepdims.unwrap_or(keepdim), other)
+            }
+        )*}
+    };
+}
+
+extremes! {
+    /// Largest value; (values, indices) along a dim; or the larger of two tensors, elementwise.
+    ///
+    /// Example:
+    ///     >>> wg.tensor([[1., 3.], [2., 0.]]).max(1).indices
+    ///     tensor([1, 0])
+    max Extremum::Max;
+
+    /// Smallest value; (values, indices) along a dim; or the smaller of two tensors, elementwise.
+    ///
+    /// Example:
+    ///     >>> wg.tensor([[1., 3.], [2., 0.]]).min(1).values
+    ///     tensor([1., 0.])
+    min Extremum::Min;
+}
+
+/// Each scan, and its in-place form with the name of its node.
+macro_rules! scans {
+    ($($(#[$doc:meta])* $name:ident; $(#[$doc_:meta])* $name_:ident $node:literal;)*) => {
+        #[pymethods]
+        impl PyTensor {$(
+            $(#[$doc])*
+            #[pyo3(signature = (dim=None, *, dtype=None, axis=None))]
+            fn $name(
+                &self,
+                py: Python<'_>,
+                dim: Option<Object<'_, '_>>,
+                dtype: Option<Object<'_, '_>>,
+                axis: Option<Object<'_, '_>>,
+            ) -> PyResult<Py<PyAny>> {
+                let dim = need_dim(stringify!($name), dim, axis)?;
+                fresh(py, fold(py, &self.inner, optional_dtype(dtype)?, |x| x.$name(dim))?)
+            }
+
+            $(#[$doc_])*
+            #[pyo3(signature = (dim=None, *, axis=None))]
+            fn $name_<'py>(
+                slf: Bound<'py, Self>,
+                dim: Option<Object<'_, 'py>>,
+                axis: Option<Object<'_, 'py>>,
+            ) -> PyResult<Bound<'py, Self>> {
+                let dim = need_dim(stringify!($name_), dim, axis)?;
+                let x = &slf.get().inner;
+                let out = fold(slf.py(), x, Some(x.dtype()), |x| x.$name(dim))?;
+                super::indexing::assign(x, &out, $node)?;
+                Ok(slf)
+            }
+        )*}
+    };
+}
+
+scans! {
     /// Running sum along a dim.
     ///
     /// Example:
     ///     >>> wg.tensor([1, 2, 3]).cumsum(0)
     ///     tensor([1, 3, 6])
-    #[pyo3(signature = (dim=None, *, dtype=None, axis=None))]
-    fn cumsum(
-        &self,
-        py: Python<'_>,
-        dim: Option<Object<'_, '_>>,
-        dtype: Option<Object<'_, '_>>,
-        axis: Option<Object<'_, '_>>,
-    ) -> PyResult<Py<PyAny>> {
-        let dim = need_dim("cumsum", dim, axis)?;
-        fresh(py, fold(py, &self.inner, optional_dtype(dtype)?, |x| x.cumsum(dim))?)
-    }
+    cumsum;
+    /// Running sum along a dim, in place.
+    cumsum_ "Cumsum";
 
     /// Running product along a dim.
     ///
     /// Example:
     ///     >>> wg.tensor([1, 2, 3]).cumprod(0)
     ///     tensor([1, 2, 6])
-    #[pyo3(signature = (dim=None, *, dtype=None, axis=None))]
-    fn cumprod(
-        &self,
-        py: Python<'_>,
-        dim: Option<Object<'_, '_>>,
-        dtype: Option<Object<'_, '_>>,
-        axis: Option<Object<'_, '_>>,
-    ) -> PyResult<Py<PyAny>> {
-        let dim = need_dim("cumprod", dim, axis)?;
-        fresh(py, fold(py, &self.inner, optional_dtype(dtype)?, |x| x.cumprod(dim))?)
-    }
-
-    /// Running sum along a dim, in place.
-    #[pyo3(signature = (dim=None, *, axis=None))]
-    fn cumsum_<'py>(
-        slf: Bound<'py, Self>,
-        dim: Option<Object<'_, 'py>>,
-        axis: Option<Object<'_, 'py>>,
-    ) -> PyResult<Bound<'py, Self>> {
-        let dim = need_dim("cumsum_", dim, axis)?;
-        let out = fold(slf.py(), &slf.get().inner, Some(slf.get().inner.dtype()), |x| x.cumsum(dim))?;
-        super::indexing::assign(&slf.get().inner, &out, "Cumsum")?;
-        Ok(slf)
-    }
-
+    cumprod;
     /// Running product along a dim, in place.
-    #[pyo3(signature = (dim=None, *, axis=None))]
-    fn cumprod_<'py>(
-        slf: Bound<'py, Self>,
-        dim: Option<Object<'_, 'py>>,
-        axis: Option<Object<'_, 'py>>,
-    ) -> PyResult<Bound<'py, Self>> {
-        let dim = need_dim("cumprod_", dim, axis)?;
-        let out = fold(slf.py(), &slf.get().inner, Some(slf.get().inner.dtype()), |x| x.cumprod(dim))?;
-        super::indexing::assign(&slf.get().inner, &out, "Cumprod")?;
-        Ok(slf)
-    }
+    cumprod_ "Cumprod";
+}
 
+/// `$take` makes the result of (values, positions).
+macro_rules! sorts {
+    ($($(#[$doc:meta])* $name:ident $take:expr;)*) => {
+        #[pymethods]
+        impl PyTensor {$(
+            $(#[$doc])*
+            #[pyo3(signature = (dim=None, descending=false, *, stable=None, axis=None))]
+            fn $name(
+                &self,
+                py: Python<'_>,
+                dim: Option<Object<'_, '_>>,
+                descending: bool,
+                stable: Option<bool>,
+                axis: Option<Object<'_, '_>>,
+            ) -> PyResult<Py<PyAny>> {
+                let _ = stable;
+                let dim = super::dim_or(stringify!($name), dim, axis, -1)?;
+                let x = &self.inner;
+                let take: fn(Python<'_>, (Tensor, Tensor)) -> PyResult<Py<PyAny>> = $take;
+                take(py, run(py, x.numel(), || x.sort(dim, descending))?)
+            }
+        )*}
+    };
+}
+
+sorts! {
     /// (values, indices), sorted along a dim; always stable.
     ///
     /// Example:
     ///     >>> wg.tensor([3., 1., 2.]).sort().values
     ///     tensor([1., 2., 3.])
-    #[pyo3(signature = (dim=None, descending=false, *, stable=None, axis=None))]
-    fn sort(
-        &self,
-        py: Python<'_>,
-        dim: Option<Object<'_, '_>>,
-        descending: bool,
-        stable: Option<bool>,
-        axis: Option<Object<'_, '_>>,
-    ) -> PyResult<Py<PyAny>> {
-        let _ = stable;
-        let dim = super::dim_or("sort", dim, axis, -1)?;
-        let x = &self.inner;
-        let pair = run(py, x.numel(), || x.sort(dim, descending))?;
-        values_indices(py, "sort", pair)
-    }
+    sort |py, pair| values_indices(py, "sort", pair);
 
     /// Positions that sort along a dim; always stable.
     ///
     /// Example:
     ///     >>> wg.tensor([3., 1., 2.]).argsort()
     ///     tensor([1, 2, 0])
-    #[pyo3(signature = (dim=None, descending=false, *, stable=None, axis=None))]
-    fn argsort(
-        &self,
-        py: Python<'_>,
-        dim: Option<Object<'_, '_>>,
-        descending: bool,
-        stable: Option<bool>,
-        axis: Option<Object<'_, '_>>,
-    ) -> PyResult<Py<PyAny>> {
-        let _ = stable;
-        let dim = super::dim_or("argsort", dim, axis, -1)?;
-        let x = &self.inner;
-        fresh(py, run(py, x.numel(), || x.sort(dim, descending))?.1)
-    }
+    argsort |py, pair| fresh(py, pair.1);
+}
 
+#[pymethods]
+impl PyTensor {
     /// (values, indices) of the `k` largest (or smallest) along a dim.
     ///
     /// Example:

@@ -1,6 +1,6 @@
 //! Views and reshapes.
 
-use super::{either, named, need_dim, spread, tuple, Object};
+use super::{dim_or, either, named, need_dim, spread, tuple, Object};
 use crate::args::{index, ints, need_tensor, Ints};
 use crate::error::Raise;
 use crate::tensor::{done, fresh, wrap, PyTensor};
@@ -82,13 +82,13 @@ fn parts(py: Python<'_>, views: wengert::Result<Vec<Tensor>>, node: &str) -> PyR
 }
 
 /// A view in place, under PyTorch's name of its node; an error leaves the tensor as it was.
-fn reshaped<'py>(slf: Bound<'py, PyTensor>, op: ViewOp, node: &str) -> PyResult<Bound<'py, PyTensor>> {
+fn reshaped(slf: &Bound<'_, PyTensor>, op: ViewOp, node: &str) -> PyResult<Py<PyAny>> {
     let x = &slf.get().inner;
     x.view_(op).raise()?;
     if wengert::is_grad_enabled() && x.requires_grad() {
         x.relabel(node);
     }
-    Ok(slf)
+    Ok(slf.clone().into_any().unbind())
 }
 
 #[pymethods]
@@ -101,35 +101,6 @@ impl PyTensor {
     #[pyo3(signature = (*args, dims=None))]
     fn permute(&self, py: Python<'_>, args: &Bound<'_, PyTuple>, dims: Option<Object<'_, '_>>) -> PyResult<Py<PyAny>> {
         done(py, self.inner.permute(&spread("permute", "dims", args, dims)?))
-    }
-
-    /// A view with two dims swapped.
-    ///
-    /// Example:
-    ///     >>> wg.tensor([[1, 2], [3, 4]]).transpose(0, 1)
-    ///     tensor([[1, 3],
-    ///             [2, 4]])
-    fn transpose(&self, py: Python<'_>, dim0: Object<'_, '_>, dim1: Object<'_, '_>) -> PyResult<Py<PyAny>> {
-        let (a, b) = (index("transpose", "dim0", dim0)?, index("transpose", "dim1", dim1)?);
-        named(py, self.inner.transpose(a, b).raise()?, "Transpose")
-    }
-
-    /// `transpose` under numpy's name.
-    ///
-    /// Example:
-    ///     >>> wg.zeros(2, 3).swapaxes(0, 1).shape
-    ///     torch.Size([3, 2])
-    fn swapaxes(&self, py: Python<'_>, axis0: Object<'_, '_>, axis1: Object<'_, '_>) -> PyResult<Py<PyAny>> {
-        self.transpose(py, axis0, axis1)
-    }
-
-    /// `transpose` by another name.
-    ///
-    /// Example:
-    ///     >>> wg.zeros(2, 3).swapdims(0, 1).shape
-    ///     torch.Size([3, 2])
-    fn swapdims(&self, py: Python<'_>, dim0: Object<'_, '_>, dim1: Object<'_, '_>) -> PyResult<Py<PyAny>> {
-        self.transpose(py, dim0, dim1)
     }
 
     /// A matrix transposed; vectors and scalars stay.
@@ -190,16 +161,6 @@ impl PyTensor {
         done(py, self.inner.expand(&spread("expand", "size", args, size)?))
     }
 
-    /// A view expanded to the shape of another tensor.
-    ///
-    /// Example:
-    ///     >>> wg.ones(1, 3).expand_as(wg.zeros(2, 3)).shape
-    ///     torch.Size([2, 3])
-    fn expand_as(&self, py: Python<'_>, other: Object<'_, '_>) -> PyResult<Py<PyAny>> {
-        let shape: Ints = need_tensor("expand_as", "other", other)?.shape().iter().map(|&n| n as isize).collect();
-        done(py, self.inner.expand(&shape))
-    }
-
     /// Another shape over the same elements; an error where strides do not allow it.
     ///
     /// Example:
@@ -228,16 +189,6 @@ impl PyTensor {
             return Err(PyTypeError::new_err("view(): argument 'dtype' must be a wengert dtype"));
         }
         done(py, self.inner.view(&spread("view", "size", args, size)?))
-    }
-
-    /// A view with the shape of another tensor.
-    ///
-    /// Example:
-    ///     >>> wg.zeros(6).view_as(wg.zeros(2, 3)).shape
-    ///     torch.Size([2, 3])
-    fn view_as(&self, py: Python<'_>, other: Object<'_, '_>) -> PyResult<Py<PyAny>> {
-        let shape: Ints = need_tensor("view_as", "other", other)?.shape().iter().map(|&n| n as isize).collect();
-        done(py, self.inner.view(&shape))
     }
 
     /// Another shape: a view where strides allow it, else a copy. One size may be −1.
@@ -287,37 +238,6 @@ impl PyTensor {
     #[pyo3(signature = (offset=0, dim1=0, dim2=1))]
     fn diagonal(&self, py: Python<'_>, offset: isize, dim1: isize, dim2: isize) -> PyResult<Py<PyAny>> {
         done(py, self.inner.diagonal(offset, dim1, dim2))
-    }
-
-    /// A new dim of size 1.
-    ///
-    /// Example:
-    ///     >>> wg.zeros(2, 3).unsqueeze(1).shape
-    ///     torch.Size([2, 1, 3])
-    #[pyo3(signature = (dim=None, *, axis=None))]
-    fn unsqueeze(
-        &self,
-        py: Python<'_>,
-        dim: Option<Object<'_, '_>>,
-        axis: Option<Object<'_, '_>>,
-    ) -> PyResult<Py<PyAny>> {
-        done(py, self.inner.unsqueeze(need_dim("unsqueeze", dim, axis)?))
-    }
-
-    /// Drops dims of size 1: all of them, or those of `dim` (one or several).
-    ///
-    /// Example:
-    ///     >>> wg.zeros(1, 3, 1).squeeze().shape
-    ///     torch.Size([3])
-    #[pyo3(signature = (dim=None, *, axis=None))]
-    fn squeeze(
-        &self,
-        py: Python<'_>,
-        dim: Option<Object<'_, '_>>,
-        axis: Option<Object<'_, '_>>,
-    ) -> PyResult<Py<PyAny>> {
-        let (op, node) = self.squeezed("squeeze", either(dim, axis))?;
-        named(py, self.inner.view_op(op).raise()?, node)
     }
 
     /// Shape, strides and offset outright, over the storage.
@@ -390,128 +310,8 @@ impl PyTensor {
         done(py, self.inner.movedim(&from, &to))
     }
 
-    /// One view per index of a dim.
-    ///
-    /// Example:
-    ///     >>> wg.tensor([[1, 2], [3, 4]]).unbind()
-    ///     (tensor([1, 2]), tensor([3, 4]))
-    #[pyo3(signature = (dim=None, *, axis=None))]
-    fn unbind(&self, py: Python<'_>, dim: Option<Object<'_, '_>>, axis: Option<Object<'_, '_>>) -> PyResult<Py<PyAny>> {
-        parts(py, self.inner.unbind(super::dim_or("unbind", dim, axis, 0)?), "Unbind")
-    }
-
-    /// Parts of a dim of size `split_size` (the last may be smaller), or of the sizes of a list.
-    ///
-    /// Example:
-    ///     >>> wg.arange(5).split(2)
-    ///     (tensor([0, 1]), tensor([2, 3]), tensor([4]))
-    #[pyo3(signature = (split_size, dim=None, *, axis=None))]
-    fn split(
-        &self,
-        py: Python<'_>,
-        split_size: Object<'_, '_>,
-        dim: Option<Object<'_, '_>>,
-        axis: Option<Object<'_, '_>>,
-    ) -> PyResult<Py<PyAny>> {
-        let dim = super::dim_or("split", dim, axis, 0)?;
-        if split_size.is_instance_of::<PyInt>() || split_size.is_instance_of::<PyTensor>() {
-            return parts(py, self.inner.split(index("split", "split_size", split_size)?, dim), "Split");
-        }
-        parts(py, self.inner.split_sizes(&ints("split", "split_size", split_size)?, dim), "SplitWithSizes")
-    }
-
-    /// Parts of a dim of given sizes, which add up to the dim's.
-    ///
-    /// Example:
-    ///     >>> wg.arange(3).split_with_sizes([1, 2])
-    ///     (tensor([0]), tensor([1, 2]))
-    #[pyo3(signature = (split_sizes, dim=None, *, axis=None))]
-    fn split_with_sizes(
-        &self,
-        py: Python<'_>,
-        split_sizes: Object<'_, '_>,
-        dim: Option<Object<'_, '_>>,
-        axis: Option<Object<'_, '_>>,
-    ) -> PyResult<Py<PyAny>> {
-        let dim = super::dim_or("split_with_sizes", dim, axis, 0)?;
-        parts(py, self.inner.split_sizes(&ints("split_with_sizes", "split_sizes", split_sizes)?, dim), "SplitWithSizes")
-    }
-
-    /// At most `chunks` parts of equal size (the last may be smaller).
-    ///
-    /// Example:
-    ///     >>> wg.arange(5).chunk(2)
-    ///     (tensor([0, 1, 2]), tensor([3, 4]))
-    #[pyo3(signature = (chunks, dim=None, *, axis=None))]
-    fn chunk(
-        &self,
-        py: Python<'_>,
-        chunks: Object<'_, '_>,
-        dim: Option<Object<'_, '_>>,
-        axis: Option<Object<'_, '_>>,
-    ) -> PyResult<Py<PyAny>> {
-        parts(py, self.inner.chunk(index("chunk", "chunks", chunks)?, super::dim_or("chunk", dim, axis, 0)?), "Split")
-    }
-
-    /// In-place version of `unsqueeze`.
-    #[pyo3(signature = (dim=None, *, axis=None))]
-    fn unsqueeze_<'py>(
-        slf: Bound<'py, Self>,
-        dim: Option<Object<'_, 'py>>,
-        axis: Option<Object<'_, 'py>>,
-    ) -> PyResult<Bound<'py, Self>> {
-        let dim = need_dim("unsqueeze_", dim, axis)?;
-        let dim = wrap_dim("unsqueeze_", dim, slf.get().inner.rank() + 1).raise()?;
-        reshaped(slf, ViewOp::Unsqueeze(dim), "UnsqueezeBackward1")
-    }
-
-    /// In-place version of `squeeze`.
-    #[pyo3(signature = (dim=None, *, axis=None))]
-    fn squeeze_<'py>(
-        slf: Bound<'py, Self>,
-        dim: Option<Object<'_, 'py>>,
-        axis: Option<Object<'_, 'py>>,
-    ) -> PyResult<Bound<'py, Self>> {
-        let (op, node) = slf.get().squeezed("squeeze_", either(dim, axis))?;
-        let node = match node {
-            "SqueezeBackward0" => "SqueezeBackward3",
-            "SqueezeBackward1" => "SqueezeBackward4",
-            _ => "SqueezeBackward5",
-        };
-        reshaped(slf, op, node)
-    }
-
-    /// In-place version of `transpose`.
-    fn transpose_<'py>(
-        slf: Bound<'py, Self>,
-        dim0: Object<'_, 'py>,
-        dim1: Object<'_, 'py>,
-    ) -> PyResult<Bound<'py, Self>> {
-        let (a, b) = (index("transpose_", "dim0", dim0)?, index("transpose_", "dim1", dim1)?);
-        let order = slf.get().inner.swap_order("transpose_", a, b).raise()?;
-        reshaped(slf, ViewOp::Permute(order), "TransposeBackward1")
-    }
-
-    /// In-place version of `swapaxes`.
-    fn swapaxes_<'py>(
-        slf: Bound<'py, Self>,
-        axis0: Object<'_, 'py>,
-        axis1: Object<'_, 'py>,
-    ) -> PyResult<Bound<'py, Self>> {
-        PyTensor::transpose_(slf, axis0, axis1)
-    }
-
-    /// In-place version of `swapdims`.
-    fn swapdims_<'py>(
-        slf: Bound<'py, Self>,
-        dim0: Object<'_, 'py>,
-        dim1: Object<'_, 'py>,
-    ) -> PyResult<Bound<'py, Self>> {
-        PyTensor::transpose_(slf, dim0, dim1)
-    }
-
     /// In-place version of `t`.
-    fn t_(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+    fn t_(slf: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
         let x = &slf.get().inner;
         let order = match x.rank() {
             n @ (0 | 1) => (0..n).collect(),
@@ -526,6 +326,201 @@ impl PyTensor {
     }
 }
 
+/// Two dims swapped: the view, and its in-place form.
+macro_rules! swaps {
+    ($($(#[$doc:meta])* $name:ident $(#[$doc_:meta])* $name_:ident($a:ident, $b:ident);)*) => {
+        #[pymethods]
+        impl PyTensor {$(
+            $(#[$doc])*
+            fn $name(&self, py: Python<'_>, $a: Object<'_, '_>, $b: Object<'_, '_>) -> PyResult<Py<PyAny>> {
+                let (a, b) = (index("transpose", "dim0", $a)?, index("transpose", "dim1", $b)?);
+                named(py, self.inner.transpose(a, b).raise()?, "Transpose")
+            }
+
+            $(#[$doc_])*
+            fn $name_(slf: &Bound<'_, Self>, $a: Object<'_, '_>, $b: Object<'_, '_>) -> PyResult<Py<PyAny>> {
+                let (a, b) = (index("transpose_", "dim0", $a)?, index("transpose_", "dim1", $b)?);
+                let order = slf.get().inner.swap_order("transpose_", a, b).raise()?;
+                reshaped(slf, ViewOp::Permute(order), "TransposeBackward1")
+            }
+        )*}
+    };
+}
+
+swaps! {
+    /// A view with two dims swapped.
+    ///
+    /// Example:
+    ///     >>> wg.tensor([[1, 2], [3, 4]]).transpose(0, 1)
+    ///     tensor([[1, 3],
+    ///             [2, 4]])
+    transpose
+    /// In-place version of `transpose`.
+    transpose_(dim0, dim1);
+
+    /// `transpose` under numpy's name.
+    ///
+    /// Example:
+    ///     >>> wg.zeros(2, 3).swapaxes(0, 1).shape
+    ///     torch.Size([3, 2])
+    swapaxes
+    /// In-place version of `swapaxes`.
+    swapaxes_(axis0, axis1);
+
+    /// `transpose` by another name.
+    ///
+    /// Example:
+    ///     >>> wg.zeros(2, 3).swapdims(0, 1).shape
+    ///     torch.Size([3, 2])
+    swapdims
+    /// In-place version of `swapdims`.
+    swapdims_(dim0, dim1);
+}
+
+/// Views in the shape of another tensor.
+macro_rules! shaped_as {
+    ($($(#[$doc:meta])* $name:ident $view:ident;)*) => {
+        #[pymethods]
+        impl PyTensor {$(
+            $(#[$doc])*
+            fn $name(&self, py: Python<'_>, other: Object<'_, '_>) -> PyResult<Py<PyAny>> {
+                let other = need_tensor(stringify!($name), "other", other)?;
+                let shape: Ints = other.shape().iter().map(|&n| n as isize).collect();
+                done(py, self.inner.$view(&shape))
+            }
+        )*}
+    };
+}
+
+shaped_as! {
+    /// A view expanded to the shape of another tensor.
+    ///
+    /// Example:
+    ///     >>> wg.ones(1, 3).expand_as(wg.zeros(2, 3)).shape
+    ///     torch.Size([2, 3])
+    expand_as expand;
+
+    /// A view with the shape of another tensor.
+    ///
+    /// Example:
+    ///     >>> wg.zeros(6).view_as(wg.zeros(2, 3)).shape
+    ///     torch.Size([2, 3])
+    view_as view;
+}
+
+/// Views by a dim that may be left out.
+macro_rules! by_dim {
+    ($($(#[$doc:meta])* $name:ident $view:expr;)*) => {
+        #[pymethods]
+        impl PyTensor {$(
+            $(#[$doc])*
+            #[pyo3(signature = (dim=None, *, axis=None))]
+            fn $name(
+                slf: &Bound<'_, Self>,
+                dim: Option<Object<'_, '_>>,
+                axis: Option<Object<'_, '_>>,
+            ) -> PyResult<Py<PyAny>> {
+                let view: fn(&str, &Bound<'_, Self>, Option<Object<'_, '_>>) -> PyResult<Py<PyAny>> = $view;
+                view(stringify!($name), slf, either(dim, axis))
+            }
+        )*}
+    };
+}
+
+by_dim! {
+    /// A new dim of size 1.
+    ///
+    /// Example:
+    ///     >>> wg.zeros(2, 3).unsqueeze(1).shape
+    ///     torch.Size([2, 1, 3])
+    unsqueeze |name, x, dim| done(x.py(), x.get().inner.unsqueeze(need_dim(name, dim, None)?));
+
+    /// In-place version of `unsqueeze`.
+    unsqueeze_ |name, x, dim| {
+        let dim = wrap_dim(name, need_dim(name, dim, None)?, x.get().inner.rank() + 1).raise()?;
+        reshaped(x, ViewOp::Unsqueeze(dim), "UnsqueezeBackward1")
+    };
+
+    /// Drops dims of size 1: all of them, or those of `dim` (one or several).
+    ///
+    /// Example:
+    ///     >>> wg.zeros(1, 3, 1).squeeze().shape
+    ///     torch.Size([3])
+    squeeze |name, x, dim| {
+        let (op, [node, _]) = x.get().squeezed(name, dim)?;
+        named(x.py(), x.get().inner.view_op(op).raise()?, node)
+    };
+
+    /// In-place version of `squeeze`.
+    squeeze_ |name, x, dim| {
+        let (op, [_, node]) = x.get().squeezed(name, dim)?;
+        reshaped(x, op, node)
+    };
+
+    /// One view per index of a dim.
+    ///
+    /// Example:
+    ///     >>> wg.tensor([[1, 2], [3, 4]]).unbind()
+    ///     (tensor([1, 2]), tensor([3, 4]))
+    unbind |name, x, dim| parts(x.py(), x.get().inner.unbind(dim_or(name, dim, None, 0)?), "Unbind");
+}
+
+/// Views of the parts of a dim, the first by default, which an argument describes.
+macro_rules! splits {
+    ($($(#[$doc:meta])* $name:ident($how:ident) $split:expr;)*) => {
+        #[pymethods]
+        impl PyTensor {$(
+            $(#[$doc])*
+            #[pyo3(signature = ($how, dim=None, *, axis=None))]
+            fn $name(
+                &self,
+                py: Python<'_>,
+                $how: Object<'_, '_>,
+                dim: Option<Object<'_, '_>>,
+                axis: Option<Object<'_, '_>>,
+            ) -> PyResult<Py<PyAny>> {
+                let split: Split = $split;
+                let dim = dim_or(stringify!($name), dim, axis, 0)?;
+                let (views, node) = split(&self.inner, $how, dim)?;
+                parts(py, views, node)
+            }
+        )*}
+    };
+}
+
+/// Views and the name of their nodes.
+type Split = fn(&Tensor, Object<'_, '_>, isize) -> PyResult<(wengert::Result<Vec<Tensor>>, &'static str)>;
+
+splits! {
+    /// Parts of a dim of size `split_size` (the last may be smaller), or of the sizes of a list.
+    ///
+    /// Example:
+    ///     >>> wg.arange(5).split(2)
+    ///     (tensor([0, 1]), tensor([2, 3]), tensor([4]))
+    split(split_size) |x, size, dim| {
+        if size.is_instance_of::<PyInt>() || size.is_instance_of::<PyTensor>() {
+            return Ok((x.split(index("split", "split_size", size)?, dim), "Split"));
+        }
+        Ok((x.split_sizes(&ints("split", "split_size", size)?, dim), "SplitWithSizes"))
+    };
+
+    /// Parts of a dim of given sizes, which add up to the dim's.
+    ///
+    /// Example:
+    ///     >>> wg.arange(3).split_with_sizes([1, 2])
+    ///     (tensor([0]), tensor([1, 2]))
+    split_with_sizes(split_sizes) |x, sizes, dim| {
+        Ok((x.split_sizes(&ints("split_with_sizes", "split_sizes", sizes)?, dim), "SplitWithSizes"))
+    };
+
+    /// At most `chunks` parts of equal size (the last may be smaller).
+    ///
+    /// Example:
+    ///     >>> wg.arange(5).chunk(2)
+    ///     (tensor([0, 1, 2]), tensor([3, 4]))
+    chunk(chunks) |x, chunks, dim| Ok((x.chunk(index("chunk", "chunks", chunks)?, dim), "Split"));
+}
+
 impl PyTensor {
     /// PyTorch names a reshape that had to copy otherwise than a view.
     fn mark_copy(&self, out: &Tensor) {
@@ -534,16 +529,21 @@ impl PyTensor {
         }
     }
 
-    /// What `squeeze` does for its argument, and its node's name.
-    fn squeezed(&self, op: &str, dim: Option<Object<'_, '_>>) -> PyResult<(ViewOp, &'static str)> {
+    /// What `squeeze` does for its argument, and its node's name, out of place and in place.
+    fn squeezed(&self, op: &str, dim: Option<Object<'_, '_>>) -> PyResult<(ViewOp, [&'static str; 2])> {
         let rank = self.inner.rank();
-        let (dims, node) = match dim {
-            None => return Ok((ViewOp::Squeeze(dim_mask(op, &[], rank).raise()?), "SqueezeBackward0")),
-            Some(d) if d.is_instance_of::<PyInt>() => (Ints::from_iter([index(op, "dim", d)?]), "SqueezeBackward1"),
-            Some(d) => (ints(op, "dim", d)?, "SqueezeBackward2"),
+        let (dims, nodes) = match dim {
+            None => {
+                let all = ViewOp::Squeeze(dim_mask(op, &[], rank).raise()?);
+                return Ok((all, ["SqueezeBackward0", "SqueezeBackward3"]));
+            }
+            Some(d) if d.is_instance_of::<PyInt>() => {
+                (Ints::from_iter([index(op, "dim", d)?]), ["SqueezeBackward1", "SqueezeBackward4"])
+            }
+            Some(d) => (ints(op, "dim", d)?, ["SqueezeBackward2", "SqueezeBackward5"]),
         };
         // An empty list names no dim.
         let mask = if dims.is_empty() { 0 } else { dim_mask(op, &dims, rank).raise()? };
-        Ok((ViewOp::Squeeze(mask), node))
+        Ok((ViewOp::Squeeze(mask), nodes))
     }
 }
