@@ -1,5 +1,6 @@
 """The functional forms of the layers: activations, linear maps, convolutions, pools, norms, losses."""
 
+from .._core import conv1d, conv2d, conv3d, max_pool1d, max_pool2d, max_pool3d
 from ._functional.activation import _relu as relu
 from ._functional.activation import (
     celu,
@@ -28,7 +29,6 @@ from ._functional.activation import (
     tanhshrink,
     threshold,
 )
-from ._functional.conv import conv1d, conv2d, pad
 from ._functional.linear import (
     bilinear,
     cosine_similarity,
@@ -61,13 +61,12 @@ from ._functional.norm import (
     layer_norm,
     rms_norm,
 )
+from ._functional.padding import pad
 from ._functional.pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
     avg_pool1d,
     avg_pool2d,
-    max_pool1d,
-    max_pool2d,
 )
 
 __all__ = [name for name in dir() if not name.startswith("_")]

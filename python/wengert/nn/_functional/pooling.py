@@ -1,43 +1,16 @@
 """Pooling over windows."""
 
 from wengert import _core
-from wengert._core import max_pool2d as _max_pool2d
-
-from .conv import _pair, _single
 
 
-def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
-    """Largest value of each window of (N, C, H, W) or (C, H, W); `stride` is the window's size if left out.
-
-    Example:
-        >>> import wengert as wg
-        >>> wg.nn.functional.max_pool2d(wg.arange(4.0).reshape(1, 1, 2, 2), 2).item()
-        3.0
-    """
-    kernel_size = _pair(kernel_size)
-    stride = kernel_size if stride is None or stride == () or stride == [] else _pair(stride)
-    batched = input if input.ndim == 4 else input.unsqueeze(0)
-    result = _max_pool2d(
-        batched, kernel_size, stride, _pair(padding), _pair(dilation), ceil_mode, return_indices
-    )
-    if input.ndim == 4:
-        return result
-    return tuple(r.squeeze(0) for r in result) if return_indices else result.squeeze(0)
+def _pair(value):
+    if isinstance(value, (tuple, list)):
+        return tuple(value) if len(value) == 2 else tuple(value) * 2
+    return (value, value)
 
 
-def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
-    """Largest value of each window of (N, C, L) or (C, L): a max_pool2d of height 1."""
-    stride = kernel_size if stride is None or stride == () or stride == [] else stride
-    result = max_pool2d(
-        input.unsqueeze(-2),
-        (1, _single(kernel_size)),
-        (1, _single(stride)),
-        (0, _single(padding)),
-        (1, _single(dilation)),
-        ceil_mode,
-        return_indices,
-    )
-    return tuple(r.squeeze(-2) for r in result) if return_indices else result.squeeze(-2)
+def _single(value):
+    return tuple(value)[0] if isinstance(value, (tuple, list)) else value
 
 
 def _windows(name, size, kernel, stride, padding, ceil_mode):

@@ -17,21 +17,23 @@ def _tuple(value, n):
 
 
 class _ConvNd(Module):
+    _dims = 0
+
     def __init__(
         self,
-        n,
         in_channels,
         out_channels,
         kernel_size,
-        stride,
-        padding,
-        dilation,
-        groups,
-        bias,
-        padding_mode,
-        device,
-        dtype,
+        stride=1,
+        padding=0,
+        dilation=1,
+        groups=1,
+        bias=True,
+        padding_mode="zeros",
+        device=None,
+        dtype=None,
     ):
+        n = self._dims
         super().__init__()
         if groups <= 0:
             raise ValueError("groups must be a positive integer")
@@ -114,34 +116,7 @@ class _ConvNd(Module):
 class Conv1d(_ConvNd):
     """Cross-correlation (N, C_in, L) → (N, C_out, L')."""
 
-    def __init__(
-        self,
-        in_channels,
-        out_channels,
-        kernel_size,
-        stride=1,
-        padding=0,
-        dilation=1,
-        groups=1,
-        bias=True,
-        padding_mode="zeros",
-        device=None,
-        dtype=None,
-    ):
-        super().__init__(
-            1,
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-            padding_mode,
-            device,
-            dtype,
-        )
+    _dims = 1
 
     def forward(self, input):
         return self._run(F.conv1d, input)
@@ -156,34 +131,16 @@ class Conv2d(_ConvNd):
         torch.Size([2, 8, 6, 6])
     """
 
-    def __init__(
-        self,
-        in_channels,
-        out_channels,
-        kernel_size,
-        stride=1,
-        padding=0,
-        dilation=1,
-        groups=1,
-        bias=True,
-        padding_mode="zeros",
-        device=None,
-        dtype=None,
-    ):
-        super().__init__(
-            2,
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-            padding_mode,
-            device,
-            dtype,
-        )
+    _dims = 2
 
     def forward(self, input):
         return self._run(F.conv2d, input)
+
+
+class Conv3d(_ConvNd):
+    """Cross-correlation (N, C_in, D, H, W) → (N, C_out, D', H', W')."""
+
+    _dims = 3
+
+    def forward(self, input):
+        return self._run(F.conv3d, input)

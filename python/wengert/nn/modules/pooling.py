@@ -46,6 +46,13 @@ class MaxPool2d(_MaxPool):
         return F.max_pool2d(input, *self._args())
 
 
+class MaxPool3d(_MaxPool):
+    """Largest value of each window of (N, C, D, H, W)."""
+
+    def forward(self, input):
+        return F.max_pool3d(input, *self._args())
+
+
 class AvgPool1d(Module):
     """Mean of each window of (N, C, L)."""
 
