@@ -4,6 +4,7 @@ use crate::buffer::Buffer;
 use crate::elementwise::Cell;
 use crate::nest::{parallel, Nest, GRAIN};
 use crate::strided::{dispatch, dispatch_size, Ptr};
+use wengert_ops::infer::check_number;
 use wengert_ops::rows::voc::i64::I64;
 use wengert_ops::{Compute, Result, Scalar, View, ViewMut};
 
@@ -35,8 +36,9 @@ pub fn copy(src: View<'_, Buffer>, dst: ViewMut<'_, Buffer>) -> Result<()> {
     Ok(())
 }
 
-/// Sets every element.
+/// Sets every element; a number that the dtype cannot hold is refused.
 pub fn fill(value: Scalar, dst: ViewMut<'_, Buffer>) -> Result<()> {
+    check_number("fill", value, dst.dtype())?;
     let layout = dst.layout();
     dispatch!(dst.dtype(), T => {
         let value: T = match value {

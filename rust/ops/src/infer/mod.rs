@@ -11,6 +11,7 @@ mod join;
 mod linalg;
 mod matmul;
 mod name;
+mod number;
 mod reduce;
 mod view;
 mod window;
@@ -24,6 +25,7 @@ pub use join::{cat_shape, pad_shape, stack_shape};
 pub use linalg::{check_matrix, check_square};
 pub use matmul::{batch_shape, check_same_dtype, matmul_shapes, MatmulShapes};
 pub use name::{linalg_name, op_name, view_name, LINALG_NAMES, OP_NAMES, VIEW_NAMES};
+pub use number::check_number;
 pub use reduce::{check_nonempty, reduce_dtype, reduced_shape, sum_dtype};
 pub use view::{
     expand_target, narrow_range, permute_order, reshape_target, select_index, slice_range, unfold_count, view_shape,

@@ -8,6 +8,7 @@ use crate::types::type_name;
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+use wengert::infer::check_number;
 use wengert::layout::{broadcast_shapes, wrap_dim};
 use wengert::{row, Arg, DType, Device, Row, Scalar, ScatterMode, Tensor};
 
@@ -248,7 +249,12 @@ fn masked(op: &str, x: &Tensor, mask: Object<'_, '_>, value: Object<'_, '_>) -> 
         )));
     }
     let (value, node) = match operand(value)? {
-        Some(Operand::Tensor(t)) if t.rank() == 0 => (t.to_dtype(x.dtype()).raise()?, "MaskedFillBackward1"),
+        Some(Operand::Tensor(t)) if t.rank() == 0 => {
+            if t.device() == Device::Cpu {
+                t.item().and_then(|n| check_number(op, n, x.dtype())).raise()?;
+            }
+            (t.to_dtype(x.dtype()).raise()?, "MaskedFillBackward1")
+        }
         Some(Operand::Tensor(t)) => {
             return Err(PyRuntimeError::new_err(format!(
                 "{op} only supports a 0-dimensional value tensor, but got tensor with {} dimension(s).",
