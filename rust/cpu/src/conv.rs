@@ -2,7 +2,7 @@
 //! that they stay in cache, and multiplied by GEMM.
 
 use crate::buffer::Buffer;
-use crate::matmul::{product, worth_threads, Float, Matrix};
+use crate::matmul::{product, worth_threads, Factor, Matrix};
 use crate::strided::{dense_mut, load, packed, store, Ptr};
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -45,16 +45,31 @@ pub fn conv(
         DType::F32 => run::<f32>(&geometry, role, a, b, &out),
         DType::F64 => run::<f64>(&geometry, role, a, b, &out),
         DType::F16 | DType::BF16 => {
-            let mut y = vec![0f32; out.layout().numel()];
-            geometry.run(role, &load::<f32>(a), &load::<f32>(b), &mut y);
-            store(&y, &out);
+            converted::<f32>(&geometry, role, a, b, &out);
             Ok(())
         }
-        dtype => fail!(runtime, "conv: not implemented for {dtype}; convert the tensors to a floating-point dtype"),
+        // Sums in i64 wrap to what sums in the narrow type would wrap to.
+        _ => {
+            converted::<i64>(&geometry, role, a, b, &out);
+            Ok(())
+        }
     }
 }
 
-fn run<T: Float>(
+/// Computes in `T` what is stored in a narrower type.
+fn converted<T: Factor>(
+    geometry: &Geometry,
+    role: ConvRole,
+    a: View<'_, Buffer>,
+    b: View<'_, Buffer>,
+    out: &ViewMut<'_, Buffer>,
+) {
+    let mut y = vec![T::ZERO; out.layout().numel()];
+    geometry.run(role, &load::<T>(a), &load::<T>(b), &mut y);
+    store(&y, out);
+}
+
+fn run<T: Factor>(
     geometry: &Geometry,
     role: ConvRole,
     a: View<'_, Buffer>,
@@ -160,7 +175,7 @@ impl Geometry {
     }
 
     /// All arrays dense. `out` is written whole.
-    fn run<T: Float>(&self, role: ConvRole, a: &[T], b: &[T], out: &mut [T]) {
+    fn run<T: Factor>(&self, role: ConvRole, a: &[T], b: &[T], out: &mut [T]) {
         if out.is_empty() {
             return;
         }
@@ -176,7 +191,7 @@ impl Geometry {
     }
 
     /// `y = w · unfold(x)` for each example, group and block of lines.
-    fn forward<T: Float>(&self, x: &[T], w: &[T], y: &mut [T], threads: bool) {
+    fn forward<T: Factor>(&self, x: &[T], w: &[T], y: &mut [T], threads: bool) {
         let (rows, points, plane) = (self.c * self.taps(), self.points(), self.plane());
         let (width, block) = (self.output[2], self.block());
         let blocks = self.lines().div_ceil(block);
@@ -205,7 +220,7 @@ impl Geometry {
     }
 
     /// `gx = fold(wᵀ · gy)`: blocks of one image overlap in gx, so an image and group is one task.
-    fn input_gradient<T: Float>(&self, gy: &[T], w: &[T], gx: &mut [T], threads: bool) {
+    fn input_gradient<T: Factor>(&self, gy: &[T], w: &[T], gx: &mut [T], threads: bool) {
         let (rows, points, plane) = (self.c * self.taps(), self.points(), self.plane());
         let (width, block, images) = (self.output[2], self.block(), self.batch * self.groups);
         let out = Ptr::new(gx.as_mut_ptr());
@@ -230,7 +245,7 @@ impl Geometry {
 
     /// `gw = Σ gy · unfold(x)ᵀ` over examples. Each task sums some examples of a group, then the sums join in
     /// order, so the result does not depend on timing.
-    fn weight_gradient<T: Float>(&self, gy: &[T], x: &[T], gw: &mut [T], threads: bool) {
+    fn weight_gradient<T: Factor>(&self, gy: &[T], x: &[T], gw: &mut [T], threads: bool) {
         let (rows, points, plane) = (self.c * self.taps(), self.points(), self.plane());
         let (width, block, size) = (self.output[2], self.block(), self.o * self.c * self.taps());
         let parts = if threads { self.batch.min(8) } else { 1 };
@@ -299,7 +314,7 @@ impl Geometry {
         (first..end, (first * stride + shift).wrapping_sub(padding))
     }
 
-    fn unfold<T: Float>(&self, x: &[T], lines: Range<usize>, columns: &mut [T]) {
+    fn unfold<T: Factor>(&self, x: &[T], lines: Range<usize>, columns: &mut [T]) {
         let stride = self.stride[2];
         self.walk(lines, |start, k, at| {
             let line = &mut columns[at];
@@ -318,7 +333,7 @@ impl Geometry {
         });
     }
 
-    fn fold<T: Float>(&self, columns: &[T], lines: Range<usize>, x: &mut [T]) {
+    fn fold<T: Factor>(&self, columns: &[T], lines: Range<usize>, x: &mut [T]) {
         let stride = self.stride[2];
         self.walk(lines, |start, k, at| {
             let (inside, from) = self.inside(k);
@@ -331,7 +346,7 @@ impl Geometry {
 }
 
 /// Runs tasks, each with a scratch vector that its thread keeps.
-fn for_tasks<T: Float>(count: usize, threads: bool, task: impl Fn(&mut Vec<T>, usize) + Sync) {
+fn for_tasks<T: Factor>(count: usize, threads: bool, task: impl Fn(&mut Vec<T>, usize) + Sync) {
     if threads && count > 1 {
         crate::threads::run(|| (0..count).into_par_iter().for_each_init(Vec::new, |scratch, i| task(scratch, i)));
     } else {

@@ -43,8 +43,23 @@ impl<T> Matrix<T> {
     }
 }
 
-/// An element type with a gemm kernel.
-pub(crate) trait Float: Number {}
+/// A number type whose matrices [`product`] multiplies.
+pub(crate) trait Factor: Number {
+    /// Whether the gemm crate has kernels for it; products of others stay plain loops.
+    const GEMM: bool;
+}
+impl Factor for f32 {
+    const GEMM: bool = true;
+}
+impl Factor for f64 {
+    const GEMM: bool = true;
+}
+impl Factor for i64 {
+    const GEMM: bool = false;
+}
+
+/// A floating-point number type.
+pub(crate) trait Float: Factor {}
 impl Float for f32 {}
 impl Float for f64 {}
 
@@ -162,7 +177,7 @@ fn float<T: Float>(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, o
 /// # Safety
 /// All `m·k`, `k·n` and `m·n` elements lie in live memory, and nobody else uses the output's.
 #[allow(clippy::too_many_arguments)]
-pub(crate) unsafe fn product<T: Float>(
+pub(crate) unsafe fn product<T: Factor>(
     m: usize,
     k: usize,
     n: usize,
@@ -173,7 +188,7 @@ pub(crate) unsafe fn product<T: Float>(
     accumulate: bool,
     threads: bool,
 ) {
-    if m * k * n <= TINY {
+    if !T::GEMM || m * k * n <= TINY {
         return tiny(m, k, n, a, b, out, out_row, accumulate);
     }
     if n == 1 && gemv(m, k, a, b.at, b.row, out, out_row, accumulate) {
@@ -326,7 +341,7 @@ unsafe fn small_panel<T: Number, const N: usize, const K: usize>(
 /// # Safety
 /// As [`product`], with `n = 1`.
 #[allow(clippy::too_many_arguments)]
-unsafe fn gemv<T: Float>(
+unsafe fn gemv<T: Factor>(
     m: usize,
     k: usize,
     a: Matrix<T>,

@@ -3,7 +3,7 @@
 use crate::dispatch::{apply, apply1};
 use crate::tensor::Tensor;
 use wengert_ops::infer;
-use wengert_ops::{fail, Linalg, Op, Result};
+use wengert_ops::{fail, DType, Linalg, Op, Result};
 
 impl Tensor {
     /// `torch.matmul`: vectors, matrices and broadcast batches of them.
@@ -21,6 +21,9 @@ impl Tensor {
             return apply1(Op::Matmul, &[self, other]);
         }
         let plan = infer::matmul_shapes("matmul", &a, &b)?;
+        if a.len() == 1 && b.len() == 1 && self.dtype() == DType::Bool {
+            fail!(not_implemented, "\"dot\" not implemented for 'Bool'; cast the operands first, as in x.long()");
+        }
         let x = if plan.a_is_vector { self.unsqueeze(0)? } else { self.clone() };
         let y = if plan.b_is_vector { other.unsqueeze(1)? } else { other.clone() };
         // A batch of matrices against one matrix is one tall product.

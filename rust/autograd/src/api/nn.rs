@@ -70,6 +70,14 @@ impl Tensor {
         let spatial = spec.stride.len();
         let out = apply1(Op::Conv { role: ConvRole::Forward, spec: Arc::new(spec) }, &[self, w])?;
         let Some(b) = b else { return Ok(out) };
+        if b.dtype() != self.dtype() {
+            fail!(
+                runtime,
+                "{name}: Input type ({}) and bias type ({}) should be the same; cast one of them with .to()",
+                self.dtype(),
+                b.dtype()
+            );
+        }
         if b.rank() != 1 || b.numel() != w.shape()[0] {
             fail!(
                 runtime,

@@ -161,7 +161,8 @@ pub(super) fn matmul(inputs: &[Meta]) -> Result<SmallVec<[Meta; 2]>> {
         );
     }
     check_same_dtype("matmul", a.dtype, b.dtype)?;
-    if a.dtype == DType::Bool {
+    // PyTorch looks for a kernel only where something is multiplied.
+    if a.dtype == DType::Bool && !a.shape.contains(&0) && !b.shape.contains(&0) {
         fail!(
             not_implemented,
             "\"addmm_impl_cpu_\" not implemented for 'Bool'; cast the operands first, as in x.long()"
@@ -216,5 +217,8 @@ mod tests {
         let b = Meta::new(&[3, 5], DType::F64);
         refuses(infer(&Op::Matmul, &[f32s(&[2, 3]), b]), Runtime, "but got: float != double");
         refuses(infer(&Op::Matmul, &[f32s(&[3]), f32s(&[3])]), Runtime, "unsqueeze");
+        let bools = |shape: &[usize]| Meta::new(shape, DType::Bool);
+        refuses(infer(&Op::Matmul, &[bools(&[2, 3]), bools(&[3, 2])]), NotImplemented, "'Bool'");
+        assert_eq!(infer(&Op::Matmul, &[bools(&[2, 0]), bools(&[0, 3])]).unwrap()[..], [bools(&[2, 3])]);
     }
 }

@@ -157,6 +157,9 @@ pub(super) fn conv(role: ConvRole, spec: &ConvSpec, inputs: &[Meta]) -> Result<S
     let y = conv_output("conv", spec)?;
     let [a, b] = exactly("conv", inputs)?;
     check_same_dtype("conv", a.dtype, b.dtype)?;
+    if a.dtype == DType::Bool {
+        fail!(not_implemented, "\"conv\" not implemented for 'Bool'; cast the tensors first, as in x.float()");
+    }
     let (x, w) = (&spec.x_shape, &spec.w_shape);
     let (want_a, want_b, out) = match role {
         ConvRole::Forward => (x, w, &y),
@@ -340,6 +343,8 @@ mod tests {
         assert_eq!(of(ConvRole::Weight, &y, &x).unwrap()[0], w);
         refuses(of(ConvRole::Forward, &y, &w), Runtime, "expected operands of shapes");
         refuses(of(ConvRole::Forward, &x, &i64s(&[6, 2, 3, 3])), Runtime, "float != long");
+        let bools = |m: &Meta| Meta::new(&m.shape, DType::Bool);
+        refuses(of(ConvRole::Forward, &bools(&x), &bools(&w)), NotImplemented, "'Bool'");
     }
 
     fn pool(x: &[usize], kernel: isize, stride: &[isize], padding: isize, ceil: bool) -> Result<Dims> {
