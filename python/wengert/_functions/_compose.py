@@ -4,7 +4,7 @@ Nothing here reads signatures: stubs come offline from the sources (tools/stubs.
 import stays a matter of milliseconds.
 """
 
-from .._core import Tensor
+from .._core import Tensor, _write_out
 
 REGISTRY = {}
 """Every composed function: ``"name"`` or ``"namespace.name"`` → `Composed`. Tests enumerate it."""
@@ -29,11 +29,12 @@ def composed(*, method=True, inplace=False, function=True, out=False, namespace=
     """Registers a definition whose first argument is the tensor.
 
     `method` attaches it to Tensor, `inplace` adds ``name_``, `function` exports it (from `namespace`
-    if given), `out` lets callers pass ``out=``, `aliases` are further names with the same forms.
+    if given), `out` lets callers pass ``out=`` of the result's dtype ("cast": of any that holds it),
+    `aliases` are further names with the same forms.
     """
 
     def register(definition):
-        call = _with_out(definition) if out else definition
+        call = _with_out(definition, out == "cast") if out else definition
         for name in (definition.__name__.rstrip("_"), *aliases):
             key = f"{namespace}.{name}" if namespace else name
             alias_of = None if name == definition.__name__.rstrip("_") else definition.__name__.rstrip("_")
@@ -62,10 +63,10 @@ def _inplace(name, call):
     return inplace
 
 
-def _with_out(definition):
+def _with_out(definition, cast):
     def call(*args, out=None, **kwargs):
         result = definition(*args, **kwargs)
-        return result if out is None else write_out(out, result)
+        return result if out is None else _write_out(definition.__name__, out, result, cast)
 
     call.__name__ = definition.__name__
     call.__qualname__ = definition.__qualname__
@@ -73,23 +74,6 @@ def _with_out(definition):
     call.__module__ = definition.__module__
     call.__wrapped__ = definition
     return call
-
-
-def write_out(out, result):
-    """Copies `result` into `out` (a tensor, or a tuple of them for several results)."""
-    if type(result) is tuple or isinstance(result, tuple):
-        return tuple(write_out(o, r) for o, r in zip(out, result, strict=True))
-    if out.requires_grad or result.requires_grad:
-        raise RuntimeError(
-            "functions with out=... arguments don't support automatic differentiation, "
-            "but one of the arguments requires grad."
-        )
-    if out.shape != result.shape:
-        raise RuntimeError(
-            f"out= has shape {tuple(out.shape)}, the result has shape {tuple(result.shape)}; "
-            "pass a tensor of the result's shape"
-        )
-    return out.copy_(result)
 
 
 class Results(tuple):

@@ -1,7 +1,7 @@
 //! Functions over several tensors: joins, choices, padding.
 
 use super::{dim_or, run, write_out, Object};
-use crate::args::{need_operand, tensors, Operand};
+use crate::args::{need_operand, need_tensor, tensors, Operand};
 use crate::error::Raise;
 use crate::tensor::{done, fresh, PyTensor};
 use crate::types::type_name;
@@ -27,15 +27,15 @@ fn join(
     let parts = tensors(name, "tensors", given)?;
     let work = parts.iter().map(Tensor::numel).sum();
     let result = run(py, work, || join(&parts.iter().collect::<Vec<_>>(), dim))?;
-    finish(py, name, result, out)
-}
-
-fn finish(py: Python<'_>, name: &str, result: Tensor, out: Option<Object<'_, '_>>) -> PyResult<Py<PyAny>> {
-    let result = fresh(py, result)?;
-    match out {
-        Some(out) => write_out(name, out, result.bind(py)),
-        None => Ok(result),
+    let Some(out) = out else { return fresh(py, result) };
+    let target = need_tensor(name, "out", out)?;
+    if result.dtype().category() > target.dtype().category() {
+        return Err(PyTypeError::new_err(format!(
+            "{name}(): input types can't be cast to the desired output type {}",
+            target.dtype().scalar_name()
+        )));
     }
+    write_out(name, out, fresh(py, result)?.bind(py), true)
 }
 
 /// Joins tensors along a dim in which alone their sizes may differ; dtypes are promoted.
@@ -100,7 +100,11 @@ fn r#where(
         (Some(a), Some(b)) => {
             let (a, b) = (need_operand("where", "input", a)?, need_operand("where", "other", b)?);
             let result = choose(py, mask, &a, &b)?;
-            finish(py, "where", result, out)
+            let result = fresh(py, result)?;
+            match out {
+                Some(out) => write_out("where", out, result.bind(py), false),
+                None => Ok(result),
+            }
         }
         (None, None) => super::indexing::nonzero_columns(py, mask),
         _ => Err(PyTypeError::new_err(
@@ -122,7 +126,7 @@ impl PyTensor {
     ///     tensor([1., 0.])
     #[pyo3(name = "where")]
     fn choose(&self, py: Python<'_>, condition: Object<'_, '_>, other: Object<'_, '_>) -> PyResult<Py<PyAny>> {
-        let mask = crate::args::need_tensor("where", "condition", condition)?;
+        let mask = need_tensor("where", "condition", condition)?;
         let other = need_operand("where", "other", other)?;
         fresh(py, choose(py, mask, &Operand::Tensor(self.inner.clone()), &other)?)
     }

@@ -26,7 +26,11 @@ const LONG: usize = 100_000;
 /// These compute in the dtype of `out=`.
 const FOLDS: &[&str] = &["sum", "prod", "cumsum", "cumprod"];
 
+/// These convert a result for `out=` within its category or to a higher one; the others want its very dtype.
+const CASTING: &[&str] = &["mean", "max", "min"];
+
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(_write_out, m)?)?;
     joining::register(m)?;
     linalg::register(m)?;
     nn::register(m)?;
@@ -119,13 +123,14 @@ fn call(
         None => method.call(args, named.as_ref())?,
     };
     match target {
-        Some(target) => write_out(name, &target, &result),
+        Some(target) => write_out(name, &target, &result, CASTING.contains(&name)),
         None => Ok(result.unbind()),
     }
 }
 
-/// Copies a result into `out=`: a tensor, or a tuple of them for several results. An empty tensor takes the shape.
-pub fn write_out(name: &str, out: Object<'_, '_>, result: Object<'_, '_>) -> PyResult<Py<PyAny>> {
+/// Puts a result into `out=`: a tensor, or a tuple of them for several results. What has another shape is resized.
+/// `cast`: a single result is converted, if no fraction or sign of truth gets lost.
+pub fn write_out(name: &str, out: Object<'_, '_>, result: Object<'_, '_>, cast: bool) -> PyResult<Py<PyAny>> {
     let py = out.py();
     if let Ok(results) = result.cast::<PyTuple>() {
         let outs: Vec<Bound<'_, PyAny>> = out.try_iter().and_then(|i| i.collect()).map_err(|_| {
@@ -139,7 +144,7 @@ pub fn write_out(name: &str, out: Object<'_, '_>, result: Object<'_, '_>) -> PyR
             )));
         }
         for (o, r) in outs.iter().zip(results.iter()) {
-            write_out(name, o, &r)?;
+            write_out(name, o, &r, false)?;
         }
         let class = result.get_type();
         return if class.is(py.get_type::<PyTuple>()) {
@@ -150,22 +155,24 @@ pub fn write_out(name: &str, out: Object<'_, '_>, result: Object<'_, '_>) -> PyR
     }
     let target = crate::args::need_tensor(name, "out", out)?;
     let result = crate::args::need_tensor(name, "result", result)?;
-    wengert::check_out_argument(target).raise()?;
-    wengert::check_out_argument(result).raise()?;
-    if target.numel() == 0 && target.shape() != result.shape() {
-        let converted = result.to_dtype(target.dtype()).raise()?;
-        target.set_data(&converted).raise()?;
-    } else if target.shape() != result.shape() {
+    if !cast && target.dtype() != result.dtype() {
         return Err(PyRuntimeError::new_err(format!(
-            "{name}(): output with shape {:?} doesn't match the broadcast shape {:?}; pass a tensor of the result's shape, \
-             or an empty one",
-            &target.shape()[..],
-            &result.shape()[..]
+            "{name}(): Expected out tensor to have dtype {}, but got {} instead",
+            result.dtype(),
+            target.dtype()
         )));
-    } else {
-        target.assign_(result).raise()?;
     }
-    Ok(out.clone().unbind())
+    crate::rows::write_out(name, out, result)
+}
+
+/// [`write_out`] for composed functions.
+///
+/// Example:
+///     >>> wg._core._write_out("f", wg.empty(0), wg.ones(2), False)
+///     tensor([1., 1.])
+#[pyfunction]
+fn _write_out(name: &str, out: Object<'_, '_>, result: Object<'_, '_>, cast: bool) -> PyResult<Py<PyAny>> {
+    write_out(name, out, result, cast)
 }
 
 /// A dim under PyTorch's or numpy's name.
