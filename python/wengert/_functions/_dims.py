@@ -5,10 +5,7 @@ def wrap_dim(dim, ndim):
     """`dim` counted from the front; a 0-d tensor takes 0 and -1."""
     bound = ndim or 1
     if not isinstance(dim, int):
-        try:
-            dim = dim.__index__()
-        except AttributeError:
-            raise TypeError(f"dim must be an int, not {type(dim).__name__}") from None
+        dim = integer("dim", dim)
     if not -bound <= dim < bound:
         raise IndexError(
             f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], but got {dim})"
@@ -36,11 +33,18 @@ def product(sizes):
     return total
 
 
-def ints(args):
+def integer(name, value):
+    """An int argument: what Python counts with, but neither bool nor float."""
+    if isinstance(value, (bool, float)) or not hasattr(value, "__index__"):
+        raise TypeError(f"argument '{name}' must be int, not {type(value).__name__}")
+    return value.__index__()
+
+
+def ints(name, args):
     """`f(2, 3)` and `f((2, 3))` alike: a tuple of ints."""
-    if len(args) == 1 and not isinstance(args[0], int) and hasattr(args[0], "__iter__"):
-        args = args[0]
-    return tuple(int(a) for a in args)
+    if len(args) == 1 and not isinstance(args[0], int) and getattr(args[0], "ndim", 1):
+        args = args[0] if hasattr(args[0], "__iter__") else args
+    return tuple(integer(name, a) for a in args)
 
 
 def broadcast_sizes(*shapes):

@@ -168,14 +168,14 @@ def logspace(
         >>> wg.logspace(0, 2, 3)
         tensor([  1.,  10., 100.])
     """
-    from ._compose import write_out
-
+    if dtype is None:
+        dtype = _core.get_default_dtype() if out is None else out.dtype
     exponents = _core.linspace(start, end, steps, dtype=_core.float64)
-    result = _core.pow(base, exponents).to(dtype or _core.get_default_dtype())
+    result = _core.pow(base, exponents).to(dtype)
     if device is not None:
         result = result.to(device)
     if out is not None:
-        return write_out(out, result)
+        return _core._write_out("logspace", out, result, False)
     return result.requires_grad_() if requires_grad else result
 
 

@@ -103,6 +103,7 @@ def _drop(x, labels, keep):
 
 def _contract(a, la, b, lb, keep):
     """One pair: shared labels in `keep` are the batch, other shared ones the contraction."""
+    alike = a.dtype == b.dtype
     a, la = _drop(a, la, set(keep) | set(lb))
     b, lb = _drop(b, lb, set(keep) | set(la))
     sizes = dict(zip(lb, b.shape, strict=True))
@@ -115,13 +116,17 @@ def _contract(a, la, b, lb, keep):
             b, lb = b.squeeze(lb.index(label)), [s for s in lb if s != label]
     a, la = _drop(a, la, set(keep) | set(lb))
     b, lb = _drop(b, lb, set(keep) | set(la))
+    if alike and a.dtype != b.dtype:
+        # Summing labels out has widened the integers of one side.
+        dtype = _core.promote_types(a.dtype, b.dtype)
+        a, b = a.to(dtype), b.to(dtype)
     shared = [s for s in la if s in lb]
     batch, inside = [s for s in shared if s in keep], [s for s in shared if s not in keep]
     rows, columns = [s for s in la if s not in lb], [s for s in lb if s not in la]
     out = batch + rows + columns
     shape = [a.shape[la.index(s)] for s in batch + rows] + [b.shape[lb.index(s)] for s in columns]
-    if not inside and not (rows and columns):
-        # Nothing is summed and one side only scales the other: a product is cheaper than a matmul.
+    if not inside:
+        # Nothing is summed: a broadcast product does it.
         x = a.permute([la.index(s) for s in batch + rows]).reshape(
             shape[: len(batch + rows)] + [1] * len(columns)
         )

@@ -72,7 +72,7 @@ def clamp_min(input, min):
         >>> wg.clamp_min(wg.tensor([-1, 5]), 0)
         tensor([0, 5])
     """
-    return _core.clamp(input, min=min)
+    return _core.maximum(input, min) if _both_bool(input, min) else _core.clamp(input, min=min)
 
 
 @composed(inplace=True, out=True)
@@ -83,10 +83,14 @@ def clamp_max(input, max):
         >>> wg.clamp_max(wg.tensor([-1, 5]), 0)
         tensor([-1,  0])
     """
-    return _core.clamp(input, max=max)
+    return _core.minimum(input, max) if _both_bool(input, max) else _core.clamp(input, max=max)
 
 
-@composed(inplace=True, out=True)
+def _both_bool(*given):
+    return all(isinstance(x, _core.Tensor) and x.dtype == _core.bool for x in given)
+
+
+@composed(inplace=True, out="cast")
 def ldexp(input, other):
     """input · 2**other.
 
@@ -94,7 +98,14 @@ def ldexp(input, other):
         >>> wg.ldexp(wg.tensor([1.]), wg.tensor([3]))
         tensor([8.])
     """
-    return input * _core.pow(2.0, other)
+    if not isinstance(other, _core.Tensor):
+        raise TypeError(f"ldexp(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
+    dtype = _core.result_type(to_float(input), other)
+    # A power beyond the range may still give a product within it, so it comes in three parts.
+    exponent = other.to(_core.float64).clamp(-6000, 6000)
+    third = (exponent.detach() / 3).trunc()
+    part = _core.pow(2.0, third)
+    return (input.to(_core.float64) * part * part * _core.pow(2.0, exponent - 2 * third)).to(dtype)
 
 
 @composed(inplace=True, out=True)
@@ -109,7 +120,7 @@ def float_power(input, exponent):
     return _core.pow(*wide)
 
 
-@composed(method=False, out=True)
+@composed(method=False)
 def rsub(input, other, *, alpha=1):
     """other - alpha · input.
 
@@ -120,7 +131,7 @@ def rsub(input, other, *, alpha=1):
     return other - (input if alpha == 1 else alpha * input)
 
 
-@composed(inplace=True)
+@composed(inplace=True, out="cast")
 def mvlgamma(input, p):
     """The multivariate log-gamma function of dimension p.
 
@@ -128,6 +139,8 @@ def mvlgamma(input, p):
         >>> wg.mvlgamma(wg.tensor([3.]), 1)
         tensor([0.6931])
     """
+    if input.dtype == _core.bool:
+        raise RuntimeError("mvlgamma: The input tensor may not be a boolean tensor.")
     x = to_float(input)
     total = x.new_full((), p * (p - 1) / 4.0 * 1.1447298858494002)
     for i in range(p):
@@ -135,7 +148,7 @@ def mvlgamma(input, p):
     return total
 
 
-@composed()
+@composed(out=True)
 def frexp(input):
     """(mantissa, exponent) with input = mantissa · 2**exponent and ½ ≤ |mantissa| < 1.
 

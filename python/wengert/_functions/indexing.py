@@ -79,6 +79,8 @@ def _rows(name, input, dim, index):
     dim = wrap_dim(dim, input.ndim)
     if index.ndim > 1:
         raise IndexError(f"{name}(): Index is supposed to be a vector, but got dim: {index.ndim}")
+    if name == "index_fill" and index.dtype != int64:
+        raise IndexError(f"index_fill_(): Expected dtype int64 for index, but got {index.dtype}")
     if index.dtype not in (int64, _core.int32):
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index but got: {index.dtype}")
     size = input.shape[dim] if input.ndim else 1
@@ -93,9 +95,16 @@ def _rows(name, input, dim, index):
 
 def _write_rows(name, input, dim, index, source, accumulate):
     dim, index = _rows(name, input, dim, index)
+    if input.dtype == _core.bool and accumulate:
+        return _write_rows(name, input.to(int64), dim, index, source.to(int64), True).to(_core.bool)
     if input.ndim == 0:
         return input.reshape(1).index_put((index,), source.reshape(-1), accumulate=accumulate).reshape(())
     moved, source = input.movedim(dim, 0), source.movedim(dim, 0) if source.ndim else source.reshape(1)
+    if source.shape[0] != index.numel() and accumulate is False:
+        raise IndexError(
+            f"{name}(): Number of indices ({index.numel()}) should be equal to source.size({dim}) "
+            f"({source.shape[0]})"
+        )
     if source.shape[0] != index.numel() or source.shape[1:] != moved.shape[1:]:
         raise RuntimeError(
             f"{name}(): source of shape {tuple(source.movedim(0, dim).shape)} does not fit {index.numel()} "
@@ -117,7 +126,9 @@ def index_add(input, dim, index, source, *, alpha=1):
             "index_add_(): self and source expected to have the same dtype, but got (self) "
             f"{input.dtype} and (source) {source.dtype}"
         )
-    return _write_rows("index_add", input, dim, index, source if alpha == 1 else source * alpha, True)
+    return _write_rows(
+        "index_add", input, dim, index, source if alpha == 1 else (source * alpha).to(source.dtype), True
+    )
 
 
 @composed(inplace=True, out=True)
@@ -155,10 +166,7 @@ def index_fill(input, dim, index, value):
     shape = [1] * input.ndim
     if input.ndim:
         shape[dim] = size
-    mask = mask.reshape(shape)
-    if isinstance(value, _core.Tensor):
-        return _core.where(mask, value.to(input.dtype), input)
-    return input.masked_fill(mask, value)
+    return input.masked_fill(mask.reshape(shape), value)
 
 
 @composed(inplace=True)
@@ -239,7 +247,7 @@ def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
     return put(input, places.contiguous(), src)
 
 
-@composed(out=True)
+@composed(out="cast")
 def diff(input, n=1, dim=-1, prepend=None, append=None):
     """The n-th differences along `dim`.
 
@@ -265,9 +273,11 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
 
 def _integral(y, x, dx, dim):
     """The trapezoids' areas along dim."""
+    if y.ndim == 0:
+        raise IndexError(f"trapezoid: Dimension specified as {dim} but tensor has no dimensions")
     dim = wrap_dim(dim, y.ndim)
     count = y.shape[dim]
-    pairs = y.narrow(dim, 1, max(count - 1, 0)) + y.narrow(dim, 0, max(count - 1, 0))
+    pairs = y.narrow(dim, min(count, 1), max(count - 1, 0)) + y.narrow(dim, 0, max(count - 1, 0))
     if x is None:
         return pairs * (dx / 2.0)
     if x.ndim == 1:
@@ -312,6 +322,10 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
         raise RuntimeError(
             f"cov(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions"
         )
+    if aweights is not None and not aweights.is_floating_point():
+        raise RuntimeError(
+            f"cov(): expected aweights to have floating point dtype but got aweights with {aweights.dtype} dtype"
+        )
     x = input.reshape(1, -1) if input.ndim < 2 else input
     x = x if x.is_floating_point() else x.to(_core.get_default_dtype())
     weights = None
@@ -321,6 +335,8 @@ def cov(input, *, correction=1, fweights=None, aweights=None):
     if weights is None:
         total, mean = x.shape[1], x.mean(1, keepdim=True)
     else:
+        if float(weights.sum()) == 0:
+            raise RuntimeError("cov(): weights sum to zero, can't be normalized")
         total, mean = weights.sum(), (x * weights).sum(1, keepdim=True) / weights.sum()
     if aweights is not None and correction:
         freedom = total - correction * (weights * aweights.to(x.dtype)).sum() / total

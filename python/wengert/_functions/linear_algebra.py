@@ -203,7 +203,7 @@ def _tolerance(a, s, atol, rtol):
     )
 
 
-@_linalg()
+@_linalg(out="cast")
 def matrix_rank(A, tol=None, *, atol=None, rtol=None, hermitian=False):
     """The number of singular values above max(atol, rtol · the largest).
 
@@ -225,7 +225,7 @@ def matrix_rank(A, tol=None, *, atol=None, rtol=None, hermitian=False):
     return (s > _tolerance(a, s, atol, rtol)).sum(-1)
 
 
-@_linalg()
+@_linalg(out="cast")
 def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None):
     """The Moore-Penrose inverse `[…, n, m]`.
 
@@ -265,9 +265,10 @@ def _pinv_differentiable(A, p):
     return p - p @ step @ p + p @ p.mT @ step.mT @ right + left @ step.mT @ p.mT @ p
 
 
-@_linalg(out=False)
+@_linalg(out="cast")
 def lstsq(A, B, rcond=None, *, driver=None):
-    """Least squares: solution, residuals (of full-rank tall A), rank and singular values.
+    """Least squares: solution, residuals (of full-rank tall A and other drivers than "gelsy", the default),
+    rank and singular values (of the drivers "gelsd" and "gelss").
 
     Example:
         >>> wg.linalg.lstsq(wg.tensor([[1.], [1.]]), wg.tensor([[1.], [4.]])).solution
@@ -281,7 +282,8 @@ def lstsq(A, B, rcond=None, *, driver=None):
     rows, columns = A.shape[-2:]
     rank = matrix_rank(A, rtol=rcond)
     solution = pinv(A, rcond) @ b
-    tall = rows > columns and bool((rank == columns).all())
+    # PyTorch's default driver gives no residuals.
+    tall = rows > columns and driver not in (None, "gelsy") and bool((rank == columns).all())
     residuals = (A @ solution - b).square().sum(-2) if tall else A.new_empty((0,))
     values = A.new_empty((0,))
     if driver in ("gelsd", "gelss"):
@@ -315,7 +317,7 @@ def matrix_power(A, n):
     return result.clone() if result is A else result
 
 
-@_linalg()
+@_linalg(out=False)
 def matrix_exp(A):
     """The exponential of square matrices, by scaling and squaring of a Taylor series.
 
@@ -353,6 +355,11 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None):
     return vector_norm_over("linalg.vector_norm", x, float(ord), dim, keepdim, dtype)
 
 
+def _largest(x):
+    """The largest along the last dim of what is not negative: 0 of nothing."""
+    return x.amax(-1) if x.shape[-1] else x.sum(-1)
+
+
 @_linalg()
 def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
     """Norms of matrices in two dims: "fro", "nuc", inf, -inf, 1, -1, 2, -2.
@@ -380,10 +387,10 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
         result = _core._svd(x, False)[1].sum(-1)
     elif ord in (2, -2):
         s = _core._svd(x, False)[1]
-        result = s.amax(-1) if ord == 2 else s.amin(-1)
+        result = _largest(s) if ord == 2 else s.amin(-1)
     elif ord in (1, -1, _INF, -_INF):
         sums = x.abs().sum(-2 if abs(ord) == 1 else -1)
-        result = sums.amax(-1) if ord > 0 else sums.amin(-1)
+        result = _largest(sums) if ord > 0 else sums.amin(-1)
     else:
         raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
     if keepdim:
@@ -417,7 +424,7 @@ def norm(A, ord=None, dim=None, keepdim=False, *, dtype=None):
     return vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
 
 
-@_linalg()
+@_linalg(out="cast")
 def cond(A, p=None):
     """The condition number in a matrix norm (2 by default).
 
@@ -427,9 +434,13 @@ def cond(A, p=None):
     """
     _matrix("cond", A)
     if p is None or p in (2, -2):
+        if 0 in A.shape[-2:]:
+            return A.new_zeros(A.shape[:-2])
         s = svdvals(A)
         top, low = s.select(-1, 0), s.select(-1, -1)
         return low / top if p == -2 else top / low
+    if 0 in A.shape[-2:]:
+        return A.new_zeros(A.shape[:-2])
     return matrix_norm(A, p) * matrix_norm(inv(A), p)
 
 
@@ -483,7 +494,7 @@ def vecdot(x, y, *, dim=-1):
     return (x * y).sum(dim)
 
 
-@_linalg()
+@_linalg(out=False)
 def diagonal(A, *, offset=0, dim1=-2, dim2=-1):
     """Diagonals of matrices, as a view.
 
@@ -494,7 +505,7 @@ def diagonal(A, *, offset=0, dim1=-2, dim2=-1):
     return A.diagonal(offset, dim1, dim2)
 
 
-@_linalg()
+@_linalg(out=False)
 def vander(x, *, N=None):
     """Rows of powers 0 … N - 1 of the last dim's elements.
 
@@ -503,9 +514,11 @@ def vander(x, *, N=None):
         tensor([[1., 2.],
                 [1., 3.]])
     """
-    n = x.shape[-1] if N is None else N
-    if n <= 1 and N is not None:
-        raise RuntimeError("N must be greater than 1.")
+    n = N if N is not None else x.shape[-1] if x.ndim else 1
+    if n <= 1:
+        raise RuntimeError("linalg.vander: N must be greater than 1.")
+    x = x.reshape(1) if x.ndim == 0 else x
+    x = x if x.is_floating_point() else x.to(_core.int64)
     columns = [_core.ones_like(x)]
     while len(columns) < n:
         columns.append(columns[-1] * x)
@@ -520,8 +533,10 @@ def tensorinv(A, ind=2):
         >>> wg.linalg.tensorinv(wg.eye(4).reshape(2, 2, 2, 2)).shape
         torch.Size([2, 2, 2, 2])
     """
-    if ind <= 0:
-        raise RuntimeError("Expected a strictly positive integer for 'ind'")
+    if ind <= 0 or ind > A.ndim:
+        raise RuntimeError(
+            f"tensorinv: Expected a strictly positive integer for 'ind', at most the {A.ndim} dims, got {ind}"
+        )
     rows, columns = product(A.shape[:ind]), product(A.shape[ind:])
     if rows != columns:
         raise RuntimeError(

@@ -3,7 +3,7 @@
 from .. import _core
 from .._core import int32, int64
 from ._compose import composed, results
-from ._dims import wrap_dim
+from ._dims import integer, wrap_dim
 from .reductions import HALVES
 
 _median = results("median", "values", "indices")
@@ -45,7 +45,7 @@ def _median_along(name, input, dim, keepdim, kind, skip_nan):
     return _take_at(input, dim, middle, keepdim, kind)
 
 
-@composed()
+@composed(out=True)
 def median(input, dim=None, keepdim=False):
     """The lower median: of all elements, or (values, indices) along `dim`. NaN if there is one.
 
@@ -60,7 +60,7 @@ def median(input, dim=None, keepdim=False):
     return _median_along("median", input.reshape(-1), 0, False, _median, False)[0]
 
 
-@composed()
+@composed(out=True)
 def nanmedian(input, dim=None, keepdim=False):
     """The lower median of what is not NaN.
 
@@ -75,7 +75,7 @@ def nanmedian(input, dim=None, keepdim=False):
     return _median_along("nanmedian", input.reshape(-1), 0, False, _nanmedian, True)[0]
 
 
-@composed()
+@composed(out=True)
 def kthvalue(input, k, dim=-1, keepdim=False):
     """(values, indices) of the k-th smallest along `dim`, counted from 1.
 
@@ -85,6 +85,9 @@ def kthvalue(input, k, dim=-1, keepdim=False):
     """
     dim = wrap_dim(dim, input.ndim)
     count = input.shape[dim] if input.ndim else 1
+    k = integer("k", k)
+    if not count:
+        raise IndexError(f"kthvalue(): Expected reduction dim {dim} to have non-zero size.")
     if not 1 <= k <= count:
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {dim}")
     if input.ndim == 0:
@@ -93,7 +96,7 @@ def kthvalue(input, k, dim=-1, keepdim=False):
     return _take_at(input, dim, index, keepdim, _kthvalue)
 
 
-@composed()
+@composed(out=True)
 def mode(input, dim=-1, keepdim=False):
     """(values, indices) of the most frequent value along `dim`; of equals the smallest, at its last place.
 
@@ -128,8 +131,10 @@ def _quantile(name, input, q, dim, keepdim, interpolation, skip_nan):
     if bool(((q < 0) | (q > 1)).any()):
         raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
     flat = dim is None
-    x = input.reshape(-1) if flat or input.ndim == 0 else input.movedim(wrap_dim(dim, input.ndim), -1)
-    if x.shape[-1] == 0:
+    if not flat:
+        dim = wrap_dim(dim, input.ndim)
+    x = input.reshape(-1) if flat or input.ndim == 0 else input.movedim(dim, -1)
+    if x.numel() == 0:
         raise RuntimeError(f"{name}() input tensor must be non-empty")
     ordered = _core.sort(x, dim=-1)[0]
     nan = x.isnan()
@@ -155,7 +160,7 @@ def _quantile(name, input, q, dim, keepdim, interpolation, skip_nan):
     if keepdim:
         kept = [1] * input.ndim if flat or not input.ndim else list(input.shape)
         if not flat and input.ndim:
-            kept[wrap_dim(dim, input.ndim)] = 1
+            kept[dim] = 1
         result = result.reshape(q.numel(), *kept)
     elif input.ndim == 0 or flat:
         result = result.reshape(q.numel())
@@ -184,7 +189,7 @@ def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
     return _quantile("nanquantile", input, q, dim, keepdim, interpolation, True)
 
 
-@composed()
+@composed(out=True)
 def aminmax(input, *, dim=None, keepdim=False):
     """(min, max) of all elements or along `dim`.
 
@@ -192,11 +197,15 @@ def aminmax(input, *, dim=None, keepdim=False):
         >>> wg.tensor([3, 1, 2]).aminmax().max
         tensor(3)
     """
-    dims = tuple(range(input.ndim)) if dim is None else dim
+    if dim is None and input.numel() == 0:
+        raise RuntimeError(
+            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
+        )
+    dims = tuple(range(input.ndim)) if dim is None else (wrap_dim(dim, input.ndim),)
     return _aminmax(input.amin(dims, keepdim=keepdim), input.amax(dims, keepdim=keepdim))
 
 
-@composed()
+@composed(out=True)
 def msort(input):
     """Sorted along the first dimension.
 
@@ -239,7 +248,7 @@ def _running(input, dim, kind, beats):
     return kind(_core.gather(input, dim, index), index)
 
 
-@composed()
+@composed(out=True)
 def cummax(input, dim):
     """(values, indices) of the running maximum along `dim`.
 
@@ -250,7 +259,7 @@ def cummax(input, dim):
     return _running(input, dim, _cummax, lambda a, b: a >= b)
 
 
-@composed()
+@composed(out=True)
 def cummin(input, dim):
     """(values, indices) of the running minimum along `dim`.
 
@@ -275,6 +284,21 @@ def logcumsumexp(input, dim):
     return _doubling([input], dim, lambda a, b: [_core.logaddexp(a[0], b[0])])[0]
 
 
+def _rows(name, input, dim):
+    """What is distinguished, along dim 0: the elements, or the slices along `dim`."""
+    if dim is None:
+        return input.reshape(-1)
+    if not input.ndim:
+        raise IndexError(f"{name}: Dimension specified as {dim} but tensor has no dimensions")
+    x = input.movedim(wrap_dim(dim, input.ndim), 0)
+    if 0 in x.shape[1:]:
+        raise RuntimeError(
+            f"{name}: There are 0 sized dimensions, and they aren't selected, so unique cannot be applied: "
+            f"shape {list(input.shape)}, dim {dim}"
+        )
+    return x
+
+
 @composed()
 def unique_consecutive(input, return_inverse=False, return_counts=False, dim=None):
     """The elements with runs of equals collapsed; with `return_inverse`, `return_counts` those too.
@@ -283,7 +307,7 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
         >>> wg.unique_consecutive(wg.tensor([1, 1, 2, 1]))
         tensor([1, 2, 1])
     """
-    x = input.reshape(-1) if dim is None else input.movedim(wrap_dim(dim, input.ndim), 0)
+    x = _rows("unique_consecutive", input, dim)
     count = x.shape[0]
     changes = x.narrow(0, 1, max(count - 1, 0)) != x.narrow(0, 0, max(count - 1, 0)) if count else None
     if count and x.ndim > 1:
@@ -318,7 +342,7 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
         >>> wg.unique(wg.tensor([3, 1, 3]), return_counts=True)
         (tensor([1, 3]), tensor([1, 2]))
     """
-    x = input.reshape(-1) if dim is None else input.movedim(wrap_dim(dim, input.ndim), 0)
+    x = _rows("unique", input, dim)
     order = _core.arange(x.shape[0])
     keys = x.reshape(x.shape[0], -1) if x.shape[0] else x.reshape(0, 1)
     for column in reversed(range(keys.shape[1])):
@@ -352,7 +376,7 @@ def bincount(input, weights=None, minlength=0):
     if minlength < 0:
         raise RuntimeError(f"minlength should be >= 0, got {minlength}")
     size = max(int(input.amax()) + 1 if input.numel() else 0, minlength)
-    if weights is None:
+    if weights is None or not input.numel():
         weights = _core.ones(input.shape, dtype=int64)
     elif weights.dtype != _core.float32:
         weights = weights.to(_core.float64)
@@ -401,6 +425,10 @@ def searchsorted(sorted_sequence, values, *, out_int32=False, right=False, side=
         values = _core.tensor(values)
     if sorter is not None:
         sorted_sequence = _core.gather(sorted_sequence, -1, sorter)
+    if sorted_sequence.ndim == 0:
+        raise RuntimeError(
+            "torch.searchsorted(): boundaries tensor should have at least 1 dimension, but got 0 dimensions"
+        )
     if sorted_sequence.ndim > 1 and sorted_sequence.shape[:-1] != values.shape[:-1]:
         raise RuntimeError(
             "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions "

@@ -6,7 +6,7 @@ from ._dims import broadcast_sizes, product, wrap_dim
 from .reductions import HALVES
 
 
-@composed(out=True, aliases=("ger",))
+@composed(out="cast", aliases=("ger",))
 def outer(input, vec2):
     """The outer product of two vectors, `[m, n]`.
 
@@ -86,6 +86,15 @@ def tensordot(a, b, dims=2):
 
 
 def _blend(name, input, addend, beta, alpha):
+    """beta · input + alpha · addend in the addend's dtype, to whose shape `input` broadcasts."""
+    if input.dtype != addend.dtype:
+        raise RuntimeError(
+            f"{name}: the input and the matrices must have the same dtype, but got {input.dtype} and "
+            f"{addend.dtype}; cast one of them with .to()"
+        )
+    if not addend.is_floating_point():
+        # The numbers are taken in the matrices' dtype, which has no fractions.
+        beta, alpha = (bool(s) if addend.dtype == _core.bool else int(s) for s in (beta, alpha))
     try:
         target = input.expand(addend.shape)
     except RuntimeError:
@@ -123,7 +132,7 @@ def addmv(input, mat, vec, *, beta=1, alpha=1):
     return _blend("addmv", input, _core.mv(mat, vec), beta, alpha)
 
 
-@composed(inplace=True, out=True)
+@composed(inplace=True, out="cast")
 def addr(input, vec1, vec2, *, beta=1, alpha=1):
     """beta · input + alpha · outer(vec1, vec2).
 
@@ -131,7 +140,16 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1):
         >>> wg.addr(wg.zeros(1, 2), wg.tensor([1.]), wg.tensor([2., 3.]))
         tensor([[2., 3.]])
     """
-    return _blend("addr", input, outer(vec1, vec2), beta, alpha)
+    product = outer(vec1, vec2)
+    dtype = _core.result_type(input, product)
+    if not dtype.is_floating_point:
+        for name, number in (("beta", beta), ("alpha", alpha)):
+            if isinstance(number, float):
+                raise RuntimeError(
+                    f"addr: For integral input tensors, argument {name} must not be a floating point number, "
+                    f"but got {number}"
+                )
+    return _blend("addr", input.to(dtype), product.to(dtype), beta, alpha)
 
 
 @composed(inplace=True, out=True)
@@ -153,11 +171,11 @@ def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
         >>> wg.addbmm(wg.zeros(1, 1), wg.ones(2, 1, 2), wg.ones(2, 2, 1))
         tensor([[4.]])
     """
-    return _blend("addbmm", input, _core.bmm(batch1, batch2).sum(0), beta, alpha)
+    return _blend("addbmm", input, _core.bmm(batch1, batch2).sum(0, dtype=batch1.dtype), beta, alpha)
 
 
-@composed(method=False)
-def chain_matmul(*matrices, out=None):
+@composed(method=False, out=True)
+def chain_matmul(*matrices):
     """The product of several matrices in the cheapest order.
 
     Example:
@@ -170,6 +188,9 @@ def chain_matmul(*matrices, out=None):
 def multi_dot_chain(matrices):
     """The product of matrices, parenthesised by the classic dynamic programme."""
     n = len(matrices)
+    for m in matrices:
+        if m.ndim != 2:
+            raise RuntimeError(f"chain_matmul: Tensor dimension is {m.ndim}, expected 2 instead.")
     if n == 1:
         return matrices[0]
     sizes = [m.shape[0] for m in matrices] + [matrices[-1].shape[1]]
@@ -188,7 +209,7 @@ def multi_dot_chain(matrices):
     return chain(0, n - 1)
 
 
-@composed(out=True)
+@composed(out="cast")
 def kron(input, other):
     """The Kronecker product.
 
@@ -239,6 +260,9 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
         )
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")
+    if x1.shape[-1] == 0:
+        # The largest of no differences is 0 here.
+        p = 1.0
     return vector_power_sum(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, (-1,), False)
 
 
@@ -261,13 +285,10 @@ def cross(input, other, dim=None):
 def cross_along(input, other, dim):
     """The cross product along one dim of size 3, the others broadcasting."""
     size = broadcast_sizes(input.shape, other.shape)
+    if not input.ndim or not other.ndim:
+        raise IndexError(f"linalg.cross: Dimension specified as {dim} but tensor has no dimensions")
     dim = wrap_dim(dim, len(size))
-    if (
-        input.ndim == 0
-        or other.ndim == 0
-        or input.shape[dim - len(size)] != 3
-        or other.shape[dim - len(size)] != 3
-    ):
+    if input.shape[dim - len(size)] != 3 or other.shape[dim - len(size)] != 3:
         raise RuntimeError(
             f"linalg.cross: inputs dimension {dim} must have length 3. Got shapes {list(input.shape)} and "
             f"{list(other.shape)}"

@@ -62,7 +62,7 @@ def _var_mean(name, input, dim, unbiased, keepdim, correction):
     return square / freedom, mean
 
 
-@composed(out=True)
+@composed(out="cast")
 def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """Variance over `dim` (all dims if None), divided by n - correction (1 by default).
 
@@ -73,7 +73,7 @@ def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     return _var_mean("var", input, dim, unbiased, keepdim, correction)[0].to(input.dtype)
 
 
-@composed(out=True)
+@composed(out="cast")
 def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """Standard deviation over `dim`: the root of :func:`var`; its gradient at 0 is 0.
 
@@ -109,7 +109,7 @@ def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     return safe_root(variance, _core.sqrt).to(input.dtype), mean.to(input.dtype)
 
 
-@composed(out=True)
+@composed(out="cast")
 def logsumexp(input, dim, keepdim=False):
     """log(sum(exp(x))) over `dim`, without overflow.
 
@@ -120,7 +120,7 @@ def logsumexp(input, dim, keepdim=False):
     x = to_float(input)
     if x.ndim == 0:
         wrap_dims(dim, 0)
-        return x.exp().log() if not x.requires_grad else x.clone()
+        return x.clone()
     dims = wrap_dims(dim, x.ndim)
     if product([x.shape[d] for d in dims]) == 0:
         return x.exp().sum(dims, keepdim=keepdim).log()
@@ -130,7 +130,7 @@ def logsumexp(input, dim, keepdim=False):
     return total + (top if keepdim else top.reshape(total.shape))
 
 
-@composed(out=True)
+@composed(out="cast")
 def nansum(input, dim=None, keepdim=False, *, dtype=None):
     """Sum with NaN counted as 0.
 
@@ -142,7 +142,7 @@ def nansum(input, dim=None, keepdim=False, *, dtype=None):
     return x.sum(dtype=dtype) if dim is None else x.sum(dim, keepdim=keepdim, dtype=dtype)
 
 
-@composed(out=True)
+@composed(out="cast")
 def nanmean(input, dim=None, keepdim=False, *, dtype=None):
     """Mean of what is not NaN.
 
@@ -158,7 +158,7 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None):
     return nansum(input, wrap_dims(dim, input.ndim), keepdim, dtype=dtype) / count
 
 
-@composed(out=True)
+@composed()
 def count_nonzero(input, dim=None):
     """How many elements differ from 0, over `dim` or in all, as int64.
 
@@ -179,7 +179,7 @@ def sum_to_size(input, *size):
     """
     from ._dims import ints
 
-    size = ints(size)
+    size = ints("size", size)
     lead = input.ndim - len(size)
     if lead < 0 or any(s not in (1, n) for s, n in zip(size, input.shape[lead:], strict=True)):
         raise RuntimeError(f"size {{{list(size)}}} is not expandable to size {{{list(input.shape)}}}.")
@@ -230,7 +230,7 @@ def vector_norm_over(name, input, p, dim, keepdim, dtype):
     return vector_power_sum(x, p, dims, keepdim).to(input.dtype)
 
 
-@composed()
+@composed(out=True)
 def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
     """The p-norm of the elements (or of matrices for p="nuc"), over `dim` or in all.
 
@@ -248,7 +248,7 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
     return vector_norm_over("norm()", input, float(p), dim, keepdim, dtype)
 
 
-@composed()
+@composed(out=True)
 def renorm(input, p, dim, maxnorm):
     """Scales each slice along `dim` whose p-norm exceeds `maxnorm` down to it.
 

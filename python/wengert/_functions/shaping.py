@@ -2,7 +2,7 @@
 
 from .. import _core
 from ._compose import composed
-from ._dims import broadcast_sizes, ints, wrap_dim, wrap_dims
+from ._dims import broadcast_sizes, integer, ints, wrap_dim, wrap_dims
 
 
 @composed()
@@ -13,11 +13,14 @@ def flip(input, *dims):
         >>> wg.flip(wg.tensor([1, 2, 3]), (0,))
         tensor([3, 2, 1])
     """
-    dims = ints(dims)
-    for dim in wrap_dims(dims, input.ndim) if dims and input.ndim else ():
+    dims = ints("dims", dims)
+    dims = wrap_dims(dims, input.ndim) if dims else ()
+    if not dims or not input.ndim:
+        return input.clone()
+    for dim in dims:
         count = input.shape[dim]
         input = input.index_select(dim, _core.arange(count - 1, -1, -1))
-    return input.clone() if not dims or not input.ndim else input
+    return input
 
 
 @composed()
@@ -57,12 +60,14 @@ def rot90(input, k=1, dims=(0, 1)):
     """
     if len(dims) != 2:
         raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
+    if input.ndim < 2:
+        raise RuntimeError(f"expected total dims >= 2, but got total dims = {input.ndim}")
     a, b = wrap_dim(dims[0], input.ndim), wrap_dim(dims[1], input.ndim)
     if a == b:
         raise RuntimeError(
             f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}"
         )
-    k %= 4
+    k = integer("k", k) % 4
     if k == 0:
         return input.clone()
     if k == 2:
@@ -78,17 +83,19 @@ def roll(input, shifts, dims=None):
         >>> wg.roll(wg.tensor([1, 2, 3]), 1)
         tensor([3, 1, 2])
     """
-    shifts = (shifts,) if isinstance(shifts, int) else tuple(shifts)
+    shifts = ints("shifts", (shifts,))
     if dims is None or (not isinstance(dims, int) and len(dims) == 0):
         if len(shifts) != 1:
             raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:0")
         return roll(input.reshape(-1), shifts, 0).reshape(input.shape)
-    dims = (dims,) if isinstance(dims, int) else tuple(dims)
+    dims = ints("dims", (dims,))
     if len(shifts) != len(dims):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
+    if input.ndim == 0:
+        raise IndexError(f"roll: Dimension specified as {dims[0]} but tensor has no dimensions")
     for shift, dim in zip(shifts, dims, strict=True):
         dim = wrap_dim(dim, input.ndim)
-        count = input.shape[dim] if input.ndim else 0
+        count = input.shape[dim]
         cut = shift % count if count else 0
         if cut:
             input = _core.cat([input.narrow(dim, count - cut, cut), input.narrow(dim, 0, count - cut)], dim)
@@ -106,15 +113,16 @@ def repeat(input, *repeats):
         tensor([[1, 2, 1, 2],
                 [1, 2, 1, 2]])
     """
-    repeats = ints(repeats)
+    repeats = ints("repeats", repeats)
     lead = len(repeats) - input.ndim
     if lead < 0:
         raise RuntimeError(
             "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
         )
-    if any(r < 0 for r in repeats):
-        raise RuntimeError(f"Trying to create tensor with negative dimension: repeats {list(repeats)}")
     shape = (1,) * lead + tuple(input.shape)
+    if any(r * n < 0 for r, n in zip(repeats, shape, strict=True)):
+        raise RuntimeError(f"Trying to create tensor with negative dimension: repeats {list(repeats)}")
+    repeats = [max(r, 0) for r in repeats]
     spread, single = [], []
     for r, n in zip(repeats, shape, strict=True):
         spread += [r, n]
@@ -133,7 +141,7 @@ def tile(input, *dims):
         >>> wg.tile(wg.tensor([1, 2]), (2,))
         tensor([1, 2, 1, 2])
     """
-    dims = ints(dims)
+    dims = ints("dims", dims)
     return repeat(input, (1,) * (input.ndim - len(dims)) + dims)
 
 
@@ -148,10 +156,17 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     if repeats is None:
         input, repeats = None, input
     if not isinstance(repeats, _core.Tensor):
-        repeats = _core.tensor(repeats)
+        repeats = _core.tensor(integer("repeats", repeats))
+    if repeats.is_floating_point() or repeats.dtype == _core.bool:
+        raise RuntimeError(f"repeats has to be Long or Int tensor, but got {repeats.dtype}")
     if repeats.numel() and int(repeats.amin()) < 0:
         raise RuntimeError("repeats can not be negative")
-    if input is not None:
+    if input is None:
+        if repeats.ndim != 1:
+            raise RuntimeError(
+                f"repeat_interleave only accept 1D vector as repeat, but got {repeats.ndim} dimensions"
+            )
+    else:
         if dim is None:
             input, dim = input.reshape(-1), 0
         dim = wrap_dim(dim, input.ndim)
@@ -212,6 +227,8 @@ def adjoint(input):
         >>> wg.adjoint(wg.ones(2, 3)).shape
         torch.Size([3, 2])
     """
+    if input.ndim == 0:
+        return input.view_as(input)
     if input.ndim < 2:
         raise RuntimeError(
             f"tensor.adjoint() is only supported on matrices or batches of matrices. Got {input.ndim}-D tensor."
@@ -273,8 +290,8 @@ def atleast_3d(input):
     )
 
 
-@composed(method=False, out=True)
-def hstack(tensors):
+@composed(method=False)
+def hstack(tensors, *, out=None):
     """Joins along dim 1 (dim 0 for vectors).
 
     Example:
@@ -282,7 +299,7 @@ def hstack(tensors):
         tensor([1, 2])
     """
     parts = _parts(atleast_1d(list(tensors)), "hstack")
-    return _core.cat(parts, 0 if parts[0].ndim == 1 else 1)
+    return _core.cat(parts, 0 if parts[0].ndim == 1 else 1, out=out)
 
 
 def _parts(parts, name):
@@ -291,8 +308,8 @@ def _parts(parts, name):
     return list(parts)
 
 
-@composed(method=False, out=True, aliases=("row_stack",))
-def vstack(tensors):
+@composed(method=False, aliases=("row_stack",))
+def vstack(tensors, *, out=None):
     """Joins rows.
 
     Example:
@@ -300,22 +317,22 @@ def vstack(tensors):
         tensor([[1],
                 [2]])
     """
-    return _core.cat(_parts(atleast_2d(list(tensors)), "vstack"), 0)
+    return _core.cat(_parts(atleast_2d(list(tensors)), "vstack"), 0, out=out)
 
 
-@composed(method=False, out=True)
-def dstack(tensors):
+@composed(method=False)
+def dstack(tensors, *, out=None):
     """Joins along the third dim.
 
     Example:
         >>> wg.dstack((wg.tensor([1]), wg.tensor([2])))
         tensor([[[1, 2]]])
     """
-    return _core.cat(_parts(atleast_3d(list(tensors)), "dstack"), 2)
+    return _core.cat(_parts(atleast_3d(list(tensors)), "dstack"), 2, out=out)
 
 
-@composed(method=False, out=True)
-def column_stack(tensors):
+@composed(method=False)
+def column_stack(tensors, *, out=None):
     """Joins columns; 0-d and 1-D tensors become columns.
 
     Example:
@@ -324,18 +341,18 @@ def column_stack(tensors):
                 [2, 4]])
     """
     parts = [t.reshape(-1, 1) if t.ndim < 2 else t for t in tensors]
-    return _core.cat(_parts(parts, "column_stack"), 1)
+    return _core.cat(_parts(parts, "column_stack"), 1, out=out)
 
 
-@composed(method=False, out=True, aliases=("concatenate",))
-def concat(tensors, dim=0, *, axis=None):
+@composed(method=False, aliases=("concatenate",))
+def concat(tensors, dim=0, *, out=None, axis=None):
     """Another name of :func:`cat`.
 
     Example:
         >>> wg.concat((wg.tensor([1]), wg.tensor([2])))
         tensor([1, 2])
     """
-    return _core.cat(tensors, dim if axis is None else axis)
+    return _core.cat(tensors, dim if axis is None else axis, out=out)
 
 
 @composed(method=False)
@@ -441,6 +458,9 @@ def cartesian_prod(*tensors):
         tensor([[1, 3],
                 [2, 3]])
     """
+    for t in tensors:
+        if t.ndim != 1:
+            raise RuntimeError(f"cartesian_prod: Expect a 1D vector, but got shape {list(t.shape)}")
     if len(tensors) == 1:
         return tensors[0]
     return _core.stack([g.reshape(-1) for g in meshgrid(*tensors, indexing="ij")], 1)
@@ -478,16 +498,16 @@ def tensor_split(input, indices_or_sections, dim=0):
         >>> wg.tensor_split(wg.arange(5), 2)
         (tensor([0, 1, 2]), tensor([3, 4]))
     """
-    dim = wrap_dim(dim, input.ndim)
     if input.ndim == 0:
         raise RuntimeError(
             "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"
         )
+    dim = wrap_dim(dim, input.ndim)
     count = input.shape[dim]
     if isinstance(indices_or_sections, _core.Tensor):
         indices_or_sections = indices_or_sections.tolist()
-    if isinstance(indices_or_sections, int):
-        parts = indices_or_sections
+    if not isinstance(indices_or_sections, (list, tuple)):
+        parts = integer("indices_or_sections", indices_or_sections)
         if parts <= 0:
             raise RuntimeError(f"number of sections must be larger than 0, got {parts}")
         size, extra = divmod(count, parts)
@@ -507,6 +527,8 @@ def _splitter(name, dim, least):
                 f"torch.{name} requires a tensor with at least {least} dimension"
                 f"{'s' if least > 1 else ''}, but got a tensor with {input.ndim} dimensions!"
             )
+        if not isinstance(indices_or_sections, (list, tuple)):
+            indices_or_sections = integer("indices_or_sections", indices_or_sections)
         along = 0 if name == "hsplit" and input.ndim == 1 else dim
         if isinstance(indices_or_sections, int) and (
             indices_or_sections <= 0 or input.shape[along] % indices_or_sections

@@ -43,7 +43,7 @@ def logdet(input):
     return _core.where(sign < 0, float("nan"), value)
 
 
-@composed()
+@composed(out=True)
 def slogdet(input):
     """(sign, log |det|).
 
@@ -54,7 +54,7 @@ def slogdet(input):
     return _slogdet(*la.slogdet(input))
 
 
-@composed()
+@composed(out=True)
 def svd(input, some=True, compute_uv=True):
     """U, S and V (not transposed); `some` gives the thin factors.
 
@@ -73,7 +73,7 @@ def svd(input, some=True, compute_uv=True):
     return _svd(u, s, vh.mT)
 
 
-@composed()
+@composed(out=True)
 def qr(input, some=True):
     """Q and R; `some` gives the thin factors.
 
@@ -95,7 +95,7 @@ def cholesky(input, upper=False):
     return la.cholesky(input, upper=upper)
 
 
-@composed()
+@composed(out=True)
 def cholesky_solve(input, L, upper=False):
     """X with A X = input, given A's Cholesky factor.
 
@@ -107,7 +107,7 @@ def cholesky_solve(input, L, upper=False):
     return la.solve_triangular(second, la.solve_triangular(first, input, upper=False), upper=True)
 
 
-@composed()
+@composed(out=True)
 def cholesky_inverse(L, upper=False):
     """A⁻¹, given A's Cholesky factor.
 
@@ -115,10 +115,11 @@ def cholesky_inverse(L, upper=False):
         >>> wg.cholesky_inverse(wg.tensor([[2.]]))
         tensor([[0.2500]])
     """
+    la._matrix("cholesky_inverse", L, True)
     return cholesky_solve(_core.eye(L.shape[-1], dtype=L.dtype), L, upper)
 
 
-@composed()
+@composed(out=True)
 def matrix_power(input, n):
     """The n-th power of square matrices.
 
