@@ -1,7 +1,7 @@
 """Convolution, pooling, norms, losses and linear algebra, in the form of structural_cases."""
 
 import numpy as np
-from structural_cases import LABELS, Op
+from structural_cases import LABELS, NUMBERS, Op
 
 rng = np.random.default_rng(3)
 PROBABILITIES = rng.uniform(0.1, 0.9, (4, 3))
@@ -15,7 +15,12 @@ def f(name):
 
 NETWORKS = {
     "conv2d": Op(
-        lambda m, x, w, b: m.nn.functional.conv2d(x, w, b), (2, 3, 6, 5), (4, 3, 3, 2), (4,), tol=10
+        lambda m, x, w, b: m.nn.functional.conv2d(x, w, b),
+        (2, 3, 6, 5),
+        (4, 3, 3, 2),
+        (4,),
+        tol=10,
+        dtypes=NUMBERS,
     ),
     "conv2d strided": Op(
         lambda m, x, w: m.nn.functional.conv2d(x, w, None, stride=(2, 1), padding=(1, 2), dilation=(1, 2)),

@@ -24,6 +24,11 @@ CALLS["where_"] = CALLS["where"]
 PLACES = ("", "nn.functional", "special")
 
 
+def merely_lacks(refusal):
+    """PyTorch has no kernel for the dtype, which wengert may have: nothing to compare with."""
+    return isinstance(refusal, NotImplementedError) or "not implemented" in str(refusal)
+
+
 def find(m, name):
     """The function `name` of module `m`, wherever PyTorch keeps it, and that place."""
     for place in PLACES:

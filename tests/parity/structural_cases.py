@@ -13,7 +13,6 @@ class Op:
         self.tol, self.positive, self.dtypes = tol, positive, dtypes
 
 
-I64 = np.int64
 ROWS = np.array([2, 0, 2])
 PLACES = np.array([[0, 2, 1], [2, 2, 0]])
 MASK = np.array([[True, False, True, False], [False, False, True, True], [True, True, False, False]])
@@ -122,14 +121,35 @@ PRODUCTS = {
     "matmul vector left": Op(lambda m, x, y: x @ y, (4,), (2, 4, 3)),
     "matmul vector right": Op(lambda m, x, y: x @ y, (2, 3, 4), (4,)),
     "matmul transposed": Op(lambda m, x, y: x.t() @ y.t(), (4, 3), (2, 4)),
-    "matmul empty": Op(lambda m, x, y: x @ y, (3, 0), (0, 2)),
+    "matmul empty": Op(lambda m, x, y: x @ y, (3, 0), (0, 2), dtypes=ALL),
+    "matmul empty vector": Op(lambda m, x, y: x @ y, (3, 0), (0,), dtypes=ALL),
+    "matmul empty batch": Op(lambda m, x, y: x @ y, (2, 0, 3), (2, 3, 4), dtypes=ALL),
     "matmul large": Op(lambda m, x, y: x @ y, (70, 50), (50, 90), second=False, tol=10),
     "mm": Op(lambda m, x, y: x.mm(y), (3, 4), (4, 2)),
     "bmm": Op(lambda m, x, y: m.bmm(x, y), (2, 3, 4), (2, 4, 2)),
     "mv": Op(lambda m, x, y: m.mv(x, y), (3, 4), (4,)),
-    "dot": Op(lambda m, x, y: x.dot(y), (4,), (4,)),
+    "dot": Op(lambda m, x, y: x.dot(y), (4,), (4,), dtypes=ALL),
+    "dot empty": Op(lambda m, x, y: x @ y, (0,), (0,), dtypes=ALL),
     "outer": Op(lambda m, x, y: m.outer(x, y), (4,), (3,)),
-    "addmm": Op(lambda m, b, x, y: m.addmm(b, x, y, beta=0.5, alpha=2), (2,), (3, 4), (4, 2)),
+    "addmm": Op(lambda m, b, x, y: m.addmm(b, x, y, beta=0.5, alpha=2), (2,), (3, 4), (4, 2), dtypes=ALL),
+    "addmv": Op(lambda m, b, x, y: m.addmv(b, x, y, beta=2, alpha=1.5), (3,), (3, 4), (4,), dtypes=ALL),
+    "addr": Op(lambda m, b, x, y: m.addr(b, x, y, beta=0.5, alpha=2), (3, 4), (3,), (4,), dtypes=ALL),
+    "addr whole": Op(lambda m, b, x, y: m.addr(b, x, y, beta=3, alpha=2), (3, 4), (3,), (4,), dtypes=ALL),
+    "addr mixed": Op(lambda m, b, x, y: m.addr(b.long(), x, y), (3, 4), (3,), (4,), dtypes=ALL),
+    "addbmm": Op(
+        lambda m, b, x, y: m.addbmm(b, x, y, beta=2, alpha=2), (3, 2), (2, 3, 4), (2, 4, 2), dtypes=NUMBERS
+    ),
+    "baddbmm": Op(
+        lambda m, b, x, y: m.baddbmm(b, x, y, beta=1.5, alpha=2), (3, 2), (2, 3, 4), (2, 4, 2), dtypes=NUMBERS
+    ),
+    "addmm of two dtypes": Op(
+        lambda m, b, x, y: m.addmm(b.double(), x, y),
+        (2,),
+        (3, 4),
+        (4, 2),
+        grad=False,
+        dtypes=("int64", "int8"),
+    ),
     "einsum product": Op(lambda m, x, y: m.einsum("ij,jk->ik", x, y), (3, 4), (4, 2)),
     "einsum batch": Op(lambda m, x, y: m.einsum("bij,bkj->bik", x, y), (2, 3, 4), (2, 5, 4)),
     "einsum trace": Op(lambda m, x: m.einsum("ii", x), (3, 3)),
@@ -155,7 +175,16 @@ INDEXING = {
     "mask": Op(lambda m, x, k: x[k], (3, 4), MASK, dtypes=ALL),
     "mask of rows": Op(lambda m, x: x[m.tensor([True, False, True])], (3, 4)),
     "masked_select": Op(lambda m, x, k: x.masked_select(k), (3, 4), MASK),
-    "masked_fill": Op(lambda m, x, k: x.masked_fill(k, -1.0), (3, 4), MASK),
+    "masked_fill": Op(lambda m, x, k: x.masked_fill(k, -1.0), (3, 4), MASK, dtypes=ALL),
+    "masked_fill with an integer": Op(lambda m, x, k: x.masked_fill(k, 300), (3, 4), MASK, dtypes=ALL),
+    "masked_fill with a tensor": Op(
+        lambda m, x, k: x.masked_fill(k, m.tensor(-1.0)), (3, 4), MASK, grad=False, dtypes=ALL
+    ),
+    "masked_fill with infinity": Op(lambda m, x, k: x.masked_fill(k, -np.inf), (3, 4), MASK, dtypes=ALL),
+    "index_fill": Op(lambda m, x, i: x.index_fill(1, i, -1.0), (2, 3), ROWS, dtypes=ALL),
+    "index_fill with a tensor": Op(
+        lambda m, x, i: x.index_fill(1, i, m.tensor(300)), (2, 3), ROWS, grad=False, dtypes=ALL
+    ),
     "index_put": Op(lambda m, x, i, v: x.index_put((m.tensor([0, 2]),), v), (3, 4), ROWS, (2, 4)),
     "index_put adding": Op(lambda m, x, i, v: x.index_put((i,), v, accumulate=True), (3, 4), ROWS, (3, 4)),
     "set rows": Op(lambda m, x, v: assign(x * 1, (m.tensor([2, 0]),), v), (3, 4), (4,)),
@@ -174,13 +203,19 @@ ORDER = {
     "sort descending": Op(lambda m, x: m.sort(x, 0, True), (3, 4)),
     "stable sort": Op(lambda m, x: m.sort(m.round(x * 2), stable=True), (20,), grad=False),
     "argsort": Op(lambda m, x: x.argsort(0), (3, 4), grad=False),
-    "topk": Op(lambda m, x: x.topk(2), (3, 5)),
-    "topk smallest": Op(lambda m, x: m.topk(x, 2, 0, largest=False), (4, 3)),
+    # Which of several equal elements is named is unspecified, so what the indices point to is compared.
+    "topk": Op(lambda m, x: pointed(x, 1, x.topk(2)), (3, 5), dtypes=ALL),
+    "topk smallest": Op(lambda m, x: pointed(x, 0, m.topk(x, 2, 0, largest=False)), (4, 3), dtypes=ALL),
     "equal": Op(lambda m, x: m.tensor(m.equal(x, x.clone())), (3,), grad=False),
     "allclose": Op(lambda m, x: m.tensor(m.allclose(x, x + 1e-9)), (3,), grad=False, dtypes=("float64",)),
     "clamp": Op(lambda m, x: x.clamp(-0.5, 0.5), (3, 4)),
     "clamp one side": Op(lambda m, x: m.clamp(x, min=0.1), (3, 4)),
 }
+
+
+def pointed(x, dim, result):
+    values, indices = result
+    return values, x.gather(dim, indices)
 
 
 def assign(x, index, value):
