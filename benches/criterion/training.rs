@@ -36,7 +36,12 @@ impl Trainer {
             for shape in [&[pair[1], pair[0]][..], &[pair[1]]] {
                 let p = normal(shape, 1.0 / (pair[0] as f64).sqrt(), &mut generator)?.requiring_grad()?;
                 let zeros = || Tensor::zeros(shape, DType::F32, Device::Cpu);
-                states.push(AdamState { exp_avg: zeros()?, exp_avg_sq: zeros()?, max_exp_avg_sq: None, step: 0.0 });
+                states.push(AdamState {
+                    exp_avg: zeros()?,
+                    exp_avg_sq: zeros()?,
+                    max_exp_avg_sq: None,
+                    step: Tensor::scalar(0.0, DType::F32)?,
+                });
                 parameters.push(p);
             }
         }
@@ -57,7 +62,6 @@ impl Trainer {
         }
         let loss = y.cross_entropy(&self.labels, LossReduction::Mean, -100)?;
         backward(&[loss], &[None], SweepOptions::default(), None)?;
-        self.states.iter_mut().for_each(|s| s.step += 1.0);
         adam_step(&self.parameters, &self.states, &ADAM)
     }
 }

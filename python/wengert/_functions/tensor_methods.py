@@ -50,7 +50,7 @@ def _rebuild(cls, data, dtype, shape, requires_grad, attributes):
 
 def _attributes(self):
     """What users have set on the tensor."""
-    return {**(self._attributes() or {}), **(getattr(self, "__dict__", None) or {})}
+    return dict(self.__dict__)
 
 
 def _reduce(self, protocol):

@@ -72,48 +72,34 @@ class Adam(Optimizer):
         super().__init__(params, defaults)
 
     def _update(self, group):
-        amsgrad = group["amsgrad"]
-        all_state = self.state
-        params, means, squares, largest, steps = [], [], [], [], []
-        for param in group["params"]:
-            # .get, so that parameters without gradients get no entry in the state.
-            state = all_state.get(param)
-            if not state:
-                if param.grad is None:
-                    continue
-                state = self._start(param, amsgrad)
-            params.append(param)
-            means.append(state["exp_avg"])
-            squares.append(state["exp_avg_sq"])
-            steps.append(state["step"])
-            largest.append(state["max_exp_avg_sq"] if amsgrad else None)
-        if not params:
-            return
         beta1, beta2 = group["betas"]
+        amsgrad = bool(group["amsgrad"])
         _adam_step(
-            params,
-            means,
-            squares,
-            largest,
-            steps,
+            group["params"],
+            self.state,
+            self._start_amsgrad if amsgrad else self._start,
             float(group["lr"]),
             float(beta1),
             float(beta2),
             float(group["eps"]),
             float(group["weight_decay"]),
             bool(group["decoupled_weight_decay"]),
-            bool(amsgrad),
+            amsgrad,
             bool(group["maximize"]),
         )
 
-    def _start(self, param, amsgrad):
+    def _start(self, param):
+        """The state of a parameter that makes its first step; others get none."""
         state = self.state[param]
         values = param.detach()
         state["step"] = step_count()
         state["exp_avg"] = _core.zeros_like(values)
         state["exp_avg_sq"] = _core.zeros_like(values)
-        if amsgrad:
-            state["max_exp_avg_sq"] = _core.zeros_like(values)
+        return state
+
+    def _start_amsgrad(self, param):
+        state = self._start(param)
+        state["max_exp_avg_sq"] = _core.zeros_like(param.detach())
         return state
 
 

@@ -107,8 +107,15 @@ impl Network {
 
 fn train(network: &Network, data: &Moons, epochs: usize, generator: &mut Generator) -> Result<()> {
     let zeros = |p: &Tensor| Tensor::zeros(&p.shape(), p.dtype(), p.device());
-    let state = |p| Ok(AdamState { exp_avg: zeros(p)?, exp_avg_sq: zeros(p)?, max_exp_avg_sq: None, step: 0.0 });
-    let mut states = network.parameters.iter().map(state).collect::<Result<Vec<_>>>()?;
+    let state = |p| {
+        Ok(AdamState {
+            exp_avg: zeros(p)?,
+            exp_avg_sq: zeros(p)?,
+            max_exp_avg_sq: None,
+            step: Tensor::scalar(0.0, DType::F32)?,
+        })
+    };
+    let states = network.parameters.iter().map(state).collect::<Result<Vec<_>>>()?;
     for epoch in 1..=epochs {
         let data = data.shuffled(generator)?;
         let (mut total, mut batches) = (0.0, 0);
@@ -120,7 +127,6 @@ fn train(network: &Network, data: &Moons, epochs: usize, generator: &mut Generat
             total += loss.item()?.as_f64();
             batches += 1;
             backward(&[loss], &[None], SweepOptions::default(), None)?;
-            states.iter_mut().for_each(|s| s.step += 1.0);
             adam_step(&network.parameters, &states, &ADAM)?;
         }
         if epoch % 10 == 0 {

@@ -47,16 +47,24 @@ pub struct Buffer {
 }
 
 impl Buffer {
+    #[inline]
     pub(crate) fn wrap(data: Data) -> Arc<Buffer> {
-        Arc::new(Buffer {
-            data,
-            pins: AtomicU32::new(0),
-            writes: AtomicU32::new(0),
-            writing: AtomicBool::new(false),
-            spans: Guarded::new(None),
-        })
+        // Built where it stays: by value it would be copied once more.
+        let mut place = Arc::new_uninit();
+        if let Some(place) = Arc::get_mut(&mut place) {
+            place.write(Buffer {
+                data,
+                pins: AtomicU32::new(0),
+                writes: AtomicU32::new(0),
+                writing: AtomicBool::new(false),
+                spans: Guarded::new(None),
+            });
+        }
+        // SAFETY: a new `Arc` has one holder, so `get_mut` has given the place and it was written.
+        unsafe { place.assume_init() }
     }
 
+    #[inline]
     pub(crate) fn allocate(device: Device, bytes: usize) -> Result<Arc<Buffer>> {
         Ok(Buffer::wrap(match device {
             Device::Cpu => Data::Cpu(cpu::Cpu.allocate(bytes)?),
@@ -64,6 +72,7 @@ impl Buffer {
         }))
     }
 
+    #[inline]
     pub(crate) fn device(&self) -> Device {
         match self.data {
             Data::Cpu(_) => Device::Cpu,
@@ -72,6 +81,7 @@ impl Buffer {
     }
 
     /// The host bytes, if that is where they are.
+    #[inline]
     pub(crate) fn host(&self) -> Option<&cpu::Buffer> {
         match &self.data {
             Data::Cpu(b) => Some(b),
@@ -90,12 +100,14 @@ impl Buffer {
     }
 
     /// Saves through partial views: they hold the buffer without owning it.
+    #[inline]
     pub(crate) fn partial_saves(&self, key: &Key) -> usize {
         self.spans.get(key).as_ref().map_or(0, |s| s.len())
     }
 }
 
 impl Drop for Buffer {
+    #[inline]
     fn drop(&mut self) {
         // Foreign memory runs its owner's code when it goes, which must not happen inside the lock.
         if let Data::Cpu(b) = &self.data {

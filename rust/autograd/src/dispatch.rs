@@ -2,16 +2,18 @@
 
 use crate::buffer::Device;
 use crate::exec;
-use crate::lock::{lock, Locked};
-use crate::mode::{default_float, is_grad_enabled};
+use crate::lock::{lock, Key};
+use crate::mode::is_grad_enabled;
+use crate::plan::{fit, mixed_devices, plan, with_cut, Plan};
 use crate::record::{self, Input};
 use crate::rules;
-use crate::tape::node::{Edge, NodeRef};
-use crate::tensor::{requires_grad, Tensor};
+use crate::tape::node::Edge;
+use crate::tensor::Tensor;
 use crate::value::Value;
 use smallvec::SmallVec;
-use wengert_ops::rows::{Class, Demand};
-use wengert_ops::{fail, layout, Backend, DType, Layout, Op, Operand, Promotion, Result, Row, Scalar};
+use wengert_cpu::elementwise::{elementwise_short, SHORT};
+use wengert_cpu::Buffer;
+use wengert_ops::{fail, DType, Layout, Op, Operand, Result, Row, Scalar, View, ViewMut};
 
 /// An operand of an elementwise operation.
 #[derive(Clone, Copy)]
@@ -44,157 +46,6 @@ impl From<i64> for Arg<'_> {
 /// Up to this many elements a kernel runs inside the lock, on borrowed operands: cheaper than counting.
 pub(crate) const SMALL: usize = 1024;
 
-/// What an elementwise operation will do, decided before anything is computed.
-pub(crate) struct Plan {
-    pub compute: DType,
-    pub out: DType,
-    pub layout: Layout,
-    pub device: Device,
-    pub needs: u64,
-}
-
-/// Dtypes, shape, device and gradient needs of a row over operands.
-pub(crate) fn plan(row: Row, args: &[Arg<'_>], locked: &Locked) -> Result<Plan> {
-    let info = row.info();
-    let class = info.class;
-    let mut promotion = Promotion::default();
-    let mut shape: Option<&Layout> = None;
-    let mut broadcast = false;
-    let mut device: Option<(Device, usize)> = None;
-    let mut needs = 0;
-    let taped = is_grad_enabled();
-    for (i, arg) in args.iter().enumerate() {
-        match arg {
-            Arg::Tensor(t) => {
-                let state = t.0.state.get(&locked.key);
-                let rank = state.layout.rank();
-                if !(class == Class::Select && i == 0) {
-                    promotion.tensor(t.0.dtype(), rank);
-                } else if t.0.dtype() != DType::Bool && t.0.dtype() != DType::U8 {
-                    fail!(
-                        runtime,
-                        "where expected condition to be a boolean tensor, but got a tensor with dtype {}",
-                        t.0.dtype()
-                    );
-                }
-                match shape {
-                    None => shape = Some(&state.layout),
-                    Some(s) => broadcast |= !s.same(&state.layout) && s.shape() != state.layout.shape(),
-                }
-                match device {
-                    Some((d, r)) if d != t.0.device => {
-                        // A 0-d CPU tensor mixes with any device, as a Python number does.
-                        if d == Device::Cpu && r == 0 {
-                            device = Some((t.0.device, rank));
-                        } else if !(t.0.device == Device::Cpu && rank == 0) {
-                            return Err(mixed_devices(row.name(), d, t.0.device));
-                        }
-                    }
-                    Some((d, r)) => device = Some((d, r.max(rank))),
-                    None => device = Some((t.0.device, rank)),
-                }
-                if taped && requires_grad(t, &locked.key) {
-                    needs |= 1 << i;
-                }
-            }
-            Arg::Scalar(s) => {
-                if !(class == Class::Select && i == 0) && info.numbers >> i & 1 == 0 {
-                    promotion.scalar(*s, default_float());
-                }
-            }
-        }
-    }
-    let (Some(promoted), Some(first), Some((device, _))) = (promotion.result(), shape, device) else {
-        fail!(type_, "{}(): at least one argument must be a Tensor", row.name());
-    };
-    if info.demand != Demand::Any {
-        check_demand(info.demand, row, args, locked)?;
-    }
-    let (compute, out) = class.result(promoted, default_float(), row)?;
-    let layout = if broadcast {
-        let shapes: SmallVec<[&[usize]; 3]> = args
-            .iter()
-            .filter_map(|a| match a {
-                Arg::Tensor(t) => Some(t.0.state.get(&locked.key).layout.shape()),
-                Arg::Scalar(_) => None,
-            })
-            .collect();
-        Layout::checked(row.name(), &layout::broadcast_shapes(row.name(), &shapes)?)?
-    } else {
-        first.fresh()
-    };
-    if !out.is_float() {
-        needs = 0;
-    }
-    Ok(Plan { compute, out, layout, device, needs })
-}
-
-fn check_demand(demand: Demand, row: Row, args: &[Arg<'_>], locked: &Locked) -> Result<()> {
-    let operands: SmallVec<[(DType, bool); 4]> = args
-        .iter()
-        .map(|a| match a {
-            Arg::Tensor(t) => (t.0.dtype(), t.0.state.get(&locked.key).layout.rank() == 0),
-            Arg::Scalar(s) => (s.default_dtype(default_float()), true),
-        })
-        .collect();
-    demand.check(row, &operands)
-}
-
-#[cold]
-pub(crate) fn mixed_devices(op: &str, a: Device, b: Device) -> wengert_ops::Error {
-    wengert_ops::Error::runtime(format!(
-        "{op}: Expected all tensors to be on the same device, but found at least two devices, {a} and {b}! Move one with .to(\"{a}\")"
-    ))
-}
-
-/// Whether numbers and 0-d tensors, which do not widen the common dtype, fit in it.
-#[inline]
-pub(crate) fn fit(row: Row, args: &[Arg<'_>], compute: DType) -> bool {
-    // Bounds beyond the type are no bounds.
-    let bounds = matches!(row, Row::Clamp | Row::ClampTensor);
-    if bounds || compute.is_float() || compute == DType::I64 || compute == DType::Bool {
-        return true;
-    }
-    let Some((low, high)) = compute.iinfo() else { return true };
-    args.iter().all(|a| match a {
-        Arg::Scalar(Scalar::Int(i)) => (low..=high).contains(i),
-        Arg::Scalar(_) => true,
-        Arg::Tensor(t) => t.0.dtype() == compute || t.0.dtype().iinfo().is_none_or(|(l, h)| low <= l && h <= high),
-    })
-}
-
-/// The call with those operands cut to the width of the common dtype, as PyTorch casts them.
-#[cold]
-pub(crate) fn with_cut<R>(
-    row: Row,
-    args: &[Arg<'_>],
-    compute: DType,
-    call: impl FnOnce(&[Arg<'_>]) -> Result<R>,
-) -> Result<R> {
-    let cast = args
-        .iter()
-        .map(|a| match a {
-            Arg::Tensor(t) if !fit(row, std::slice::from_ref(a), compute) => t.to_dtype(compute).map(Some),
-            _ => Ok(None),
-        })
-        .collect::<Result<SmallVec<[Option<Tensor>; 3]>>>()?;
-    let (low, high) = compute.iinfo().unwrap_or((i64::MIN, i64::MAX));
-    let cut: SmallVec<[Arg<'_>; 3]> = args
-        .iter()
-        .zip(&cast)
-        .map(|(a, c)| match (a, c) {
-            (_, Some(t)) => Arg::Tensor(t),
-            (Arg::Scalar(Scalar::Int(i)), _) => {
-                let width = i128::from(high) - i128::from(low) + 1;
-                let i = (i128::from(*i) - i128::from(low)).rem_euclid(width) + i128::from(low);
-                Arg::Scalar(Scalar::Int(i as i64))
-            }
-            _ => *a,
-        })
-        .collect();
-    call(&cut)
-}
-
 /// Runs a row and records it.
 ///
 /// ```
@@ -205,31 +56,74 @@ pub(crate) fn with_cut<R>(
 /// ```
 pub fn row(row: Row, args: &[Arg<'_>]) -> Result<Tensor> {
     let mut guard = lock();
-    if let Some((out, node)) = quick(row, args, &mut guard)? {
+    let locked = &mut *guard;
+    let Plan { compute, out, shape, device, needs } = plan(row, args, &locked.key)?;
+    if !fit(row, args, compute) {
         drop(guard);
-        return Ok(match node {
-            Some(node) => Tensor::with_edge(out, Edge::Node(node)),
-            None => Tensor::from_value(out),
-        });
+        return with_cut(row, args, compute, |args| self::row(row, args));
     }
-    let plan = plan(row, args, &guard)?;
-    if !fit(row, args, plan.compute) {
-        drop(guard);
-        return with_cut(row, args, plan.compute, |args| self::row(row, args));
-    }
-    let n = plan.layout.numel();
-    if n <= SMALL && plan.device == Device::Cpu {
-        if let Some(out) = run_small(row, args, &plan, &guard)? {
-            if plan.needs == 0 {
-                drop(guard);
-                return Ok(Tensor::from_value(out));
-            }
-            let node = record::row(row, args, plan.needs, &out, &mut guard)?;
+    let layout = shape.layout(row.name(), &mut locked.layouts)?;
+    if layout.numel() <= SMALL && device == Device::Cpu {
+        let Some(operands) = borrowed(args, &locked.key) else {
             drop(guard);
-            return Ok(Tensor::with_edge(out, Edge::Node(node)));
+            return large(row, args, compute, out, layout, device, needs);
+        };
+        let out = Value::empty(Device::Cpu, layout, out)?;
+        // SAFETY: `out` is fresh.
+        small_row(row, compute, &operands[..args.len()], unsafe { out.view_mut()? })?;
+        if needs == 0 {
+            drop(guard);
+            return Ok(Tensor::from_value(out));
         }
+        let node = record::row(row, args, needs, &out, locked)?;
+        drop(guard);
+        return Ok(Tensor::with_edge(out, Edge::Node(node)));
     }
     drop(guard);
+    large(row, args, compute, out, layout, device, needs)
+}
+
+/// The kernel over operands that broadcast to the output.
+#[inline]
+pub(crate) fn small_row(row: Row, compute: DType, operands: &[Cpus<'_>], out: ViewMut<'_, Buffer>) -> Result<()> {
+    if out.layout().numel() <= SHORT && elementwise_short(row, compute.compute(), operands, &out)? {
+        return Ok(());
+    }
+    exec::row_over(row, compute, operands, out)
+}
+
+pub(crate) type Cpus<'a> = Operand<'a, Buffer>;
+/// No row has more inputs.
+pub(crate) const MOST: usize = 4;
+
+/// The operands as they lie in host memory; `None` if one of them is elsewhere or being written.
+#[inline]
+pub(crate) fn borrowed<'a>(args: &[Arg<'a>], key: &'a Key) -> Option<[Cpus<'a>; MOST]> {
+    let mut operands = [Operand::Scalar(Scalar::Int(0)); MOST];
+    for (arg, operand) in args.iter().zip(&mut operands) {
+        *operand = match *arg {
+            Arg::Tensor(t) => {
+                let state = t.0.state.get(key);
+                let buffer = state.cell.buffer(key);
+                let (Some(host), false) = (buffer.host(), buffer.is_writing()) else { return None };
+                Operand::Array(View { buffer: host, layout: &state.layout, dtype: t.0.dtype() })
+            }
+            Arg::Scalar(s) => Operand::Scalar(s),
+        };
+    }
+    Some(operands)
+}
+
+/// A planned row over values taken out of the lock.
+fn large(
+    row: Row,
+    args: &[Arg<'_>],
+    compute: DType,
+    out: DType,
+    layout: Layout,
+    device: Device,
+    needs: u64,
+) -> Result<Tensor> {
     let values: SmallVec<[Option<Value>; 3]> = args
         .iter()
         .map(|a| match a {
@@ -246,9 +140,9 @@ pub fn row(row: Row, args: &[Arg<'_>]) -> Result<Tensor> {
             (Arg::Tensor(_), None) => exec::RowInput::Scalar(Scalar::Int(0)),
         })
         .collect();
-    let out = exec::row(row, plan.compute, plan.out, &plan.layout, plan.device, &operands)?;
+    let out = exec::row(row, compute, out, &layout, device, &operands)?;
     drop(operands);
-    if plan.needs == 0 {
+    if needs == 0 {
         return Ok(Tensor::from_value(out));
     }
     let inputs: SmallVec<[Input<'_>; 3]> = args
@@ -262,95 +156,10 @@ pub fn row(row: Row, args: &[Arg<'_>]) -> Result<Tensor> {
         .collect();
     let node = {
         let mut guard = lock();
-        let node = record::prepare(Op::Row(row), 0, plan.needs, &inputs, (out.layout.clone(), out.dtype), &mut guard)?;
-        record::push(node, plan.needs, &[&out], &mut guard)
+        let node = record::prepare(Op::Row(row), 0, needs, &inputs, (out.layout.clone(), out.dtype), &mut guard)?;
+        record::push(node, needs, &[&out], &mut guard)
     };
     Ok(Tensor::with_edge(out, Edge::Node(node)))
-}
-
-/// The everyday case, decided by a few compares: one or two operands, few elements, one shape and one of the two
-/// float types that need no conversion. `None` sends everything else the general way, which gives the same.
-#[inline]
-fn quick(row: Row, args: &[Arg<'_>], locked: &mut Locked) -> Result<Option<(Value, Option<NodeRef>)>> {
-    let info = row.info();
-    let plain = matches!(info.class, Class::Arith | Class::Float) && info.numbers == 0 && info.demand == Demand::Any;
-    if args.len() > 2 || !plain {
-        return Ok(None);
-    }
-    let key = &locked.key;
-    let mut operands = [Operand::Scalar(Scalar::Int(0)); 2];
-    let mut first: Option<(&Layout, DType)> = None;
-    let mut needs = 0;
-    for (i, (arg, operand)) in args.iter().zip(&mut operands).enumerate() {
-        *operand = match arg {
-            Arg::Tensor(t) => {
-                let (state, dtype) = (t.0.state.get(key), t.0.dtype());
-                match first {
-                    None if matches!(dtype, DType::F32 | DType::F64) && state.layout.numel() <= SMALL => {
-                        first = Some((&state.layout, dtype))
-                    }
-                    Some((l, d)) if d == dtype && (l.same(&state.layout) || l.shape() == state.layout.shape()) => {}
-                    _ => return Ok(None),
-                }
-                let buffer = state.cell.buffer(key);
-                let (Some(host), false) = (buffer.host(), buffer.is_writing()) else { return Ok(None) };
-                if requires_grad(t, key) {
-                    needs |= 1 << i;
-                }
-                Operand::Array(wengert_ops::View { buffer: host, layout: &state.layout, dtype })
-            }
-            Arg::Scalar(s) => Operand::Scalar(*s),
-        };
-    }
-    let Some((layout, dtype)) = first else { return Ok(None) };
-    let out = Value::empty(Device::Cpu, layout.fresh(), dtype)?;
-    // SAFETY: `out` is fresh.
-    wengert_cpu::Cpu.elementwise(row, dtype.compute(), &operands[..args.len()], unsafe { out.view_mut()? })?;
-    if needs == 0 || !is_grad_enabled() {
-        return Ok(Some((out, None)));
-    }
-    let node = record::row(row, args, needs, &out, locked)?;
-    Ok(Some((out, Some(node))))
-}
-
-/// The kernel on operands borrowed under the lock; `None` if one of them is being written.
-#[inline]
-fn run_small(row: Row, args: &[Arg<'_>], plan: &Plan, locked: &Locked) -> Result<Option<Value>> {
-    let key = &locked.key;
-    let mut expanded: SmallVec<[Option<Layout>; 3]> = SmallVec::new();
-    for arg in args {
-        expanded.push(match arg {
-            Arg::Tensor(t) => {
-                let l = &t.0.state.get(key).layout;
-                (!l.same(&plan.layout) && l.shape() != plan.layout.shape())
-                    .then(|| layout::expand_to(l, plan.layout.shape()))
-            }
-            Arg::Scalar(_) => None,
-        });
-    }
-    let mut operands: SmallVec<[Operand<'_, wengert_cpu::Buffer>; 3]> = SmallVec::new();
-    for (arg, layout) in args.iter().zip(&expanded) {
-        operands.push(match arg {
-            Arg::Tensor(t) => {
-                let state = t.0.state.get(key);
-                let buffer = state.cell.buffer(key);
-                if buffer.is_writing() {
-                    return Ok(None);
-                }
-                let Some(host) = buffer.host() else { return Ok(None) };
-                Operand::Array(wengert_ops::View {
-                    buffer: host,
-                    layout: layout.as_ref().unwrap_or(&state.layout),
-                    dtype: t.0.dtype(),
-                })
-            }
-            Arg::Scalar(s) => Operand::Scalar(*s),
-        });
-    }
-    let out = Value::empty(Device::Cpu, plan.layout.clone(), plan.out)?;
-    // SAFETY: `out` is fresh.
-    wengert_cpu::Cpu.elementwise(row, plan.compute.compute(), &operands, unsafe { out.view_mut()? })?;
-    Ok(Some(out))
 }
 
 /// Runs any operation over tensors and records it if something requires grad.
@@ -372,16 +181,33 @@ pub(crate) fn apply_labelled(op: Op, inputs: &[&Tensor], label: u16) -> Result<S
     if let Op::View(view) = &op {
         return Ok(SmallVec::from_iter([crate::views::view(inputs[0], (**view).clone())?]));
     }
-    let values: SmallVec<[Value; 3]> = inputs.iter().map(|t| t.value()).collect();
-    if let Some(other) = values.iter().find(|v| v.device() != values[0].device()) {
-        return Err(mixed_devices(
-            &crate::tape::labels::name(&op, 0).replace("Backward0", ""),
-            values[0].device(),
-            other.device(),
-        ));
+    let (values, needs) = taken(inputs);
+    let first = values[0].device();
+    if let Some(other) = values.iter().find(|v| v.device() != first) {
+        let name = crate::tape::labels::name(&op, 0).replace("Backward0", "");
+        return Err(mixed_devices(&name, first, other.device()));
     }
     let outputs = exec::run(&op, &values)?;
+    if needs == 0 {
+        return Ok(outputs.into_iter().map(Tensor::from_value).collect());
+    }
     record_outputs(op, label, inputs, values, outputs)
+}
+
+/// The operands' values and which of them require grad (none if nothing is taped), in one hold of the lock.
+fn taken(inputs: &[&Tensor]) -> (SmallVec<[Value; 3]>, u64) {
+    loop {
+        {
+            let guard = lock();
+            let values: Option<SmallVec<[Value; 3]>> = inputs.iter().map(|t| t.try_value(&guard.key)).collect();
+            if let Some(values) = values {
+                let needs = record::needs(inputs.iter().map(|t| Some(*t)), &guard);
+                drop(guard);
+                return (values, if needs != 0 && is_grad_enabled() { needs } else { 0 });
+            }
+        }
+        std::thread::yield_now();
+    }
 }
 
 /// Tapes computed outputs as the results of `op`.

@@ -1,6 +1,7 @@
 //! Evaluation of operations on values, without history: the one place that calls a backend.
 
 use crate::buffer::Device;
+use crate::lock::lock;
 use crate::mode::default_float;
 use crate::tensor::Tensor;
 use crate::value::Value;
@@ -63,6 +64,30 @@ pub(crate) fn row_into(
     Cpu.elementwise(row, compute.compute(), &operands, out)
 }
 
+/// A row over borrowed operands that broadcast to the output.
+pub(crate) fn row_over(
+    row: Row,
+    compute: DType,
+    operands: &[Operand<'_, wengert_cpu::Buffer>],
+    out: ViewMut<'_, wengert_cpu::Buffer>,
+) -> Result<()> {
+    let shape = out.layout().shape();
+    let layouts: SmallVec<[Option<Layout>; 4]> = operands
+        .iter()
+        .map(|o| match o {
+            Operand::Array(v) if v.layout.shape() != shape => Some(layout::expand_to(v.layout, shape)),
+            _ => None,
+        })
+        .collect();
+    let mut expanded: SmallVec<[Operand<'_, wengert_cpu::Buffer>; 4]> = SmallVec::from_slice(operands);
+    for (operand, layout) in expanded.iter_mut().zip(&layouts) {
+        if let (Operand::Array(v), Some(layout)) = (operand, layout) {
+            v.layout = layout;
+        }
+    }
+    Cpu.elementwise(row, compute.compute(), &expanded, out)
+}
+
 /// `g · ∂row/∂inputs[which]` into a fresh result of the output's shape.
 pub(crate) fn row_vjp(
     row: Row,
@@ -86,6 +111,11 @@ pub(crate) fn row_vjp(
     Ok(result)
 }
 
+/// The row-major layout of a shape, shared with other results of that shape.
+fn known_layout(shape: &[usize]) -> Result<Layout> {
+    lock().layouts.contiguous("empty", shape)
+}
+
 fn metas(values: &[Value]) -> SmallVec<[Meta; 3]> {
     values.iter().map(|v| Meta::new(v.layout.shape(), v.dtype)).collect()
 }
@@ -100,10 +130,11 @@ pub(crate) fn run(op: &Op, inputs: &[Value]) -> Result<Outputs> {
         fail!(internal, "a custom op is run by its own apply");
     }
     let metas = infer::infer(op, &metas(inputs))?;
-    let outputs = metas
-        .iter()
-        .map(|m| Value::empty(device, Layout::contiguous(&m.shape), m.dtype))
-        .collect::<Result<Outputs>>()?;
+    let mut outputs = Outputs::new();
+    for m in &metas {
+        let layout = known_layout(&m.shape)?;
+        outputs.push(Value::empty(device, layout, m.dtype)?);
+    }
     if device == Device::Cpu && !kernel(op, inputs, &outputs)? {
         let tensors: SmallVec<[Tensor; 3]> = inputs.iter().map(|v| Tensor::from_value(v.clone())).collect();
         let refs: SmallVec<[&Tensor; 3]> = tensors.iter().collect();
@@ -262,6 +293,9 @@ pub(crate) fn fused_vjp(op: &Op, inputs: &[Value], outputs: &[(Layout, DType)]) 
 
 /// A contiguous value as rows of `columns` elements.
 pub(crate) fn as_matrix(v: &Value, columns: usize) -> Value {
+    if v.layout.rank() == 2 && v.layout.shape()[1] == columns {
+        return v.clone();
+    }
     let rows = v.layout.numel() / columns;
     v.with_layout(Layout::strided(
         SmallVec::from_slice(&[rows, columns]),
@@ -283,7 +317,7 @@ pub(crate) fn transposed(v: &Value) -> Value {
 /// The product of two matrices of one dtype.
 pub(crate) fn product(a: &Value, b: &Value) -> Result<Value> {
     let shape = [a.layout.shape()[0], b.layout.shape()[1]];
-    let out = Value::empty(a.device(), Layout::checked("matmul", &shape)?, a.dtype)?;
+    let out = Value::empty(a.device(), known_layout(&shape)?, a.dtype)?;
     if a.device() == Device::Cpu {
         // SAFETY: `out` is fresh.
         Cpu.matmul(a.view()?, b.view()?, false, unsafe { out.view_mut()? })?;

@@ -82,7 +82,7 @@ impl Drop for GraphNode {
             return crate::lock::defer(GraphNode(self.0));
         }
         let mut guard = lock();
-        let Locked { tape, key } = &mut *guard;
+        let Locked { tape, key, .. } = &mut *guard;
         tape.release(self.0, key);
     }
 }

@@ -1,10 +1,11 @@
 //! In-place writes: functional underneath, copy on write at the bytes.
 
 use crate::buffer::Device;
-use crate::dispatch::{fit, mixed_devices, plan, with_cut, Arg, SMALL};
+use crate::dispatch::{borrowed, small_row, Arg, MOST, SMALL};
 use crate::exec::{self, RowInput};
 use crate::lock::{lock, Key, Locked};
 use crate::mode::is_grad_enabled;
+use crate::plan::{fit, mixed_devices, plan, with_cut, Plan};
 use crate::record::{self, Input};
 use crate::tape::node::{Edge, Node, NodeRef};
 use crate::tensor::{edge, flag, requires_grad, view_error, Tensor, ViewKind};
@@ -12,8 +13,8 @@ use crate::value::Value;
 use crate::writable::{begin, bump, overlap_error, unexpanded};
 use smallvec::SmallVec;
 use std::sync::Arc;
-use wengert_ops::rows::{Class, Demand};
-use wengert_ops::{fail, layout, Backend, DType, Error, Op, Operand, Region, Result, Row, Scalar, View, ViewMut};
+use wengert_ops::rows::Class;
+use wengert_ops::{fail, layout, Backend, DType, Error, Op, Region, Result, Row, Scalar, ViewMut};
 
 /// What PyTorch refuses of a taped write: leaves, views of leaves, views of multi-view functions.
 pub(crate) fn check_taped_write(x: &Tensor, locked: &mut Locked) -> Result<()> {
@@ -189,68 +190,57 @@ fn set_node(x: &Tensor, new: NodeRef, locked: &mut Locked) {
 
 /// `x = row(x, args…)` in place.
 pub fn row_(row: Row, x: &Tensor, args: &[Arg<'_>]) -> Result<()> {
-    if args.len() < 2 && quick(row, x, args.first(), &mut lock())? {
-        return Ok(());
-    }
-    let mut all: SmallVec<[Arg<'_>; 3]> = SmallVec::new();
+    let mut all: SmallVec<[Arg<'_>; MOST]> = SmallVec::new();
     all.push(Arg::Tensor(x));
     all.extend_from_slice(args);
-    let plan = plan(row, &all, &lock())?;
+    let mut guard = lock();
+    let plan = plan(row, &all, &guard.key)?;
     if !fit(row, args, plan.compute) {
-        return with_cut(row, args, plan.compute, |args| row_(row, x, args));
+        let compute = plan.compute;
+        drop(guard);
+        return with_cut(row, args, compute, |args| row_(row, x, args));
     }
-    row_into_(row, x, &plan, &all, args)
+    check_out(row.name(), x, &plan, &guard.key)?;
+    let compute = plan.compute;
+    if write_small(row, x, &all, &plan, &guard.key)? {
+        bump(x, &mut guard.key);
+        return Ok(());
+    }
+    drop(guard);
+    row_into_(row, x, compute, args)
 }
 
-/// The everyday untaped write: few contiguous elements that nobody else holds, and an operand of the same dtype and
-/// shape or a number. `false` sends everything else the general way, which gives the same.
-fn quick(row: Row, x: &Tensor, arg: Option<&Arg<'_>>, locked: &mut Locked) -> Result<bool> {
-    let info = row.info();
-    let plain = matches!(info.class, Class::Arith | Class::Float) && info.numbers == 0 && info.demand == Demand::Any;
-    let (key, dtype) = (&locked.key, x.dtype());
+/// The everyday untaped write, on operands borrowed under the lock: few contiguous elements that nobody else holds.
+/// `false` sends everything else the general way, which gives the same.
+fn write_small(row: Row, x: &Tensor, all: &[Arg<'_>], plan: &Plan<'_>, key: &Key) -> Result<bool> {
     let state = x.0.state.get(key);
-    let small = state.layout.is_contiguous() && state.layout.numel() <= SMALL;
-    if !plain || !small || !matches!(dtype, DType::F32 | DType::F64) || state.flags & flag::INFERENCE != 0 {
+    let layout = &state.layout;
+    let small = layout.is_contiguous() && layout.numel() <= SMALL;
+    let special = plan.needs != 0 || state.flags & flag::INFERENCE != 0;
+    if !small || special || plan.out != x.dtype() {
         return Ok(false);
     }
     let buffer = state.cell.buffer(key);
-    let free =
-        Arc::strong_count(buffer) == 1 && buffer.partial_saves(key) == 0 && !buffer.is_pinned() && !buffer.is_writing();
-    let (Some(host), true) = (buffer.host(), free) else { return Ok(false) };
-    let Some(first) = quick_operand(x, x, key) else { return Ok(false) };
-    let second = match arg {
-        None => first,
-        Some(Arg::Scalar(s)) => Operand::Scalar(*s),
-        Some(Arg::Tensor(t)) => match quick_operand(t, x, key) {
-            Some(operand) => operand,
-            None => return Ok(false),
-        },
-    };
-    let operands = [first, second];
+    let free = Arc::strong_count(buffer) == 1 && buffer.partial_saves(key) == 0 && !buffer.is_pinned();
+    // Operands over the same bytes are read before they are written only where they lie exactly alike.
+    let apart = all.iter().all(|a| match a {
+        Arg::Tensor(t) => {
+            let other = t.0.state.get(key);
+            !Arc::ptr_eq(other.cell.buffer(key), buffer) || (other.layout == *layout && t.dtype() == x.dtype())
+        }
+        Arg::Scalar(_) => true,
+    });
+    if !free || !apart {
+        return Ok(false);
+    }
+    let (Some(host), Some(operands)) = (buffer.host(), borrowed(all, key)) else { return Ok(false) };
     // SAFETY: the lock keeps everybody away, nobody else holds the bytes, and operands over them have this very layout.
-    let out = unsafe { ViewMut::new(host, &state.layout, dtype) };
-    wengert_cpu::Cpu.elementwise(row, dtype.compute(), &operands[..1 + arg.is_some() as usize], out)?;
-    bump(x, &mut locked.key);
+    let out = unsafe { ViewMut::new(host, layout, x.dtype()) };
+    small_row(row, plan.compute, &operands[..all.len()], out)?;
     Ok(true)
 }
 
-/// An operand that needs no conversion, no copy and no tape beside the target `x`.
-fn quick_operand<'a>(t: &'a Tensor, x: &Tensor, key: &'a Key) -> Option<Operand<'a, wengert_cpu::Buffer>> {
-    let (mine, other) = (x.0.state.get(key), t.0.state.get(key));
-    let buffer = other.cell.buffer(key);
-    let shape = other.layout.is_contiguous() && other.layout.shape() == mine.layout.shape();
-    let apart = !Arc::ptr_eq(buffer, mine.cell.buffer(key)) || other.layout == mine.layout;
-    let taped = is_grad_enabled() && requires_grad(t, key);
-    match buffer.host() {
-        Some(host) if t.dtype() == x.dtype() && shape && apart && !buffer.is_writing() && !taped => {
-            Some(Operand::Array(View { buffer: host, layout: &other.layout, dtype: t.dtype() }))
-        }
-        _ => None,
-    }
-}
-
-fn row_into_(row: Row, x: &Tensor, plan: &crate::dispatch::Plan, all: &[Arg<'_>], args: &[Arg<'_>]) -> Result<()> {
-    check_out(row.name(), x, plan)?;
+fn row_into_(row: Row, x: &Tensor, compute: DType, args: &[Arg<'_>]) -> Result<()> {
     let bool_result = matches!(row.info().class, Class::Compare | Class::Test | Class::Logic);
     if bool_result && x.dtype().is_float() && x.requires_grad() && is_grad_enabled() {
         check_taped_write(x, &mut lock())?;
@@ -267,18 +257,17 @@ fn row_into_(row: Row, x: &Tensor, plan: &crate::dispatch::Plan, all: &[Arg<'_>]
                 (Arg::Tensor(_), None) => RowInput::Scalar(Scalar::Int(0)),
             });
         }
-        debug_assert_eq!(inputs.len(), all.len());
-        exec::row_into(row, plan.compute, &inputs, out)
+        exec::row_into(row, compute, &inputs, out)
     })
 }
 
-fn check_out(name: &str, x: &Tensor, plan: &crate::dispatch::Plan) -> Result<()> {
-    if plan.layout.shape() != &x.shape()[..] {
+fn check_out(name: &str, x: &Tensor, plan: &Plan<'_>, key: &Key) -> Result<()> {
+    let shape = x.0.state.get(key).layout.shape();
+    if plan.shape.sizes() != shape {
         fail!(
             runtime,
-            "{name}: output with shape {:?} doesn't match the broadcast shape {:?}",
-            &x.shape()[..],
-            plan.layout.shape()
+            "{name}: output with shape {shape:?} doesn't match the broadcast shape {:?}",
+            plan.shape.sizes()
         );
     }
     let (from, to) = (plan.out, x.dtype());

@@ -4,34 +4,61 @@
 //! waiters only spin. What is dropped while it is held (tensors, foreign memory) would take it again;
 //! such drops are put off to the moment it is released.
 
+use crate::layouts::Layouts;
 use crate::tape::Tape;
 use std::any::Any;
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{RefCell, UnsafeCell};
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 struct Lock {
-    taken: AtomicBool,
+    /// The thread that holds it, or 0.
+    owner: AtomicUsize,
     inner: UnsafeCell<Locked>,
 }
 
-// SAFETY: `inner` is reached only through `Guard`, and `taken` admits one at a time.
+// SAFETY: `inner` is reached only through `Guard`, and `owner` admits one at a time.
 unsafe impl Sync for Lock {}
 
-static LOCK: Lock =
-    Lock { taken: AtomicBool::new(false), inner: UnsafeCell::new(Locked { tape: Tape::new(), key: Key(()) }) };
+static LOCK: Lock = Lock {
+    owner: AtomicUsize::new(0),
+    inner: UnsafeCell::new(Locked { tape: Tape::new(), layouts: Layouts::new(), key: Key(()) }),
+};
 
 /// What the lock guards: the tape, and the key to all [`Guarded`] cells.
 pub(crate) struct Locked {
     pub tape: Tape,
+    pub layouts: Layouts,
     pub key: Key,
 }
 
 /// Proof that the lock is held. There is one, inside the lock.
 pub(crate) struct Key(());
 
+/// A number that no other living thread has: never 0.
+///
+/// Inside a shared library every look at a thread-local is a function call, and the lock is taken at each operation;
+/// the thread register costs nothing.
+#[inline]
+fn this_thread() -> usize {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+    {
+        let pointer: usize;
+        // SAFETY: the System V ABI keeps the thread control block's own address at fs:0.
+        unsafe {
+            std::arch::asm!("mov {}, fs:0", out(reg) pointer, options(nostack, preserves_flags, readonly, pure));
+        }
+        pointer
+    }
+    #[cfg(not(all(target_arch = "x86_64", target_os = "linux", not(miri))))]
+    {
+        thread_local!(static HERE: u8 = const { 0 });
+        // A thread on its way out has no thread-locals of ours with destructors; this one has none.
+        HERE.with(|h| std::ptr::from_ref(h) as usize)
+    }
+}
+
 thread_local! {
-    static HELD: Cell<bool> = const { Cell::new(false) };
     static DEFERRED: RefCell<Vec<Box<dyn Any>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -46,21 +73,19 @@ pub(crate) struct Guard {
 /// Takes the lock. Taking it twice on one thread is a mistake of ours and panics.
 #[inline]
 pub(crate) fn lock() -> Guard {
-    HELD.with(|h| {
-        assert!(!h.get(), "wengert: the tape's lock was taken twice by one thread");
-        h.set(true);
-    });
-    if LOCK.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
-        wait();
+    let me = this_thread();
+    if let Err(owner) = LOCK.owner.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
+        wait(me, owner);
     }
     Guard { _not_send: std::marker::PhantomData }
 }
 
 #[cold]
-fn wait() {
+fn wait(me: usize, owner: usize) {
+    assert!(owner != me, "wengert: the tape's lock was taken twice by one thread");
     let mut spins = 0u32;
     loop {
-        while LOCK.taken.load(Ordering::Relaxed) {
+        while LOCK.owner.load(Ordering::Relaxed) != 0 {
             spins += 1;
             if spins < 100 {
                 std::hint::spin_loop();
@@ -68,7 +93,7 @@ fn wait() {
                 std::thread::yield_now();
             }
         }
-        if LOCK.taken.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+        if LOCK.owner.compare_exchange_weak(0, me, Ordering::Acquire, Ordering::Relaxed).is_ok() {
             return;
         }
     }
@@ -98,8 +123,7 @@ impl Drop for Guard {
         if deferred {
             WAITING.store(false, Ordering::Relaxed);
         }
-        LOCK.taken.store(false, Ordering::Release);
-        HELD.with(|h| h.set(false));
+        LOCK.owner.store(0, Ordering::Release);
         if deferred {
             drop_deferred();
         }
@@ -109,7 +133,7 @@ impl Drop for Guard {
 /// Whether this thread holds the lock now (a drop inside it must be put off).
 #[inline]
 pub(crate) fn held() -> bool {
-    HELD.try_with(|h| h.get()).unwrap_or(false)
+    LOCK.owner.load(Ordering::Relaxed) == this_thread()
 }
 
 /// Keeps something to be dropped once the lock is released; drops it now where the lock is not held.
@@ -167,5 +191,6 @@ pub(crate) fn before_fork() {
 
 /// After `fork`, in both processes.
 pub(crate) fn after_fork() {
+    // The forking thread is the same in the child: fork copies its thread register.
     drop(Guard { _not_send: std::marker::PhantomData });
 }

@@ -1,7 +1,7 @@
 //! Per-thread modes: whether operations are taped, and the default float type.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use wengert_ops::DType;
 
 thread_local! {
@@ -12,17 +12,27 @@ thread_local! {
 /// Whether inference mode was ever on: until then nobody pays for asking.
 static INFERENCE_USED: AtomicBool = AtomicBool::new(false);
 
+/// Threads whose operations are not taped now: while there are none, nobody looks at thread-locals, which inside a
+/// shared library are function calls. A thread that ends untaped stays counted, which only costs time.
+static UNTAPED: AtomicUsize = AtomicUsize::new(0);
+
 static DEFAULT_FLOAT: AtomicU8 = AtomicU8::new(DType::F32 as u8);
 
 /// Whether this thread's operations are taped.
 #[inline]
 pub fn is_grad_enabled() -> bool {
-    GRAD.with(|g| g.get())
+    UNTAPED.load(Ordering::Relaxed) == 0 || GRAD.with(|g| g.get())
 }
 
 /// Turns taping on or off for this thread; returns how it was.
 pub fn set_grad_enabled(on: bool) -> bool {
-    GRAD.with(|g| g.replace(on))
+    let was = GRAD.with(|g| g.replace(on));
+    match (was, on) {
+        (true, false) => _ = UNTAPED.fetch_add(1, Ordering::Relaxed),
+        (false, true) => _ = UNTAPED.fetch_sub(1, Ordering::Relaxed),
+        _ => {}
+    }
+    was
 }
 
 /// Whether inference mode is on: nothing made now can be taped later.

@@ -1,10 +1,14 @@
 //! Optimizer steps: one call over all parameters, each updated in one pass where it stands.
 
+use crate::dispatch::SMALL;
+use crate::lock::{defer, lock, Key};
 use crate::mode::GradMode;
 use crate::tensor::Tensor;
 use crate::value::Value;
-use crate::writable::Lease;
-use wengert_ops::{fail, Backend, DType, Result, View};
+use crate::writable::{bump, Lease};
+use smallvec::SmallVec;
+use std::sync::Arc;
+use wengert_ops::{fail, Backend, DType, Result, Row, View};
 
 /// Settings of stochastic gradient descent (Sutskever et al. 2013, as PyTorch words it).
 #[derive(Clone, Copy, Debug)]
@@ -49,14 +53,19 @@ fn check(name: &str, p: &Tensor, others: &[&Tensor]) -> Result<()> {
     if !p.dtype().is_float() {
         fail!(runtime, "{name}: parameters must be of a floating-point type, got {}", p.dtype());
     }
+    let guard = lock();
+    let shape = |t: &Tensor| t.0.state.get(&guard.key).layout.clone();
+    let mine = shape(p);
     for o in others {
-        if o.shape() != p.shape() || o.dtype() != p.dtype() || o.device() != p.device() {
+        let theirs = shape(o);
+        let alike = mine.same(&theirs) || mine.shape() == theirs.shape();
+        if !alike || o.dtype() != p.dtype() || o.device() != p.device() {
             fail!(
                 runtime,
                 "{name}: gradient and state of a parameter must have its shape and dtype: parameter {:?} {}, got {:?} {}",
-                &p.shape()[..],
+                mine.shape(),
                 p.dtype(),
-                &o.shape()[..],
+                theirs.shape(),
                 o.dtype()
             );
         }
@@ -87,11 +96,21 @@ unsafe fn slice<T>(v: &Value) -> Result<&[T]> {
 /// Runs `update` on the targets as leased contiguous values of one type, `g` beside them; what is strided or of
 /// half precision goes through contiguous copies of a wider type.
 fn update(targets: &[&Tensor], g: &Tensor, f: &dyn Fn(&[&Value], &Value) -> Result<()>) -> Result<()> {
-    let leases = targets.iter().map(|t| Lease::take(t)).collect::<Result<smallvec::SmallVec<[_; 4]>>>()?;
+    {
+        let mut guard = lock();
+        if let Some((values, g)) = everyday(targets, g, &guard.key) {
+            f(&values.iter().collect::<SmallVec<[&Value; 4]>>(), &g)?;
+            for t in targets {
+                bump(t, &mut guard.key);
+            }
+            return Ok(());
+        }
+    }
+    let leases = targets.iter().map(|t| Lease::take(t)).collect::<Result<SmallVec<[_; 4]>>>()?;
     let g = g.value();
     let shared = leases.iter().any(|l| std::sync::Arc::ptr_eq(&l.value.buffer, &g.buffer));
     if plain(&g) && !shared && leases.iter().all(|l| plain(&l.value)) {
-        let values: smallvec::SmallVec<[&Value; 4]> = leases.iter().map(|l| &l.value).collect();
+        let values: SmallVec<[&Value; 4]> = leases.iter().map(|l| &l.value).collect();
         return f(&values, &g);
     }
     let wide = if g.dtype == DType::F64 { DType::F64 } else { DType::F32 };
@@ -105,6 +124,25 @@ fn update(targets: &[&Tensor], g: &Tensor, f: &dyn Fn(&[&Value], &Value) -> Resu
     Ok(())
 }
 
+/// The values of few contiguous elements that nobody else holds: they can be written right under the lock, without
+/// leases.
+fn everyday(targets: &[&Tensor], g: &Tensor, key: &Key) -> Option<(SmallVec<[Value; 4]>, Value)> {
+    let mut values: SmallVec<[Value; 4]> = SmallVec::new();
+    for t in targets {
+        let state = t.0.state.get(key);
+        let buffer = state.cell.buffer(key);
+        let free = Arc::strong_count(buffer) == 1 && buffer.partial_saves(key) == 0 && !buffer.is_pinned();
+        if state.layout.numel() > SMALL || !free || buffer.is_writing() {
+            return None;
+        }
+        values.push(Value { buffer: buffer.clone(), layout: state.layout.clone(), dtype: t.dtype() });
+    }
+    let g = g.try_value(key)?;
+    // Two targets on one buffer have met the count above already.
+    let apart = values.iter().all(|v| !Arc::ptr_eq(&v.buffer, &g.buffer));
+    (apart && plain(&g) && g.host().is_ok() && values.iter().all(plain)).then_some((values, g))
+}
+
 /// One SGD step over parameters with gradients. `buffers[i]` is the momentum buffer of parameter i, `None` before
 /// its first step; new ones are returned in place.
 pub fn sgd_step(params: &[Tensor], buffers: &mut [Option<Tensor>], s: &Sgd) -> Result<()> {
@@ -116,7 +154,7 @@ pub fn sgd_step(params: &[Tensor], buffers: &mut [Option<Tensor>], s: &Sgd) -> R
         if first {
             *buffer = Some(Tensor::zeros(&p.shape(), p.dtype(), p.device())?);
         }
-        let mut targets: smallvec::SmallVec<[&Tensor; 4]> = smallvec::SmallVec::from_iter([p]);
+        let mut targets: SmallVec<[&Tensor; 4]> = SmallVec::from_iter([p]);
         if let (Some(b), true) = (buffer.as_ref(), s.momentum != 0.0) {
             check("SGD", p, &[b])?;
             targets.push(b);
@@ -163,27 +201,34 @@ pub struct AdamState {
     pub exp_avg_sq: Tensor,
     /// With `amsgrad`.
     pub max_exp_avg_sq: Option<Tensor>,
-    /// Steps done, this one included.
-    pub step: f64,
+    /// Steps done: a tensor of one element, counted up by a step.
+    pub step: Tensor,
 }
 
 /// One Adam or AdamW step over parameters with gradients.
 pub fn adam_step(params: &[Tensor], states: &[AdamState], s: &Adam) -> Result<()> {
     let _off = GradMode::set(false);
+    let mut bias: Option<(f64, Bias)> = None;
     for (p, state) in params.iter().zip(states) {
         let Some(g) = p.grad() else { continue };
         check("Adam", p, &[&g, &state.exp_avg, &state.exp_avg_sq])?;
-        let mut targets: smallvec::SmallVec<[&Tensor; 4]> =
-            smallvec::SmallVec::from_iter([p, &state.exp_avg, &state.exp_avg_sq]);
+        let mut targets: SmallVec<[&Tensor; 4]> = SmallVec::from_iter([p, &state.exp_avg, &state.exp_avg_sq]);
         if let (Some(m), true) = (&state.max_exp_avg_sq, s.amsgrad) {
             check("Adam", p, &[m])?;
             targets.push(m);
         }
+        state.step.row_(Row::Add, &[1i64.into()])?;
+        let step = state.step.item()?.as_f64();
+        // Parameters mostly are at the same step, and powers take longer than a small update.
+        let bias = match bias {
+            Some((of, known)) if of == step => known,
+            _ => bias.insert((step, Bias::after(step, s))).1,
+        };
         update(&targets, &g, &|t, g| match g.dtype {
             // SAFETY: as in `sgd_step`.
-            DType::F64 => unsafe { adam_kernel::<f64>(t, g, s, state.step) },
+            DType::F64 => unsafe { adam_kernel::<f64>(t, g, s, bias) },
             // SAFETY: as in `sgd_step`.
-            _ => unsafe { adam_kernel::<f32>(t, g, s, state.step) },
+            _ => unsafe { adam_kernel::<f32>(t, g, s, bias) },
         })?;
     }
     Ok(())
@@ -218,7 +263,20 @@ impl Root for f64 {
     }
 }
 
-unsafe fn adam_kernel<T>(t: &[&Value], g: &Value, s: &Adam, step: f64) -> Result<()>
+/// What frees the running means of their bias towards 0.
+#[derive(Clone, Copy)]
+struct Bias {
+    root: f64,
+    step_size: f64,
+}
+
+impl Bias {
+    fn after(step: f64, s: &Adam) -> Bias {
+        Bias { root: (1.0 - s.beta2.powf(step)).sqrt(), step_size: s.lr / (1.0 - s.beta1.powf(step)) }
+    }
+}
+
+unsafe fn adam_kernel<T>(t: &[&Value], g: &Value, s: &Adam, bias: Bias) -> Result<()>
 where
     T: Root
         + std::ops::Mul<Output = T>
@@ -228,9 +286,7 @@ where
 {
     let b2 = T::of(s.beta2);
     let (c1, c2) = (T::of(1.0 - s.beta1), T::of(1.0 - s.beta2));
-    let correction2 = (1.0 - s.beta2.powf(step)).sqrt();
-    let step_size = T::of(s.lr / (1.0 - s.beta1.powf(step)));
-    let (root, eps) = (T::of(correction2), T::of(s.eps));
+    let (root, step_size, eps) = (T::of(bias.root), T::of(bias.step_size), T::of(s.eps));
     let sign = T::of(if s.maximize { -1.0 } else { 1.0 });
     let coupled = T::of(if s.decoupled { 0.0 } else { s.weight_decay });
     let shrink = T::of(if s.decoupled { 1.0 - s.lr * s.weight_decay } else { 1.0 });
@@ -259,10 +315,17 @@ where
 
 /// Removes (or zeroes) the gradients of parameters.
 pub fn zero_grad(params: &[Tensor], set_to_none: bool) -> Result<()> {
+    if set_to_none {
+        let mut guard = lock();
+        for p in params {
+            if let Some(g) = p.0.state.get_mut(&mut guard.key).grad.take() {
+                defer(g);
+            }
+        }
+        return Ok(());
+    }
     for p in params {
-        if set_to_none {
-            p.set_grad(None)?;
-        } else if let Some(g) = p.grad() {
+        if let Some(g) = p.grad() {
             let _off = GradMode::set(false);
             if g.grad_fn()?.is_some() {
                 g.detach_()?;

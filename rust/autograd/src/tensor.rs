@@ -24,6 +24,7 @@ pub struct TensorImpl {
 }
 
 impl TensorImpl {
+    #[inline]
     pub(crate) fn new(dtype: DType, device: Device, state: State) -> TensorImpl {
         TensorImpl {
             dtype: AtomicU8::new(dtype as u8),
@@ -124,23 +125,35 @@ impl Cell {
 }
 
 impl Drop for TensorImpl {
+    #[inline]
     fn drop(&mut self) {
         let state = self.state.own();
-        if state.cold.is_some() && lock::held() {
-            // Hooks are the users' code and may run more of it when they go.
-            lock::defer(state.cold.take());
+        if state.cold.is_some() {
+            drop_cold(state);
         }
         if let Edge::Node(node) = state.edge {
-            if lock::held() {
-                // The parts that need the lock wait until it is free.
-                lock::defer(PendingRelease(node));
-                return;
-            }
-            let mut guard = lock();
-            let Locked { tape, key } = &mut *guard;
-            tape.release(node, key);
+            release(node);
         }
     }
+}
+
+#[cold]
+fn drop_cold(state: &mut State) {
+    if lock::held() {
+        // Hooks are the users' code and may run more of it when they go.
+        lock::defer(state.cold.take());
+    }
+}
+
+fn release(node: NodeRef) {
+    if lock::held() {
+        // The parts that need the lock wait until it is free.
+        lock::defer(PendingRelease(node));
+        return;
+    }
+    let mut guard = lock();
+    let Locked { tape, key, .. } = &mut *guard;
+    tape.release(node, key);
 }
 
 struct PendingRelease(NodeRef);
@@ -148,7 +161,7 @@ struct PendingRelease(NodeRef);
 impl Drop for PendingRelease {
     fn drop(&mut self) {
         let mut guard = lock();
-        let Locked { tape, key } = &mut *guard;
+        let Locked { tape, key, .. } = &mut *guard;
         tape.release(self.0, key);
     }
 }
@@ -157,28 +170,36 @@ impl Tensor {
     /// A tensor without history around a value.
     #[inline]
     pub(crate) fn from_value(value: Value) -> Tensor {
-        let device = value.device();
-        let flags = if crate::mode::inference() { flag::INFERENCE } else { 0 };
-        let state = State {
-            cell: Cell::Own(value.buffer, 0),
-            layout: value.layout,
-            edge: Edge::None,
-            flags,
-            grad: None,
-            view: None,
-            cold: None,
-        };
-        Tensor(Arc::new(TensorImpl::new(value.dtype, device, state)))
+        Tensor::with_edge(value, Edge::None)
     }
 
     /// A tensor whose gradient goes to `edge`. The node must be held once for it.
     #[inline]
     pub(crate) fn with_edge(value: Value, edge: Edge) -> Tensor {
-        let mut t = Tensor::from_value(value);
-        if let Some(i) = Arc::get_mut(&mut t.0) {
-            i.state.own().edge = edge;
+        let device = value.device();
+        let flags = if crate::mode::inference() { flag::INFERENCE } else { 0 };
+        let state = State {
+            cell: Cell::Own(value.buffer, 0),
+            layout: value.layout,
+            edge,
+            flags,
+            grad: None,
+            view: None,
+            cold: None,
+        };
+        Tensor::made(value.dtype, device, state)
+    }
+
+    /// A handle on a new tensor.
+    #[inline]
+    pub(crate) fn made(dtype: DType, device: Device, state: State) -> Tensor {
+        // Built where it stays: by value it would be copied once more.
+        let mut place = Arc::new_uninit();
+        if let Some(place) = Arc::get_mut(&mut place) {
+            place.write(TensorImpl::new(dtype, device, state));
         }
-        t
+        // SAFETY: a new `Arc` has one holder, so `get_mut` has given the place and it was written.
+        Tensor(unsafe { place.assume_init() })
     }
 
     /// A scalar on the CPU.
@@ -325,6 +346,7 @@ impl Tensor {
     }
 
     /// The only element.
+    #[inline]
     pub fn item(&self) -> Result<Scalar> {
         loop {
             {
@@ -335,9 +357,7 @@ impl Tensor {
                 }
                 let buffer = state.cell.buffer(&guard.key);
                 if !buffer.is_writing() {
-                    let value = Value { buffer: buffer.clone(), layout: state.layout.clone(), dtype: self.0.dtype() };
-                    drop(guard);
-                    return value.first();
+                    return crate::value::first(buffer, &state.layout, self.0.dtype());
                 }
             }
             std::thread::yield_now();

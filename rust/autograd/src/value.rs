@@ -13,21 +13,35 @@ pub struct Value {
     pub(crate) dtype: DType,
 }
 
+#[cold]
+fn no_data() -> Error {
+    Error::not_implemented(
+        "Cannot copy out of meta tensor; no data! It has a shape and a dtype but no elements; make it on a real device",
+    )
+}
+
+#[cold]
+fn too_large(e: Error, layout: &Layout, dtype: DType) -> Error {
+    match e.kind() {
+        wengert_ops::ErrorKind::Memory => {
+            e.context(&format!("a tensor of shape {:?} and dtype {dtype}", layout.shape()))
+        }
+        _ => e,
+    }
+}
+
 impl Value {
     /// Unspecified contents under a contiguous layout.
+    #[inline]
     pub(crate) fn empty(device: Device, layout: Layout, dtype: DType) -> Result<Value> {
         debug_assert!(layout.offset() == 0);
-        let bytes = layout.numel().checked_mul(dtype.size());
-        let buffer = match bytes {
-            Some(bytes) => Buffer::allocate(device, bytes),
-            None => Err(Error::memory("too many elements")),
+        let Some(bytes) = layout.numel().checked_mul(dtype.size()) else {
+            return Err(too_large(Error::memory("too many elements"), &layout, dtype));
         };
-        let buffer = buffer.map_err(|e| match e.kind() {
-            wengert_ops::ErrorKind::Memory => {
-                e.context(&format!("a tensor of shape {:?} and dtype {dtype}", layout.shape()))
-            }
-            _ => e,
-        })?;
+        let buffer = match Buffer::allocate(device, bytes) {
+            Ok(buffer) => buffer,
+            Err(e) => return Err(too_large(e, &layout, dtype)),
+        };
         Ok(Value { buffer, layout, dtype })
     }
 
@@ -45,11 +59,13 @@ impl Value {
         Ok(Value { buffer, layout: Layout::contiguous(shape), dtype })
     }
 
+    #[inline]
     pub(crate) fn device(&self) -> Device {
         self.buffer.device()
     }
 
     /// Whether the elements are less than the buffer.
+    #[inline]
     pub(crate) fn is_part(&self) -> bool {
         let Some(host) = self.buffer.host() else { return false };
         let size = self.dtype.size();
@@ -60,20 +76,19 @@ impl Value {
         (high - low) * size < host.len()
     }
 
+    #[inline]
     pub(crate) fn host(&self) -> Result<&cpu::Buffer> {
-        self.buffer.host().ok_or_else(|| {
-            Error::not_implemented(
-                "Cannot copy out of meta tensor; no data! It has a shape and a dtype but no elements; make it on a real device",
-            )
-        })
+        self.buffer.host().ok_or_else(no_data)
     }
 
+    #[inline]
     pub(crate) fn view(&self) -> Result<View<'_, cpu::Buffer>> {
         Ok(View { buffer: self.host()?, layout: &self.layout, dtype: self.dtype })
     }
 
     /// # Safety
     /// As for [`ViewMut::new`].
+    #[inline]
     pub(crate) unsafe fn view_mut(&self) -> Result<ViewMut<'_, cpu::Buffer>> {
         Ok(ViewMut::new(self.host()?, &self.layout, self.dtype))
     }
@@ -111,31 +126,31 @@ impl Value {
         }
         Ok(out)
     }
+}
 
-    /// The element at the layout's start.
-    pub(crate) fn first(&self) -> Result<Scalar> {
-        let host = self.host()?;
-        let at = self.layout.offset();
-        macro_rules! read {
-            ($t:ty) => {
-                // SAFETY: the caller holds the buffer, and writers are waited for when a value is taken.
-                unsafe { *host.ptr().cast::<$t>().add(at) }
-            };
-        }
-        if (at + 1) * self.dtype.size() > host.len() {
-            return Err(Error::internal("a layout reaches past its buffer"));
-        }
-        Ok(match self.dtype {
-            DType::Bool => Scalar::Bool(read!(u8) != 0),
-            DType::U8 => Scalar::Int(read!(u8) as i64),
-            DType::I8 => Scalar::Int(read!(i8) as i64),
-            DType::I16 => Scalar::Int(read!(i16) as i64),
-            DType::I32 => Scalar::Int(read!(i32) as i64),
-            DType::I64 => Scalar::Int(read!(i64)),
-            DType::F16 => Scalar::Float(read!(half::f16).to_f64()),
-            DType::BF16 => Scalar::Float(read!(half::bf16).to_f64()),
-            DType::F32 => Scalar::Float(read!(f32) as f64),
-            DType::F64 => Scalar::Float(read!(f64)),
-        })
+/// The element at the layout's start. Nobody may be writing the buffer: call it under the lock.
+pub(crate) fn first(buffer: &Buffer, layout: &Layout, dtype: DType) -> Result<Scalar> {
+    let host = buffer.host().ok_or_else(no_data)?;
+    let at = layout.offset();
+    macro_rules! read {
+        ($t:ty) => {
+            // SAFETY: `at` lies in the buffer, as checked above, and nobody writes meanwhile.
+            unsafe { *host.ptr().cast::<$t>().add(at) }
+        };
     }
+    if (at + 1) * dtype.size() > host.len() {
+        return Err(Error::internal("a layout reaches past its buffer"));
+    }
+    Ok(match dtype {
+        DType::Bool => Scalar::Bool(read!(u8) != 0),
+        DType::U8 => Scalar::Int(read!(u8) as i64),
+        DType::I8 => Scalar::Int(read!(i8) as i64),
+        DType::I16 => Scalar::Int(read!(i16) as i64),
+        DType::I32 => Scalar::Int(read!(i32) as i64),
+        DType::I64 => Scalar::Int(read!(i64)),
+        DType::F16 => Scalar::Float(read!(half::f16).to_f64()),
+        DType::BF16 => Scalar::Float(read!(half::bf16).to_f64()),
+        DType::F32 => Scalar::Float(read!(f32) as f64),
+        DType::F64 => Scalar::Float(read!(f64)),
+    })
 }

@@ -5,9 +5,7 @@ use crate::lock::{lock, Key};
 use crate::mode::is_grad_enabled;
 use crate::record;
 use crate::tape::node::Edge;
-use crate::tensor::{
-    edge, flag, node_order, requires_grad, Cell, State, Storage, Tensor, TensorImpl, ViewInfo, ViewKind,
-};
+use crate::tensor::{edge, flag, node_order, requires_grad, Cell, State, Storage, Tensor, ViewInfo, ViewKind};
 use std::sync::Arc;
 use wengert_ops::{fail, DType, Error, Layout, Op, Region, Result, ViewOp};
 
@@ -32,7 +30,7 @@ fn handle(
     flags: u8,
 ) -> Tensor {
     let state = State { cell: Cell::Shared(storage), layout, edge, flags, grad: None, view, cold: None };
-    Tensor(Arc::new(TensorImpl::new(t.0.dtype(), t.0.device, state)))
+    Tensor::made(t.0.dtype(), t.0.device, state)
 }
 
 /// One view of a tensor.
@@ -46,8 +44,16 @@ pub fn views(x: &Tensor, ops: impl IntoIterator<Item = ViewOp>) -> Result<Vec<Te
 }
 
 fn view_of(x: &Tensor, op: ViewOp, wanted: ViewKind) -> Result<Tensor> {
+    view_by(x, |_| Ok(op), wanted)
+}
+
+/// As [`view_of`], of an operation that is made from the layout as it is at that moment.
+#[inline]
+fn view_by(x: &Tensor, op: impl FnOnce(&Layout) -> Result<ViewOp>, wanted: ViewKind) -> Result<Tensor> {
     let mut guard = lock();
-    let layout = op.apply(&x.0.state.get(&guard.key).layout)?;
+    let layout = &x.0.state.get(&guard.key).layout;
+    let op = op(layout)?;
+    let layout = op.apply(layout)?;
     if let ViewOp::AsStrided { shape, .. } = &op {
         check_bounds(x, &layout, &guard.key, shape)?;
     }
@@ -117,6 +123,18 @@ fn check_bounds(x: &Tensor, layout: &Layout, key: &Key, shape: &[usize]) -> Resu
 }
 
 impl Tensor {
+    /// A view by an operation that is made from the layout as it is at that moment.
+    ///
+    /// ```
+    /// use wengert::{Tensor, ViewOp};
+    /// let x = Tensor::from_f32(&[1.0, 2.0, 3.0], &[3]).unwrap();
+    /// let last = x.view_made(|layout| Ok(ViewOp::Select { dim: 0, index: layout.shape()[0] - 1 })).unwrap();
+    /// assert_eq!(last.to_vec_f64().unwrap(), [3.0]);
+    /// ```
+    pub fn view_made(&self, op: impl FnOnce(&Layout) -> Result<ViewOp>) -> Result<Tensor> {
+        view_by(self, op, ViewKind::Default)
+    }
+
     /// The same elements, off the tape.
     pub fn detach(&self) -> Tensor {
         let mut guard = lock();

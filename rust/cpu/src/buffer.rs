@@ -83,6 +83,7 @@ fn capacity(len: usize) -> usize {
 
 impl Buffer {
     /// `len` bytes with unspecified but initialised contents.
+    #[inline]
     pub fn new(len: usize) -> Result<Buffer> {
         let heap = if len <= INLINE { None } else { Some(allocate(len)?) };
         Ok(Buffer { len, heap, inline: UnsafeCell::new([0; INLINE / 8]), foreign: None })
@@ -111,11 +112,13 @@ impl Buffer {
         self.len == 0
     }
 
+    #[inline]
     pub fn is_foreign(&self) -> bool {
         self.foreign.is_some()
     }
 
     /// Start of the bytes; stable for a heap buffer, and for an inline one as long as it is not moved.
+    #[inline]
     pub fn ptr(&self) -> *mut u8 {
         match self.heap {
             Some(p) => p.as_ptr(),
@@ -141,6 +144,7 @@ impl Buffer {
     }
 }
 
+#[inline(never)]
 fn allocate(len: usize) -> Result<NonNull<u8>> {
     let out_of_memory = || Error::memory(format!("not enough memory: you tried to allocate {len} bytes on the CPU"));
     if len > isize::MAX as usize / 2 {
@@ -171,22 +175,29 @@ fn allocate(len: usize) -> Result<NonNull<u8>> {
 }
 
 impl Drop for Buffer {
+    #[inline]
     fn drop(&mut self) {
-        let (Some(ptr), None) = (self.heap, &self.foreign) else { return };
-        let capacity = capacity(self.len);
-        LIVE.fetch_sub(capacity, Ordering::Relaxed);
-        if self.len >= POOLED && IDLE.load(Ordering::Relaxed) + capacity <= POOL_LIMIT {
-            IDLE.fetch_add(capacity, Ordering::Relaxed);
-            let class = capacity.trailing_zeros() as usize;
-            if let Some(mut pool) = pool() {
-                pool[class].push(ptr.as_ptr() as usize);
-                return;
-            }
-            IDLE.fetch_sub(capacity, Ordering::Relaxed);
+        if let (Some(ptr), None) = (self.heap, &self.foreign) {
+            release(ptr, self.len);
         }
-        // SAFETY: allocated in `allocate` with this capacity and not given away.
-        unsafe { dealloc(ptr.as_ptr(), block(capacity)) };
     }
+}
+
+#[inline(never)]
+fn release(ptr: NonNull<u8>, len: usize) {
+    let capacity = capacity(len);
+    LIVE.fetch_sub(capacity, Ordering::Relaxed);
+    if len >= POOLED && IDLE.load(Ordering::Relaxed) + capacity <= POOL_LIMIT {
+        IDLE.fetch_add(capacity, Ordering::Relaxed);
+        let class = capacity.trailing_zeros() as usize;
+        if let Some(mut pool) = pool() {
+            pool[class].push(ptr.as_ptr() as usize);
+            return;
+        }
+        IDLE.fetch_sub(capacity, Ordering::Relaxed);
+    }
+    // SAFETY: allocated in `allocate` with this capacity and not given away.
+    unsafe { dealloc(ptr.as_ptr(), block(capacity)) };
 }
 
 impl std::fmt::Debug for Buffer {

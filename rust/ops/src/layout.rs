@@ -33,6 +33,7 @@ pub struct LayoutData {
 
 impl Deref for Layout {
     type Target = LayoutData;
+    #[inline]
     fn deref(&self) -> &LayoutData {
         &self.0
     }
@@ -104,6 +105,7 @@ impl Layout {
     }
 
     /// Same shape, row-major, offset 0: the layout of a fresh result. Shares the handle if it is one.
+    #[inline]
     pub fn fresh(&self) -> Layout {
         if self.plain {
             self.clone()
@@ -113,6 +115,7 @@ impl Layout {
     }
 
     /// Whether both handles are the same allocation: a one-compare test on the hot path.
+    #[inline]
     pub fn same(&self, other: &Layout) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -124,24 +127,36 @@ impl Layout {
 }
 
 impl LayoutData {
+    #[inline]
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
+    #[inline]
     pub fn strides(&self) -> &[isize] {
         &self.strides
     }
+    #[inline]
     pub fn offset(&self) -> usize {
         self.offset
     }
+    #[inline]
     pub fn rank(&self) -> usize {
         self.shape.len()
     }
+    #[inline]
     pub fn numel(&self) -> usize {
         self.numel
     }
     /// Elements stand one after another in row-major order (from `offset`).
+    #[inline]
     pub fn is_contiguous(&self) -> bool {
         self.contiguous
+    }
+
+    /// Row-major to the letter and at offset 0: what a fresh result of this shape has.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// First and one-past-last element positions that the layout touches; empty layouts touch none.

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyEllipsis, PyInt, PyIterator, PyList, PySlice, PyTuple};
 use smallvec::SmallVec;
 use wengert::{Tensor, ViewOp};
-use wengert_ops::{DType, Dims};
+use wengert_ops::{DType, Dims, Error, Layout};
 
 /// What an index comes to: a view, and perhaps index tensors over some of its dims.
 struct Resolved {
@@ -39,20 +39,23 @@ fn bound_of(obj: &Bound<'_, PyAny>) -> PyResult<Option<isize>> {
 
 /// One index of a dim, as PyTorch words the error.
 fn select(x: &Tensor, dim: usize, index: isize) -> PyResult<Tensor> {
-    let shape = x.shape();
-    let Some(&n) = shape.get(dim) else {
-        return Err(PyIndexError::new_err(if shape.is_empty() {
-            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim tensor to a number"
-                .to_owned()
-        } else {
-            format!("too many indices for tensor of dimension {}", shape.len())
-        }));
+    let op = |layout: &Layout| {
+        let rank = layout.rank();
+        let Some(&n) = layout.shape().get(dim) else {
+            return Err(Error::index(if rank == 0 {
+                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim tensor to a number"
+                    .to_owned()
+            } else {
+                format!("too many indices for tensor of dimension {rank}")
+            }));
+        };
+        let size = n as isize;
+        if index < -size || index >= size {
+            return Err(Error::index(format!("index {index} is out of bounds for dimension {dim} with size {n}")));
+        }
+        Ok(ViewOp::Select { dim, index: if index < 0 { index + size } else { index } as usize })
     };
-    let size = n as isize;
-    if index < -size || index >= size {
-        return Err(PyIndexError::new_err(format!("index {index} is out of bounds for dimension {dim} with size {n}")));
-    }
-    x.view_op(ViewOp::Select { dim, index: if index < 0 { index + size } else { index } as usize }).raise()
+    x.view_made(op).raise()
 }
 
 fn slice(x: &Tensor, dim: usize, s: &Bound<'_, PySlice>) -> PyResult<Tensor> {

@@ -20,6 +20,10 @@ mod types;
 use pyo3::prelude::*;
 use wengert_ops::DType;
 
+// Two or three small blocks are allocated for each tensor; the system's allocator takes as long as the arithmetic.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[pymodule]
 fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = m.py();

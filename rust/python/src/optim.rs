@@ -1,13 +1,15 @@
 //! Optimizer steps, one call over all parameters.
 
-use crate::args::tensors;
+use crate::args::{need_tensor, tensors};
 use crate::error::Raise;
 use crate::tensor::{fresh, PyTensor};
 use crate::types::type_name;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
 use wengert::optim::{adam_step, clip_grad_norm, sgd_step, zero_grad, Adam, AdamState, Sgd};
-use wengert::{Row, Tensor};
+use wengert::Tensor;
 
 fn optional_tensors(op: &str, name: &str, obj: &Bound<'_, PyAny>) -> PyResult<Vec<Option<Tensor>>> {
     obj.try_iter()?
@@ -52,19 +54,19 @@ fn _sgd_step(
     let mut buffers = optional_tensors("_sgd_step", "momentum_buffers", momentum_buffers)?;
     same_length("_sgd_step", params.len(), "momentum_buffers", buffers.len())?;
     let settings = Sgd { lr, momentum, dampening, weight_decay, nesterov, maximize };
-    py.detach(|| sgd_step(&params, &mut buffers, &settings)).raise()
+    let work = params.iter().map(|p| p.numel()).sum();
+    run(py, work, || sgd_step(&params, &mut buffers, &settings))
 }
 
-/// One step of Adam or AdamW over the parameters that have a gradient; `steps` are 0-d tensors, counted up here.
+/// One step of Adam or AdamW over the parameters that have a gradient. `state` maps a parameter to its dict of tensors,
+/// which `start(param)` makes at its first step; "step" is counted up.
 #[pyfunction]
 #[allow(clippy::too_many_arguments)]
 fn _adam_step(
     py: Python<'_>,
     params: &Bound<'_, PyAny>,
-    exp_avgs: &Bound<'_, PyAny>,
-    exp_avg_sqs: &Bound<'_, PyAny>,
-    max_exp_avg_sqs: &Bound<'_, PyAny>,
-    steps: &Bound<'_, PyAny>,
+    state: &Bound<'_, PyDict>,
+    start: &Bound<'_, PyAny>,
     lr: f64,
     beta1: f64,
     beta2: f64,
@@ -74,42 +76,41 @@ fn _adam_step(
     amsgrad: bool,
     maximize: bool,
 ) -> PyResult<()> {
-    let op = "_adam_step";
-    let params = tensors(op, "params", params)?;
-    let means = tensors(op, "exp_avgs", exp_avgs)?;
-    let squares = tensors(op, "exp_avg_sqs", exp_avg_sqs)?;
-    let largest = optional_tensors(op, "max_exp_avg_sqs", max_exp_avg_sqs)?;
-    let steps = tensors(op, "steps", steps)?;
-    for (name, n) in [
-        ("exp_avgs", means.len()),
-        ("exp_avg_sqs", squares.len()),
-        ("max_exp_avg_sqs", largest.len()),
-        ("steps", steps.len()),
-    ] {
-        same_length(op, params.len(), name, n)?;
-    }
     let settings = Adam { lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize };
-    py.detach(|| {
-        let mut active = Vec::with_capacity(params.len());
-        let mut states = Vec::with_capacity(params.len());
-        for ((((p, mean), square), largest), step) in
-            params.into_iter().zip(means).zip(squares).zip(largest).zip(&steps)
-        {
-            if p.grad().is_none() {
-                continue;
-            }
-            step.row_(Row::Add, &[1i64.into()])?;
-            states.push(AdamState {
-                exp_avg: mean,
-                exp_avg_sq: square,
-                max_exp_avg_sq: largest,
-                step: step.item()?.as_f64(),
-            });
-            active.push(p);
+    let (mut active, mut states) = (Vec::new(), Vec::new());
+    let mut work = 0;
+    for p in params.try_iter()? {
+        let p = p?;
+        let inner = need_tensor("_adam_step", "params", &p)?;
+        if inner.grad().is_none() {
+            continue;
         }
-        adam_step(&active, &states, &settings)
-    })
-    .raise()
+        let entry = match state.get_item(&p)? {
+            Some(entry) if entry.is_truthy()? => entry,
+            _ => start.call1((&p,))?,
+        };
+        let entry = entry.cast_into::<PyDict>()?;
+        let part = |name: &Bound<'_, PyString>| -> PyResult<Tensor> {
+            match entry.get_item(name)? {
+                Some(part) => need_tensor("Adam", name.to_str()?, &part).cloned(),
+                None => Err(PyKeyError::new_err(name.clone().unbind())),
+            }
+        };
+        states.push(AdamState {
+            exp_avg: part(intern!(py, "exp_avg"))?,
+            exp_avg_sq: part(intern!(py, "exp_avg_sq"))?,
+            max_exp_avg_sq: if amsgrad { Some(part(intern!(py, "max_exp_avg_sq"))?) } else { None },
+            step: part(intern!(py, "step"))?,
+        });
+        work += inner.numel();
+        active.push(inner.clone());
+    }
+    run(py, work, || adam_step(&active, &states, &settings))
+}
+
+/// Small steps are over before another thread could have taken the interpreter.
+fn run<T: Send>(py: Python<'_>, work: usize, f: impl FnOnce() -> wengert::Result<T> + Send) -> PyResult<T> {
+    if work > 4096 { py.detach(f) } else { f() }.raise()
 }
 
 /// Removes the gradients of parameters, or zeroes them.

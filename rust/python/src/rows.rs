@@ -10,7 +10,7 @@ use crate::types::{dtype_object, type_name};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyUserWarning};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use smallvec::SmallVec;
 use std::ffi::CString;
 use std::os::raw::c_int;
@@ -171,6 +171,16 @@ fn call(
                 return crate::tensor::done(py, row(op, &[Arg::Tensor(x)]));
             }
         }
+        if let Some(args) = everyday(op, form, given) {
+            if form == Form::InPlace {
+                if let Arg::Tensor(x) = args[0] {
+                    x.row_(op, &args[1..]).raise()?;
+                    return Ok(given[0].clone().unbind());
+                }
+            }
+            let large = args.iter().any(|a| matches!(a, Arg::Tensor(t) if t.numel() > DETACH));
+            return crate::tensor::done(py, if large { py.detach(|| row(op, &args)) } else { row(op, &args) });
+        }
         let mut operands: SmallVec<[Operand; 4]> = SmallVec::new();
         for i in 0..arity {
             operands.push(need(op, i, &given[swapped(op, form, i)])?);
@@ -178,6 +188,37 @@ fn call(
         return run(py, op, form, given.first(), operands, None);
     }
     general(py, op, form, given, named.unwrap_or(&[]))
+}
+
+/// From this many elements on, others may run Python meanwhile.
+const DETACH: usize = 200_000;
+
+/// Positional arguments that need no second look: tensors and plain numbers where the row takes them.
+#[inline]
+fn everyday<'a>(op: Row, form: Form, given: &'a [Bound<'_, PyAny>]) -> Option<SmallVec<[Arg<'a>; 4]>> {
+    let info = op.info();
+    if op == Row::Polygamma || (op == Row::Where && form != Form::Function) {
+        return None;
+    }
+    let mut args = SmallVec::new();
+    for (i, obj) in given.iter().enumerate() {
+        let number = info.numbers >> i & 1 == 1;
+        args.push(if let Ok(t) = obj.cast::<PyTensor>() {
+            if number {
+                return None;
+            }
+            Arg::Tensor(&t.get().inner)
+        } else if i == 0 || info.tensors_only {
+            return None;
+        } else if let Ok(f) = obj.cast_exact::<PyFloat>() {
+            Arg::Scalar(Scalar::Float(f.value()))
+        } else if let Ok(n) = obj.cast_exact::<PyInt>() {
+            Arg::Scalar(Scalar::Int(n.extract().ok()?))
+        } else {
+            return None;
+        });
+    }
+    Some(args)
 }
 
 /// `polygamma(n, x)` is `x.polygamma(n)`: which argument a method takes for input `i`.
@@ -378,7 +419,7 @@ fn run(
     if !args.iter().any(|a| matches!(a, Arg::Tensor(_))) {
         return scalars_only(py, op, &args);
     }
-    let large = args.iter().any(|a| matches!(a, Arg::Tensor(t) if t.numel() > 200_000));
+    let large = args.iter().any(|a| matches!(a, Arg::Tensor(t) if t.numel() > DETACH));
     let result = if large { py.detach(|| row(op, &args)) } else { row(op, &args) };
     let result = result.map_err(to_py)?;
     match out {

@@ -4,12 +4,10 @@ use crate::args::{need_operand, operand};
 use crate::error::Raise;
 use crate::types::{device_object, dtype_object, size_of, PyDType, PyDevice};
 use pyo3::basic::CompareOp;
-use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::sync::PyOnceLock;
 use pyo3::{ffi, IntoPyObjectExt};
 use std::sync::atomic::Ordering;
-use std::sync::OnceLock;
 use wengert::{row, Arg, Row, Scalar, Tensor};
 
 /// A multi-dimensional array of one element type that remembers how it was computed.
@@ -19,17 +17,17 @@ use wengert::{row, Arg, Row, Scalar, Tensor};
 /// >>> (x * x).sum().backward()
 /// >>> x.grad
 /// tensor([2., 4., 6.])
-#[pyclass(frozen, subclass, weakref, name = "Tensor", module = "wengert")]
+// A `dict`, not `__getattr__`: the interpreter calls methods without binding them only where attributes are looked
+// up its own way.
+#[pyclass(frozen, subclass, weakref, dict, name = "Tensor", module = "wengert")]
 pub struct PyTensor {
     pub inner: Tensor,
-    /// Users' own attributes, made when the first is set.
-    attributes: OnceLock<Py<PyDict>>,
 }
 
 impl From<Tensor> for PyTensor {
     #[inline]
     fn from(inner: Tensor) -> Self {
-        PyTensor { inner, attributes: OnceLock::new() }
+        PyTensor { inner }
     }
 }
 
@@ -40,12 +38,69 @@ impl Drop for PyTensor {
     }
 }
 
+/// How objects are made without `object.__new__`, which reads arguments and makes a `__dict__` that most never need.
+struct Maker {
+    class: *mut ffi::PyTypeObject,
+    alloc: ffi::allocfunc,
+    /// Where a `PyTensor` stands in its object.
+    offset: usize,
+}
+
+// SAFETY: the class lives as long as the interpreter, and is only looked at with the GIL.
+unsafe impl Send for Maker {}
+// SAFETY: as above.
+unsafe impl Sync for Maker {}
+
+static MAKER: PyOnceLock<Maker> = PyOnceLock::new();
+
+fn maker(py: Python<'_>) -> PyResult<&'static Maker> {
+    MAKER.get_or_try_init(py, || {
+        let sample = Bound::new(py, PyTensor::from(Tensor::scalar(0.0, wengert_ops::DType::F32).raise()?))?;
+        let class = py.get_type::<PyTensor>();
+        let offset = std::ptr::from_ref(sample.get()) as usize - sample.as_ptr() as usize;
+        let (size, dict) = (class.getattr("__basicsize__")?, class.getattr("__dictoffset__")?);
+        let (size, dict) = (size.extract::<usize>()?, dict.extract::<usize>()?);
+        // Everything else in a new object must be zero, as `tp_alloc` leaves it: so PyO3 lays it out.
+        let value = offset..offset + std::mem::size_of::<PyTensor>();
+        let word = std::mem::size_of::<usize>();
+        let rest = (std::mem::size_of::<ffi::PyObject>()..size).step_by(word);
+        for at in rest.filter(|at| !value.contains(at) && *at != dict) {
+            // SAFETY: an aligned word inside the sample object.
+            if unsafe { *sample.as_ptr().byte_add(at).cast::<usize>() } != 0 {
+                return Err(crate::error::InternalError::new_err("the layout of Tensor objects is not what it was"));
+            }
+        }
+        let class = class.as_type_ptr();
+        // SAFETY: the slot of a live type; every type has an allocator.
+        let alloc = unsafe {
+            std::mem::transmute::<*mut std::ffi::c_void, Option<ffi::allocfunc>>(ffi::PyType_GetSlot(
+                class,
+                ffi::Py_tp_alloc,
+            ))
+        };
+        let alloc = alloc.ok_or_else(|| crate::error::InternalError::new_err("Tensor has no allocator"))?;
+        Ok(Maker { class, alloc, offset })
+    })
+}
+
 /// The Python object of a tensor that was just made.
 #[inline]
 pub fn fresh(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
-    let object = Bound::new(py, PyTensor::from(t))?;
-    remember(&object);
-    Ok(object.into_any().unbind())
+    let maker = match MAKER.get(py) {
+        Some(maker) => maker,
+        None => maker(py)?,
+    };
+    // SAFETY: the allocator of this very class gives a new object whose contents are all zero (checked in `maker`):
+    // no dict, no weak references, and a place for the value, which is written before anybody sees it.
+    unsafe {
+        let object = (maker.alloc)(maker.class, 0);
+        if object.is_null() {
+            return Err(PyErr::fetch(py));
+        }
+        t.object_slot().store(object.cast(), Ordering::Relaxed);
+        object.byte_add(maker.offset).cast::<PyTensor>().write(PyTensor::from(t));
+        Ok(Bound::from_owned_ptr(py, object).unbind())
+    }
 }
 
 /// Notes the object on its tensor, so that [`wrap`] finds it.
@@ -89,6 +144,9 @@ fn binary(py: Python<'_>, op: Row, a: &PyTensor, b: &Bound<'_, PyAny>, swap: boo
 }
 
 fn inplace(slf: &Bound<'_, PyTensor>, op: Row, other: &Bound<'_, PyAny>) -> PyResult<()> {
+    if let Ok(t) = other.cast::<PyTensor>() {
+        return slf.get().inner.row_(op, &[Arg::Tensor(&t.get().inner)]).raise();
+    }
     let other = need_operand(op.name(), "other", other)?;
     slf.get().inner.row_(op, &[other.arg()]).raise()
 }
@@ -328,49 +386,6 @@ impl PyTensor {
     fn set_data(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let value = crate::args::need_tensor("data", "value", value)?;
         self.inner.set_data(value).raise()
-    }
-
-    fn __getattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<Py<PyAny>> {
-        if let Some(dict) = slf.get().attributes.get() {
-            if let Some(value) = dict.bind(slf.py()).get_item(name)? {
-                return Ok(value.unbind());
-            }
-        }
-        let class = slf.get_type().name()?;
-        Err(PyAttributeError::new_err(format!("'{class}' object has no attribute '{name}'")))
-    }
-    fn __setattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        // SAFETY: plain attribute access on live objects, with the GIL.
-        let code = unsafe { ffi::PyObject_GenericSetAttr(slf.as_ptr(), name.as_ptr(), value.as_ptr()) };
-        if code == 0 {
-            return Ok(());
-        }
-        let error = PyErr::fetch(slf.py());
-        let property = slf.get_type().hasattr(name)?;
-        if property || !error.is_instance_of::<PyAttributeError>(slf.py()) {
-            return Err(error);
-        }
-        let dict = slf.get().attributes.get_or_init(|| PyDict::new(slf.py()).unbind());
-        dict.bind(slf.py()).set_item(name, value)
-    }
-    fn __delattr__(slf: &Bound<'_, Self>, name: &Bound<'_, PyString>) -> PyResult<()> {
-        if let Some(dict) = slf.get().attributes.get() {
-            if dict.bind(slf.py()).contains(name)? {
-                return dict.bind(slf.py()).del_item(name);
-            }
-        }
-        // SAFETY: as in `__setattr__`; a null value deletes.
-        let code = unsafe { ffi::PyObject_GenericSetAttr(slf.as_ptr(), name.as_ptr(), std::ptr::null_mut()) };
-        if code == 0 {
-            Ok(())
-        } else {
-            Err(PyErr::fetch(slf.py()))
-        }
-    }
-
-    /// The users' attributes, for pickling and copying.
-    fn _attributes(&self, py: Python<'_>) -> Option<Py<PyDict>> {
-        self.attributes.get().map(|d| d.clone_ref(py))
     }
 
     /// A tensor of class `cls` over the elements of `data`.

@@ -113,7 +113,8 @@ fn linear_kernels(ctx: &Ctx<'_>, g: &Value) -> Result<Option<Grads>> {
     let mut grads: Grads = smallvec![None, None];
     if ctx.needs(0) {
         let Some(w) = ctx.input_value(1) else { return Ok(None) };
-        grads[0] = Some(Tensor::from_value(exec::product(&flat, w)?).reshape_to(&ctx.input_shape(0)?)?);
+        let (gx, shape) = (Tensor::from_value(exec::product(&flat, w)?), ctx.input_shape(0)?);
+        grads[0] = Some(if shape.len() == 2 { gx } else { gx.reshape_to(&shape)? });
     }
     if ctx.needs(1) {
         let Some(x) = ctx.input_value(0).and_then(matrix) else { return Ok(None) };

@@ -19,7 +19,7 @@ use kernels::{Kernel, Lane};
 use movers::Patch;
 use std::mem::MaybeUninit;
 use wengert_ops::rows::voc::i64::I64;
-use wengert_ops::{Compute, DType, Error, Operand, Result, Row, ViewMut};
+use wengert_ops::{Compute, DType, Error, Operand, Result, Row, View, ViewMut};
 
 /// `out = row(inputs…)`, computed in `compute`. Array operands have the output's shape; one that shares
 /// memory with the output has its layout and dtype.
@@ -55,7 +55,8 @@ fn value<T: Lane>(isa: Isa, row: Row, inputs: &[Operand<'_, Buffer>], out: &View
     let call = match T::kernels(isa).rows[row as usize] {
         Kernel::Value(kernel) => {
             // SAFETY: arguments are as long as the output; the kernel's instruction set is this machine's.
-            if short::<T>(inputs, u8::MAX, out, |args, out| unsafe { kernel(args, out) }) {
+            if out.dtype() == T::DTYPE && short::<T, T>(inputs, u8::MAX, out, |args, out| unsafe { kernel(args, out) })
+            {
                 return Ok(());
             }
             Call::Value(kernel)
@@ -69,18 +70,54 @@ fn value<T: Lane>(isa: Isa, row: Row, inputs: &[Operand<'_, Buffer>], out: &View
     Ok(())
 }
 
-/// Short contiguous arrays, where every instruction around the kernel counts. `false`: not such a call.
+/// Up to this many elements a call is [`short`].
+pub const SHORT: usize = 32;
+
+/// [`elementwise`] of at most [`SHORT`] elements, whose array operands need not be expanded: they broadcast to the
+/// output's shape as they are. `false`: nothing was done, the call is no such call.
 #[inline]
-fn short<T: Lane>(
+pub fn elementwise_short(
+    row: Row,
+    compute: Compute,
+    inputs: &[Operand<'_, Buffer>],
+    out: &ViewMut<'_, Buffer>,
+) -> Result<bool> {
+    fn value<T: Lane>(row: Row, inputs: &[Operand<'_, Buffer>], out: &ViewMut<'_, Buffer>) -> bool {
+        match T::kernels(Isa::current()).rows[row as usize] {
+            // SAFETY: arguments are as long as the output; the kernel's instruction set is this machine's.
+            Kernel::Value(kernel) if out.dtype() == T::DTYPE => {
+                short::<T, T>(inputs, u8::MAX, out, |args, out| unsafe { kernel(args, out) })
+            }
+            // SAFETY: as above.
+            Kernel::Truth(kernel) if out.dtype() == DType::Bool => {
+                short::<T, u8>(inputs, u8::MAX, out, |args, out| unsafe { kernel(args, out) })
+            }
+            _ => false,
+        }
+    }
+    if inputs.len() != row.arity() {
+        return Err(arity(row, inputs.len()));
+    }
+    Ok(match compute {
+        Compute::F32 => value::<f32>(row, inputs, out),
+        Compute::F64 => value::<f64>(row, inputs, out),
+        // Integers have divisors to check, and narrower types to be cut to.
+        Compute::I64 => false,
+    })
+}
+
+/// Few elements, where every instruction around the kernel counts: operands that are not slices of `T` already are
+/// gathered into blocks on the stack. `false`: not such a call.
+#[inline]
+fn short<T: Lane, O>(
     operands: &[Operand<'_, Buffer>],
     used: u8,
     out: &ViewMut<'_, Buffer>,
-    kernel: impl FnOnce(&[&[T]], &mut [T]),
+    kernel: impl FnOnce(&[&[T]], &mut [O]),
 ) -> bool {
-    const SHORT: usize = 32;
     let layout = out.layout();
     let len = layout.numel();
-    if len > SHORT || len == 0 || out.dtype() != T::DTYPE || !layout.is_contiguous() {
+    if len > SHORT || len == 0 || !layout.is_contiguous() {
         return false;
     }
     let mut blocks = [const { [MaybeUninit::<T>::uninit(); SHORT] }; plan::ARRAYS - 1];
@@ -95,16 +132,21 @@ fn short<T: Lane>(
                 block.fill(MaybeUninit::new(T::from_scalar(*scalar)));
                 block.as_ptr().cast()
             }
-            Operand::Array(view) if !view.layout.is_contiguous() => return false,
             Operand::Array(view) => {
-                let first = view.buffer.ptr().wrapping_add(view.layout.offset() * view.dtype.size());
+                let from = view.layout;
+                let first = view.buffer.ptr().wrapping_add(from.offset() * view.dtype.size());
+                let whole = from.is_contiguous() && from.numel() == len;
                 let apart = !std::ptr::eq(view.buffer, out.buffer()) && !view.buffer.is_foreign();
-                if view.dtype == T::DTYPE && apart {
+                if whole && apart && view.dtype == T::DTYPE {
                     first.cast_const().cast()
                 } else {
-                    let patch = Patch { len, step: 1, rows: 1, row_step: 0 };
-                    // SAFETY: the view's elements lie in its buffer, and the block holds as many.
-                    unsafe { movers::load(view.dtype, first, patch, block) };
+                    if whole {
+                        let patch = Patch { len, step: 1, rows: 1, row_step: 0 };
+                        // SAFETY: the view's elements lie in its buffer, and the block holds as many.
+                        unsafe { movers::load(view.dtype, first, patch, block) };
+                    } else if !gather(view, first, layout.shape(), block) {
+                        return false;
+                    }
                     block.as_ptr().cast()
                 }
             }
@@ -113,9 +155,38 @@ fn short<T: Lane>(
         previous = unsafe { std::slice::from_raw_parts(elements, len) };
         args[k] = previous;
     }
-    let first = out.buffer().ptr().cast::<T>().wrapping_add(layout.offset());
+    let first = out.buffer().ptr().cast::<O>().wrapping_add(layout.offset());
     // SAFETY: the layout lies in the buffer, no argument shares it, and the caller vouches for exclusivity.
     kernel(&args[..operands.len()], unsafe { std::slice::from_raw_parts_mut(first, len) });
+    true
+}
+
+/// Reads a view, broadcast to `shape`, into a block row-major: the last two dims at a time.
+fn gather<T: Lane>(view: &View<'_, Buffer>, first: *const u8, shape: &[usize], block: &mut [MaybeUninit<T>]) -> bool {
+    const DIMS: usize = 6;
+    let (rank, from) = (shape.len(), view.layout);
+    if rank > DIMS || from.rank() > rank {
+        return false;
+    }
+    // Both padded with leading 1s to `DIMS` dims.
+    let (mut sizes, mut steps) = ([1usize; DIMS], [0isize; DIMS]);
+    sizes[DIMS - rank..].copy_from_slice(shape);
+    let lead = DIMS - from.rank();
+    for (d, (&n, &s)) in from.shape().iter().zip(from.strides()).enumerate() {
+        steps[lead + d] = if n == 1 { 0 } else { s };
+    }
+    let (rows, len) = (sizes[DIMS - 2], sizes[DIMS - 1]);
+    let patch = Patch { len, step: steps[DIMS - 1], rows, row_step: steps[DIMS - 2] };
+    let size = view.dtype.size() as isize;
+    for (number, part) in block.chunks_exact_mut(rows * len).enumerate() {
+        let (mut rest, mut at) = (number, 0);
+        for d in (0..DIMS - 2).rev() {
+            at += (rest % sizes[d]) as isize * steps[d];
+            rest /= sizes[d];
+        }
+        // SAFETY: positions inside the view's layout, which lies in its buffer; the part holds rows · len elements.
+        unsafe { movers::load(view.dtype, first.wrapping_offset(at * size), patch, part) };
+    }
     true
 }
 
@@ -179,7 +250,7 @@ fn vjp<T: Lane>(
     let operands = &operands[..count + 2];
     // SAFETY: as in `value`.
     let call = |args: &[&[T]], out: &mut [T]| unsafe { kernel(&args[..count], args[count], args[count + 1], out) };
-    if !short::<T>(operands, used, out, call) {
+    if out.dtype() != T::DTYPE || !short::<T, T>(operands, used, out, call) {
         run(Call::Vjp(kernel), operands, used, out);
     }
     Ok(())

@@ -2,7 +2,7 @@
 //! lock is taken once for many nodes. Whatever is out of the ordinary goes the long way, node by node.
 
 use super::marks::Slot;
-use super::Sweep;
+use super::{Step, Sweep};
 use crate::buffer::Device;
 use crate::lock::{Key, Locked};
 use crate::tape::node::{flag, Edge, NodeRef};
@@ -27,7 +27,7 @@ impl Sweep {
         for _ in 0..SESSION {
             let Some(node) = self.next() else { return Ok(Progress::Done) };
             if self.create || !self.fast_row(node, locked)? {
-                return Ok(Progress::Slow(node));
+                return Ok(Progress::Slow(Box::new(self.take_step(node, locked)?)));
             }
         }
         Ok(Progress::Pause)
@@ -154,7 +154,7 @@ impl Sweep {
 pub(super) enum Progress {
     Done,
     Pause,
-    Slow(NodeRef),
+    Slow(Box<Step>),
 }
 
 /// The sum of two gradients, in the first one's memory if nobody beyond `holders` has it.

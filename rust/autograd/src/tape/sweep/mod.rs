@@ -8,19 +8,20 @@ mod marks;
 mod paths;
 mod shortcut;
 
-use crate::lock::{lock, Locked};
+use crate::lock::{lock, Key, Locked};
 use crate::rules::{self, Ctx, Unpacked};
 use crate::tape::labels;
 use crate::tape::node::{flag, Edge, NodeRef};
 use crate::tape::saved::{Saved, OUTPUT};
 use crate::tape::{Hook, NodeHook};
-use crate::tensor::{self, Tensor, TensorImpl};
+use crate::tensor::{self, Cell, Tensor, TensorImpl};
 use fast::Progress;
 use gradients::{add, add_to_grad, check_hook_result, checked_gradients, fit, root_gradient, run_leaf_hooks};
 use marks::{Marks, Slot};
 use paths::Wanted;
 use smallvec::SmallVec;
 use std::collections::{BinaryHeap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::Arc;
 use wengert_ops::{fail, DType, Layout, Op, Result};
@@ -29,15 +30,37 @@ pub(super) struct Sweep {
     marks: Vec<Option<Box<Marks>>>,
     chunks: BinaryHeap<(u64, u32)>,
     pub(super) leaves: Vec<(Arc<TensorImpl>, Tensor)>,
-    pub(super) leaf_index: HashMap<usize, usize>,
+    pub(super) leaf_index: LeafIndex,
     wanted: Option<Wanted>,
     captured: Vec<Option<Tensor>>,
     pub(super) retain: bool,
     pub(super) create: bool,
 }
 
+/// From a leaf's address to its place among the leaves met.
+type LeafIndex = HashMap<usize, usize, BuildHasherDefault<AddressHasher>>;
+
+/// Addresses differ in their middle bits; one multiplication spreads them.
+#[derive(Default)]
+pub(super) struct AddressHasher(u64);
+
+impl Hasher for AddressHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for b in bytes {
+            self.0 = (self.0 ^ u64::from(*b)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+    }
+    fn write_usize(&mut self, address: usize) {
+        self.0 = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+    fn finish(&self) -> u64 {
+        self.0.rotate_left(26)
+    }
+}
+
 /// One node taken out for its rule.
-struct Step {
+pub(super) struct Step {
+    slot: Slot,
     node: NodeRef,
     op: Op,
     saved: SmallVec<[Unpacked; 2]>,
@@ -134,7 +157,7 @@ impl Sweep {
             marks: Vec::new(),
             chunks: BinaryHeap::new(),
             leaves: Vec::new(),
-            leaf_index: HashMap::new(),
+            leaf_index: LeafIndex::default(),
             wanted: None,
             captured: (0..inputs).map(|_| None).collect(),
             retain: options.retain_graph || options.create_graph,
@@ -173,7 +196,7 @@ impl Sweep {
             match progress {
                 Progress::Done => break,
                 Progress::Pause => {}
-                Progress::Slow(node) => self.step(node)?,
+                Progress::Slow(step) => self.step(*step)?,
             }
         }
         if inputs.is_some() {
@@ -205,7 +228,8 @@ impl Sweep {
         }
     }
 
-    fn take_step(&mut self, node: NodeRef, locked: &mut Locked) -> Result<Step> {
+    pub(super) fn take_step(&mut self, node: NodeRef, locked: &mut Locked) -> Result<Step> {
+        let slot = self.take_slot(node);
         let create = self.create;
         let mut needs = 0u64;
         {
@@ -292,13 +316,12 @@ impl Sweep {
                 retains = side.retain.iter().filter_map(|(o, t)| t.upgrade().map(|t| (*o, Tensor(t)))).collect();
             }
         }
-        Ok(Step { node, op, saved, needs, edges, metas, hooks, retains, node_hooks, stale })
+        Ok(Step { slot, node, op, saved, needs, edges, metas, hooks, retains, node_hooks, stale })
     }
 
-    fn step(&mut self, node: NodeRef) -> Result<()> {
-        let slot = self.take_slot(node);
-        let step = self.take_step(node, &mut lock())?;
-        let mut grads: SmallVec<[Option<Tensor>; 2]> = match slot {
+    fn step(&mut self, mut step: Step) -> Result<()> {
+        let node = step.node;
+        let mut grads: SmallVec<[Option<Tensor>; 2]> = match std::mem::take(&mut step.slot) {
             Slot::Empty => return Ok(()),
             Slot::Value(v) => SmallVec::from_iter([Some(Tensor::from_value(v))]),
             Slot::One(g) => SmallVec::from_iter([Some(g)]),
@@ -377,12 +400,18 @@ impl Sweep {
                 step.edges
             );
         }
-        for (i, g) in results.into_iter().enumerate() {
-            let Some(g) = g else { continue };
-            if step.needs >> i.min(63) & 1 == 0 {
-                continue;
+        let mut rest: SmallVec<[(Edge, Tensor); 2]> = SmallVec::new();
+        {
+            let guard = lock();
+            for (i, g) in results.into_iter().enumerate() {
+                let (Some(g), 1) = (g, step.needs >> i.min(63) & 1) else { continue };
+                let edge = &guard.tape.node(node).edges[i];
+                if let Some(g) = self.first(edge, &guard, g) {
+                    rest.push((edge.clone(), g));
+                }
             }
-            let edge = lock().tape.node(step.node).edges[i].clone();
+        }
+        for (edge, g) in rest {
             self.arrive(edge, g)?;
         }
         Ok(())
@@ -414,16 +443,9 @@ impl Sweep {
             Edge::Node(n) => {
                 let guard = lock();
                 let (layout, dtype) = guard.tape.node(n).meta(n.output);
-                let fits = g.dtype() == dtype && {
-                    let l = &g.0.state.get(&guard.key).layout;
-                    l.same(layout) || l.shape() == layout.shape()
-                };
-                if fits && self.first(n, &guard, &g) {
-                    return Ok(());
-                }
                 let (layout, outputs) = (layout.clone(), guard.tape.node(n).outputs());
                 drop(guard);
-                let g = if fits { g } else { fit(g, &layout, dtype)? };
+                let g = fit(g, &layout, dtype)?;
                 let mut guard = lock();
                 let slot = self.slot(n, &guard);
                 let old = match slot {
@@ -463,20 +485,61 @@ impl Sweep {
         }
     }
 
-    /// Stores a gradient that fits into an empty single-output slot; the common case.
-    fn first(&mut self, n: NodeRef, locked: &Locked, g: &Tensor) -> bool {
-        if locked.tape.node(n).more.is_some() {
-            return false;
+    /// Stores a gradient that is the first at its edge and fits there: the common case. Gives back any other.
+    fn first(&mut self, edge: &Edge, locked: &Locked, g: Tensor) -> Option<Tensor> {
+        let fits = |layout: &Layout, dtype: DType| {
+            let l = &g.0.state.get(&locked.key).layout;
+            g.dtype() == dtype && (l.same(layout) || l.shape() == layout.shape())
+        };
+        match edge {
+            Edge::Leaf(leaf) => {
+                let id = Arc::as_ptr(leaf) as usize;
+                if !fits(&leaf.state.get(&locked.key).layout, leaf.dtype()) || self.leaf_index.contains_key(&id) {
+                    return Some(g);
+                }
+                self.leaf_index.insert(id, self.leaves.len());
+                self.leaves.push((leaf.clone(), g));
+                None
+            }
+            Edge::Node(n) => {
+                let target = locked.tape.node(*n);
+                if target.more.is_some() || !fits(&target.layout, target.dtype) {
+                    return Some(g);
+                }
+                let slot = self.slot(*n, locked);
+                if !matches!(slot, Slot::Empty) {
+                    return Some(g);
+                }
+                *slot = Slot::One(g);
+                None
+            }
+            Edge::None => None,
         }
-        let slot = self.slot(n, locked);
-        if matches!(slot, Slot::Empty) {
-            *slot = Slot::One(g.clone());
-            return true;
-        }
-        false
     }
+
+    /// Gives leaves without hooks and without a gradient theirs, in one hold of the lock; the others remain.
+    fn commit_first(&mut self) {
+        let mut guard = lock();
+        let plain = |leaf: &TensorImpl, key: &Key| leaf.state.get(key).cold.is_none();
+        if self.create || !self.leaves.iter().all(|(leaf, _)| plain(leaf, &guard.key)) {
+            return;
+        }
+        let key = &mut guard.key;
+        self.leaves.retain(|(leaf, g)| {
+            let state = g.0.state.get(key);
+            let own = matches!(&state.cell, Cell::Own(..)) && state.layout.is_contiguous() && !state.edge.is_some();
+            // The entry's handle is the only one: nobody else sees the tensor that becomes `.grad`.
+            if !own || state.flags != 0 || Arc::strong_count(&g.0) != 1 || leaf.state.get(key).grad.is_some() {
+                return true;
+            }
+            leaf.state.get_mut(key).grad = Some(g.clone());
+            false
+        });
+    }
+
     /// Gives the leaves their gradients, all hooks having succeeded first.
     fn commit(&mut self) -> Result<()> {
+        self.commit_first();
         let mut ready = Vec::with_capacity(self.leaves.len());
         for (leaf, g) in std::mem::take(&mut self.leaves) {
             let leaf = Tensor(leaf);
@@ -528,7 +591,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         for n in &self.0 {
             let mut guard = lock();
-            let Locked { tape, key } = &mut *guard;
+            let Locked { tape, key, .. } = &mut *guard;
             tape.release(*n, key);
         }
     }
