@@ -12,6 +12,7 @@ from collections import OrderedDict
 
 from . import _core
 from ._core import Tensor
+from ._size import Size
 
 _STRUCTURE = "wengert.structure"
 _HEADER_LIMIT = 100_000_000
@@ -29,6 +30,15 @@ _TYPES = {
     "bool": ("BOOL", "|b1"),
 }
 _NAMES = {name: (dtype, numpy_type) for dtype, (name, numpy_type) in _TYPES.items()}
+# What the structure calls sequences; a Size is a tuple, and so stands before it.
+_SEQUENCES = {"size": Size, "list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
+# The structure's kinds of tensors, and how each is made of the file's. One that is met again stays itself.
+_TENSORS = {
+    "tensor": lambda tensor: tensor,
+    "leaf": lambda tensor: tensor.requires_grad_(),
+    "parameter": lambda tensor: _parameter(tensor, True),
+    "frozen parameter": lambda tensor: _parameter(tensor, False),
+}
 
 
 def _dtype_name(dtype):
@@ -67,37 +77,66 @@ def _describe(value, where, tensors, known):
                 name += "_"
             tensors[name] = value
             known[id(value)] = name
-        return {"tensor": known[id(value)]}
+        return {_tensor_kind(value): known[id(value)]}
+    numpy_scalar = type(value).__module__ == "numpy" and getattr(value, "shape", None) == ()
+    if numpy_scalar and isinstance(value.item(), (bool, int, float)):
+        return {"numpy": [value.dtype.name, value.item()]}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if isinstance(value, (_core.dtype, _core.device)):
+        return {type(value).__name__: str(value).removeprefix("torch.")}
     below = f"{where}." if where else ""
-    if isinstance(value, (list, tuple)):
-        kind = "tuple" if isinstance(value, tuple) else "list"
-        return {kind: [_describe(v, f"{below}{i}", tensors, known) for i, v in enumerate(value)]}
+    for kind, cls in _SEQUENCES.items():
+        if isinstance(value, cls):
+            return {kind: [_describe(v, f"{below}{i}", tensors, known) for i, v in enumerate(value)]}
     if isinstance(value, dict):
         items = []
         for key, entry in value.items():
-            if not (key is None or isinstance(key, (bool, int, float, str))):
-                raise TypeError(f"save(): dict keys must be strings or numbers, but got {type(key).__name__}")
-            items.append([key, _describe(entry, f"{below}{key}", tensors, known)])
+            if isinstance(key, Tensor):
+                raise TypeError("save(): dict keys must be data, but got a Tensor")
+            described = _describe(key, "", tensors, known)
+            items.append([described, _describe(entry, f"{below}{key}", tensors, known)])
         return {"ordered" if isinstance(value, OrderedDict) else "dict": items}
     hint = "; save module.state_dict() instead" if hasattr(value, "state_dict") else ""
     raise TypeError(
-        f"save(): cannot save an object of type {type(value).__name__}: only tensors, numbers, strings, None "
-        f"and lists, tuples and dicts of them{hint}"
+        f"save(): cannot save an object of type {type(value).__name__}: only tensors, numbers, strings, None, dtypes, "
+        f"devices and lists, tuples, sets and dicts of them{hint}"
     )
+
+
+def _tensor_kind(tensor):
+    if type(tensor) is not Tensor:
+        from .nn.parameter import Parameter
+
+        if isinstance(tensor, Parameter):
+            return "parameter" if tensor.requires_grad else "frozen parameter"
+    return "leaf" if tensor.requires_grad else "tensor"
+
+
+def _parameter(tensor, requires_grad):
+    from .nn.parameter import Parameter
+
+    return tensor if isinstance(tensor, Parameter) else Parameter(tensor, requires_grad)
 
 
 def _rebuild(described, tensors):
     if not isinstance(described, dict):
         return described
     ((kind, content),) = described.items()
-    if kind == "tensor":
-        return tensors[content]
-    if kind in ("list", "tuple"):
-        values = [_rebuild(v, tensors) for v in content]
-        return tuple(values) if kind == "tuple" else values
-    return (OrderedDict if kind == "ordered" else dict)((key, _rebuild(v, tensors)) for key, v in content)
+    if kind in _TENSORS:
+        tensors[content] = made = _TENSORS[kind](tensors[content])
+        return made
+    if kind in _SEQUENCES:
+        return _SEQUENCES[kind](_rebuild(v, tensors) for v in content)
+    if kind == "numpy":
+        import numpy as np
+
+        return np.dtype(content[0]).type(content[1])
+    if kind in ("dtype", "device"):
+        return getattr(_core, content) if kind == "dtype" else _core.device(content)
+    return (OrderedDict if kind == "ordered" else dict)(
+        (_rebuild(key, tensors), _rebuild(v, tensors)) for key, v in content
+    )
 
 
 def _write(file, tensors, metadata):
@@ -120,7 +159,9 @@ def _write(file, tensors, metadata):
 
 
 def save(obj, f, pickle_module=None, pickle_protocol=2, _use_new_zipfile_serialization=True):
-    """Save tensors, numbers, strings, None and lists, tuples and dicts of them as a safetensors file.
+    """Save tensors, numbers, strings, None and lists, tuples, sets and dicts of them as a safetensors file.
+
+    Parameters stay parameters, and tensors that require grad become leaves that do.
 
     Args:
         obj: what to save, usually a state dict.
@@ -139,7 +180,7 @@ def save(obj, f, pickle_module=None, pickle_protocol=2, _use_new_zipfile_seriali
         {'w': tensor([1., 1.])}
     """
     plain = isinstance(obj, dict) and all(
-        isinstance(k, str) and isinstance(v, Tensor) for k, v in obj.items()
+        isinstance(k, str) and isinstance(v, Tensor) and _tensor_kind(v) == "tensor" for k, v in obj.items()
     )
     metadata = {"format": "pt"}
     if plain and "__metadata__" not in obj:
@@ -170,7 +211,8 @@ def _bad(reason):
 
 
 def _read(data):
-    if data[:4] == b"PK\x03\x04" or data[:1] == b"\x80":
+    # The eighth byte tells, as a safetensors file's first ones are a number and may be those of any format.
+    if data[8:9] != b"{" and (data[:4] == b"PK\x03\x04" or data[:1] == b"\x80"):
         raise RuntimeError(
             "load(): this file holds a pickle (as torch.save writes it), which runs code when read. "
             "Load it with torch and save the state dict as safetensors instead."
