@@ -1,7 +1,7 @@
 """What an operation costs beyond its arithmetic: tiny tensors, against torch in the same process."""
 
 import numpy as np
-from paired import compare, main, optional
+from paired import Statement, compare, main, optional
 from programs import MODULES, Moons, mlp_step
 
 CHAIN = 200
@@ -19,27 +19,27 @@ def vector(m, grad=False):
 
 def add(m, grad=False):
     x, y = vector(m, grad), vector(m)
-    return lambda: x + y
+    return Statement("x + y", x=x, y=y)
 
 
 def times_scalar(m):
     x = vector(m)
-    return lambda: x * 2.5
+    return Statement("x * 2.5", x=x)
 
 
 def read_element(m):
     x = vector(m)
-    return lambda: x[1]
+    return Statement("x[1]", x=x)
 
 
 def to_number(m):
     x = m.tensor(3.0)
-    return lambda: x.item()
+    return Statement("x.item()", x=x)
 
 
 def from_list(m):
     tensor = m.tensor
-    return lambda: tensor([1.0, 2.0, 3.0])
+    return Statement("tensor([1.0, 2.0, 3.0])", tensor=tensor)
 
 
 def chain(m, backward):
@@ -69,31 +69,35 @@ def batch(m):
 
 def mixed(m):
     x, y = vector(m), m.tensor([1, 2, 3, 4])
-    return lambda: x + y
+    return Statement("x + y", x=x, y=y)
 
 
 def broadcast(m):
     x, y = vector(m).reshape(4, 1), vector(m)
-    return lambda: x + y
+    return Statement("x + y", x=x, y=y)
 
 
 def strided(m):
     x, y = m.tensor(np.arange(8, dtype=np.float32))[::2], vector(m)
-    return lambda: x + y
+    return Statement("x + y", x=x, y=y)
 
 
 def in_place(m):
     x, y = vector(m), m.tensor([0.0] * 4)
-    return lambda: x.add_(y)
+    return Statement("x.add_(y)", x=x, y=y)
 
 
 def run(report):
     numpy_vector = np.array([1, 2, 3, 4], dtype=np.float32)
     plain = each(add)
-    report.add(compare("add, 4 elements", plain | {"numpy": lambda: numpy_vector + numpy_vector}, bar=ADD))
+    report.add(compare("add, 4 elements", plain | {"numpy": Statement("x + x", x=numpy_vector)}, bar=ADD))
     report.add(compare("add, 4 elements, taped", each(lambda m: add(m, True)), bar=ADD_GRAD))
     report.add(
-        compare("times a Python scalar", each(times_scalar) | {"numpy": lambda: numpy_vector * 2.5}, bar=0.07)
+        compare(
+            "times a Python scalar",
+            each(times_scalar) | {"numpy": Statement("x * 2.5", x=numpy_vector)},
+            bar=0.07,
+        )
     )
     report.add(compare("x[1]", each(read_element), bar=0.12))
     report.add(compare("item()", each(to_number), bar=0.3))

@@ -67,14 +67,40 @@ class Report:
         Path(path).write_text(json.dumps({"name": self.name, "results": [asdict(r) for r in self.results]}))
 
 
+class Statement:
+    """A statement over names, timed as `timeit` does: in a loop of its own, with no call around it.
+
+    A call of an empty function takes as long here as half a small operation.
+    """
+
+    def __init__(self, text, **names):
+        arguments = ", ".join(["count", "clock", *names])
+        source = f"def loop({arguments}):\n    start = clock()\n    for _ in count:\n        {text}\n    return clock() - start"
+        space = {}
+        exec(source, space)
+        self._loop, self._names = space["loop"], names
+
+    def loop(self, count):
+        """Seconds for `count` repetitions."""
+        return self._loop(range(count), time.perf_counter, **self._names)
+
+
+def timed(call, count):
+    """Seconds for `count` repetitions of a function or a Statement."""
+    if isinstance(call, Statement):
+        return call.loop(count)
+    numbers = range(count)
+    start = time.perf_counter()
+    for _ in numbers:
+        call()
+    return time.perf_counter() - start
+
+
 def repetitions(call):
     """How often to call so that a round takes about ROUND_SECONDS."""
     count = 1
     while True:
-        start = time.perf_counter()
-        for _ in range(count):
-            call()
-        took = time.perf_counter() - start
+        took = timed(call, count)
         if took > ROUND_SECONDS / 4 or count >= 1 << 20:
             return max(1, int(count * ROUND_SECONDS / max(took, 1e-9)))
         count *= 4
@@ -89,7 +115,7 @@ def bootstrap(ratios, samples=2000):
 
 
 def compare(title, contenders, base="torch", bar=None, per=1, rounds=31, note=""):
-    """Times `{name: function}` in turns. `per` is how many operations a call holds."""
+    """Times `{name: function or Statement}` in turns. `per` is how many operations a call holds."""
     contenders = {name: call for name, call in contenders.items() if call is not None}
     counts = {name: repetitions(call) for name, call in contenders.items()}
     times = {name: [] for name in contenders}
@@ -100,11 +126,7 @@ def compare(title, contenders, base="torch", bar=None, per=1, rounds=31, note=""
         for _ in range(rounds):
             shuffle(order)
             for name in order:
-                call, count = contenders[name], range(counts[name])
-                start = time.perf_counter()
-                for _ in count:
-                    call()
-                times[name].append((time.perf_counter() - start) / len(count) / per)
+                times[name].append(timed(contenders[name], counts[name]) / counts[name] / per)
     finally:
         gc.enable()
     ratios = {}
