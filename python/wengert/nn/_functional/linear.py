@@ -2,6 +2,7 @@
 
 from wengert import _core
 from wengert._core import Tensor, linear
+from wengert._functions.shaping import broadcast_tensors
 from wengert.autograd.grad_mode import no_grad
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "normalize",
     "one_hot",
     "pairwise_distance",
+    "pdist",
 ]
 
 
@@ -92,31 +94,64 @@ def one_hot(tensor, num_classes=-1):
     return (tensor.unsqueeze(-1) == _core.arange(num_classes)).to(_core.int64)
 
 
-def _vector_norm(input, p, dim, keepdim=False):
-    if p == 2:
-        return (input * input).sum(dim, keepdim=keepdim).sqrt()
-    if p == float("inf"):
-        return input.abs().amax(dim, keepdim=keepdim)
-    if p == 1:
-        return input.abs().sum(dim, keepdim=keepdim)
-    return input.abs().pow(p).sum(dim, keepdim=keepdim).pow(1.0 / p)
-
-
 def normalize(input, p=2.0, dim=1, eps=1e-12, out=None):
-    """`input` divided by its p-norm over `dim`, the norm being at least `eps`."""
-    result = input / _vector_norm(input, p, dim, keepdim=True).clamp(min=eps)
+    """`input` divided by its p-norm over `dim`, the norm being at least `eps`.
+
+    Example:
+        >>> import wengert as wg
+        >>> wg.nn.functional.normalize(wg.tensor([[3.0, 4.0]]))
+        tensor([[0.6000, 0.8000]])
+    """
+    result = input / input.norm(p, dim, keepdim=True).clamp(min=eps)
     return result if out is None else out.copy_(result)
 
 
+def _length(x, dim, eps):
+    """The 2-norm, at least `eps`; the bound leaves the gradient as it is, as PyTorch's does."""
+    length = x.norm(2, dim, keepdim=True).clone()
+    with no_grad():
+        return length.clamp_(min=eps)
+
+
 def cosine_similarity(x1, x2, dim=1, eps=1e-8):
-    """Cosine of the angle between x1 and x2 along `dim`."""
-    a = x1 / _vector_norm(x1, 2, dim, keepdim=True).clamp(min=eps)
-    b = x2 / _vector_norm(x2, 2, dim, keepdim=True).clamp(min=eps)
-    return (a * b).sum(dim)
+    """Cosine of the angle between x1 and x2, which broadcast, along `dim`.
+
+    Example:
+        >>> import wengert as wg
+        >>> wg.nn.functional.cosine_similarity(wg.tensor([3.0, 4.0]), wg.tensor([1.0, 0.0]), dim=0)
+        tensor(0.6000)
+    """
+    dtype = _core.result_type(x1, x2)
+    if not dtype.is_floating_point:
+        raise RuntimeError(f"expected common dtype to be floating point, yet common dtype is {dtype}")
+    x1, x2 = broadcast_tensors(x1.to(dtype), x2.to(dtype))
+    return (x1 / _length(x1, dim, eps) * (x2 / _length(x2, dim, eps))).sum(dim)
 
 
 def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
-    """p-norm of x1 − x2 + eps over the last dimension."""
+    """p-norm of x1 − x2 + eps over the last dimension.
+
+    Example:
+        >>> import wengert as wg
+        >>> wg.nn.functional.pairwise_distance(wg.tensor([[3.0, 4.0]]), wg.zeros(1, 2), eps=0.0)
+        tensor([5.])
+    """
     if not isinstance(x1, Tensor) or not isinstance(x2, Tensor):
         raise TypeError("pairwise_distance(): x1 and x2 must be tensors")
-    return _vector_norm(x1 - x2 + eps, p, -1, keepdim)
+    return (x1 - x2 + eps).norm(p, -1, keepdim)
+
+
+def pdist(input, p=2.0):
+    """p-norms of the differences of all pairs of rows of (n, m), i < j: (n · (n − 1) / 2).
+
+    Example:
+        >>> import wengert as wg
+        >>> wg.nn.functional.pdist(wg.tensor([[0.0], [1.0], [3.0]]))
+        tensor([1., 3., 2.])
+    """
+    if input.ndim != 2:
+        raise RuntimeError(f"pdist only supports 2D tensors, got: {input.ndim}D")
+    if p < 0:
+        raise RuntimeError("pdist only supports non-negative p values")
+    i, j = _core.ones(input.shape[0], input.shape[0]).triu(1).nonzero().unbind(1)
+    return (input[i] - input[j]).norm(p, -1)
