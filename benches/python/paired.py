@@ -75,7 +75,8 @@ class Statement:
 
     def __init__(self, text, **names):
         arguments = ", ".join(["count", "clock", *names])
-        source = f"def loop({arguments}):\n    start = clock()\n    for _ in count:\n        {text}\n    return clock() - start"
+        head = f"def loop({arguments}):\n    start = clock()\n"
+        source = f"{head}    for _ in count:\n        {text}\n    return clock() - start"
         space = {}
         exec(source, space)
         self._loop, self._names = space["loop"], names
