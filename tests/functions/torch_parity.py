@@ -1,6 +1,10 @@
 """Conversions between torch and wengert for the parity tests of composed functions."""
 
+import re
+from pathlib import Path
+
 import pytest
+from support import assert_same, tensors
 
 torch = pytest.importorskip("torch")
 
@@ -43,3 +47,40 @@ def check_same(ours, theirs, rtol=1e-9, atol=1e-9):
             check_same(a, b, rtol, atol)
     else:
         assert ours == theirs
+
+
+DOCS = (Path(__file__).parents[2] / "docs" / "differences.md").read_text()
+LISTED = set(re.findall(r"^\| `([^`]+)`", DOCS, re.M))
+"""The names whose differences are on purpose: docs/differences.md."""
+
+
+def mapped(x, change):
+    """Nested arguments with every tensor changed."""
+    if isinstance(x, torch.Tensor):
+        return change(x)
+    if isinstance(x, dict):
+        return {k: mapped(v, change) for k, v in x.items()}
+    return type(x)(mapped(v, change) for v in x) if isinstance(x, (list, tuple)) else x
+
+
+def found(out):
+    """The tensors of a result (dtypes among it are none)."""
+    return [t for t in tensors(out) if isinstance(t, (torch.Tensor, wg.Tensor))]
+
+
+def same_outcome(what, ours, theirs, scale=20.0):
+    """Both gave the same, or failed with one kind of exception. What PyTorch's CPU lacks, wengert may have."""
+    (got, error), (want, refusal) = ours, theirs
+    if refusal is not None:
+        if isinstance(refusal, NotImplementedError) or "not implemented" in str(refusal):
+            return
+        assert error is not None, f"{what}: PyTorch raises {refusal!r}, wengert gives {got!r}"
+        assert isinstance(error, type(refusal)), f"{what}: PyTorch raises {refusal!r}, wengert {error!r}"
+        return
+    assert error is None, f"{what}: PyTorch gives {want!r}, wengert raises {error!r}"
+    mine, others = found(got), found(want)
+    assert len(mine) == len(others), f"{what}: {len(mine)} tensors, PyTorch gives {len(others)}"
+    for k, (g, w) in enumerate(zip(mine, others, strict=True)):
+        assert_same(g, w, f"{what}: output {k}", scale)
+    if not others and not isinstance(want, (tuple, list)):
+        assert str(got).replace("wengert", "torch") == str(want), f"{what}: {got} != {want}"

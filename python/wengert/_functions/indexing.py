@@ -79,8 +79,9 @@ def _rows(name, input, dim, index):
     dim = wrap_dim(dim, input.ndim)
     if index.ndim > 1:
         raise IndexError(f"{name}(): Index is supposed to be a vector, but got dim: {index.ndim}")
-    if name == "index_fill" and index.dtype != int64:
-        raise IndexError(f"index_fill_(): Expected dtype int64 for index, but got {index.dtype}")
+    if name in ("index_fill", "index_copy") and index.dtype != int64:
+        kind = IndexError if name == "index_fill" else RuntimeError
+        raise kind(f"{name}_(): Expected dtype int64 for index, but got {index.dtype}")
     if index.dtype not in (int64, _core.int32):
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index but got: {index.dtype}")
     size = input.shape[dim] if input.ndim else 1
@@ -95,6 +96,10 @@ def _rows(name, input, dim, index):
 
 def _write_rows(name, input, dim, index, source, accumulate):
     dim, index = _rows(name, input, dim, index)
+    if not accumulate and source.ndim == 0 and index.numel() != 1:
+        raise IndexError(
+            f"{name}(): When source is scalar, index should have one element (got {index.numel()})"
+        )
     if input.dtype == _core.bool and accumulate:
         return _write_rows(name, input.to(int64), dim, index, source.to(int64), True).to(_core.bool)
     if input.ndim == 0:

@@ -525,7 +525,7 @@ def vander(x, *, N=None):
     return _core.stack(columns, -1)
 
 
-@_linalg()
+@_linalg(out="cast")
 def tensorinv(A, ind=2):
     """The inverse for tensordot, the first `ind` dims against the rest.
 
@@ -543,10 +543,10 @@ def tensorinv(A, ind=2):
             "Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but "
             f"got {columns} != {rows}"
         )
-    return inv(A.reshape(rows, columns)).reshape(*A.shape[ind:], *A.shape[:ind])
+    return inv(A.reshape(rows, columns)).reshape(A.shape[ind:] + A.shape[:ind])
 
 
-@_linalg()
+@_linalg(out="cast")
 def tensorsolve(A, B, dims=None):
     """X with tensordot(A, X, X.ndim) = B.
 
@@ -563,4 +563,4 @@ def tensorsolve(A, B, dims=None):
             "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
             f"prod(self.shape[:other.ndim]), but got {product(shape)} != {count}"
         )
-    return solve(A.reshape(count, count), B.reshape(-1)).reshape(*shape)
+    return solve(A.reshape(count, count), B.reshape(-1)).reshape(shape)

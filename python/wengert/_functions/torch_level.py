@@ -95,7 +95,7 @@ def cholesky(input, upper=False):
     return la.cholesky(input, upper=upper)
 
 
-@composed(out=True)
+@composed(out="cast")
 def cholesky_solve(input, L, upper=False):
     """X with A X = input, given A's Cholesky factor.
 
@@ -107,7 +107,7 @@ def cholesky_solve(input, L, upper=False):
     return la.solve_triangular(second, la.solve_triangular(first, input, upper=False), upper=True)
 
 
-@composed(out=True)
+@composed(out="cast")
 def cholesky_inverse(L, upper=False):
     """A⁻¹, given A's Cholesky factor.
 

@@ -115,6 +115,9 @@ fn one(t: &Tensor, what: &str) -> PyResult<Scalar> {
     if t.numel() != 1 {
         return Err(match what {
             "index" => PyTypeError::new_err("only integer tensors of a single element can be converted to an index"),
+            _ if t.numel() == 0 => PyValueError::new_err(format!(
+                "only one element tensors can be converted to Python scalars, but {what}() got an empty tensor"
+            )),
             _ => PyRuntimeError::new_err(format!("a Tensor with {} elements cannot be converted to Scalar", t.numel())),
         });
     }

@@ -35,8 +35,11 @@ impl Tensor {
         self.view_op(ViewOp::Permute(self.swap_order("transpose", a, b)?))
     }
 
-    /// Swaps the last two dims.
+    /// Swaps the last two dims; a 0-d tensor stays.
     pub fn mt(&self) -> Result<Tensor> {
+        if self.rank() == 0 {
+            return self.t();
+        }
         if self.rank() < 2 {
             fail!(
                 runtime,

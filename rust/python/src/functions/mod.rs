@@ -123,13 +123,16 @@ fn call(
         None => method.call(args, named.as_ref())?,
     };
     match target {
-        Some(target) => write_out(name, &target, &result, CASTING.contains(&name)),
+        Some(target) => {
+            let cast = CASTING.contains(&name) && !result.is_instance_of::<PyTuple>();
+            write_out(name, &target, &result, cast)
+        }
         None => Ok(result.unbind()),
     }
 }
 
 /// Puts a result into `out=`: a tensor, or a tuple of them for several results. What has another shape is resized.
-/// `cast`: a single result is converted, if no fraction or sign of truth gets lost.
+/// `cast`: results are converted, unless floats would become integers, or numbers truth values.
 pub fn write_out(name: &str, out: Object<'_, '_>, result: Object<'_, '_>, cast: bool) -> PyResult<Py<PyAny>> {
     let py = out.py();
     if let Ok(results) = result.cast::<PyTuple>() {
@@ -144,7 +147,7 @@ pub fn write_out(name: &str, out: Object<'_, '_>, result: Object<'_, '_>, cast: 
             )));
         }
         for (o, r) in outs.iter().zip(results.iter()) {
-            write_out(name, o, &r, false)?;
+            write_out(name, o, &r, cast)?;
         }
         let class = result.get_type();
         return if class.is(py.get_type::<PyTuple>()) {
@@ -198,6 +201,9 @@ pub fn spread(op: &str, name: &str, args: &Bound<'_, PyTuple>, named: Option<Obj
     match named {
         Some(named) if args.is_empty() => crate::args::ints(op, name, named),
         Some(_) => Err(PyTypeError::new_err(format!("{op}() got multiple values for argument '{name}'"))),
+        None if args.is_empty() => {
+            Err(PyTypeError::new_err(format!("{op}() missing 1 required positional arguments: \"{name}\"")))
+        }
         None => crate::args::varargs(op, name, args),
     }
 }
