@@ -16,7 +16,9 @@ OLD_NAMES = {"Hardtanh": {"min_value", "max_value"}}
 
 
 def arguments(thing, name):
-    if name.startswith(("max_pool", "BatchSampler", "Dataset", "IterableDataset", "Sampler")):
+    if name.startswith(
+        ("max_pool", "adaptive_max_pool", "BatchSampler", "Dataset", "IterableDataset", "Sampler")
+    ):
         return None
     try:
         found = inspect.signature(thing).parameters.values()

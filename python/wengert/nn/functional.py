@@ -1,5 +1,6 @@
 """The functional forms of the layers: activations, linear maps, convolutions, pools, norms, losses."""
 
+from .._core import Tensor as _Tensor
 from .._core import conv1d, conv2d, conv3d, max_pool1d, max_pool2d, max_pool3d
 from ._functional.activation import _relu as relu
 from ._functional.activation import (
@@ -7,6 +8,7 @@ from ._functional.activation import (
     elu,
     gelu,
     glu,
+    gumbel_softmax,
     hardshrink,
     hardsigmoid,
     hardswish,
@@ -17,6 +19,7 @@ from ._functional.activation import (
     mish,
     prelu,
     relu6,
+    rrelu,
     selu,
     sigmoid,
     silu,
@@ -29,6 +32,17 @@ from ._functional.activation import (
     tanhshrink,
     threshold,
 )
+from ._functional.bag import embedding_bag
+from ._functional.conv import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from ._functional.dropout import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
+from ._functional.folding import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
 from ._functional.linear import (
     bilinear,
     cosine_similarity,
@@ -37,6 +51,7 @@ from ._functional.linear import (
     normalize,
     one_hot,
     pairwise_distance,
+    pdist,
 )
 from ._functional.loss import (
     binary_cross_entropy,
@@ -50,23 +65,43 @@ from ._functional.loss import (
     poisson_nll_loss,
     smooth_l1_loss,
 )
+from ._functional.margin_loss import (
+    cosine_embedding_loss,
+    gaussian_nll_loss,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    soft_margin_loss,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
 from ._functional.norm import (
-    alpha_dropout,
     batch_norm,
-    dropout,
-    dropout1d,
-    dropout2d,
     group_norm,
     instance_norm,
     layer_norm,
+    local_response_norm,
     rms_norm,
 )
 from ._functional.padding import pad
 from ._functional.pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
     avg_pool1d,
     avg_pool2d,
+    avg_pool3d,
+    lp_pool1d,
+    lp_pool2d,
 )
+from ._functional.resize import interpolate, upsample
+
+celu_, elu_, hardtanh_, leaky_relu_ = _Tensor.celu_, _Tensor.elu_, _Tensor.hardtanh_, _Tensor.leaky_relu_
+relu_, selu_, threshold_ = _Tensor.relu_, _Tensor.selu_, _Tensor.threshold_
 
 __all__ = [name for name in dir() if not name.startswith("_")]

@@ -3,11 +3,25 @@
 
 from typing import Any
 
+from .._core import Tensor as _Tensor
 from .._core import conv1d as conv1d, conv2d as conv2d, conv3d as conv3d, max_pool1d as max_pool1d, max_pool2d as max_pool2d, max_pool3d as max_pool3d
 from ._functional.activation import _relu as relu
-from ._functional.activation import celu as celu, elu as elu, gelu as gelu, glu as glu, hardshrink as hardshrink, hardsigmoid as hardsigmoid, hardswish as hardswish, hardtanh as hardtanh, leaky_relu as leaky_relu, log_softmax as log_softmax, logsigmoid as logsigmoid, mish as mish, prelu as prelu, relu6 as relu6, selu as selu, sigmoid as sigmoid, silu as silu, softmax as softmax, softmin as softmin, softplus as softplus, softshrink as softshrink, softsign as softsign, tanh as tanh, tanhshrink as tanhshrink, threshold as threshold
-from ._functional.linear import bilinear as bilinear, cosine_similarity as cosine_similarity, embedding as embedding, linear as linear, normalize as normalize, one_hot as one_hot, pairwise_distance as pairwise_distance
+from ._functional.activation import celu as celu, elu as elu, gelu as gelu, glu as glu, gumbel_softmax as gumbel_softmax, hardshrink as hardshrink, hardsigmoid as hardsigmoid, hardswish as hardswish, hardtanh as hardtanh, leaky_relu as leaky_relu, log_softmax as log_softmax, logsigmoid as logsigmoid, mish as mish, prelu as prelu, relu6 as relu6, rrelu as rrelu, selu as selu, sigmoid as sigmoid, silu as silu, softmax as softmax, softmin as softmin, softplus as softplus, softshrink as softshrink, softsign as softsign, tanh as tanh, tanhshrink as tanhshrink, threshold as threshold
+from ._functional.bag import embedding_bag as embedding_bag
+from ._functional.conv import conv_transpose1d as conv_transpose1d, conv_transpose2d as conv_transpose2d, conv_transpose3d as conv_transpose3d
+from ._functional.dropout import alpha_dropout as alpha_dropout, dropout as dropout, dropout1d as dropout1d, dropout2d as dropout2d, dropout3d as dropout3d, feature_alpha_dropout as feature_alpha_dropout
+from ._functional.folding import channel_shuffle as channel_shuffle, fold as fold, pixel_shuffle as pixel_shuffle, pixel_unshuffle as pixel_unshuffle, unfold as unfold
+from ._functional.linear import bilinear as bilinear, cosine_similarity as cosine_similarity, embedding as embedding, linear as linear, normalize as normalize, one_hot as one_hot, pairwise_distance as pairwise_distance, pdist as pdist
 from ._functional.loss import binary_cross_entropy as binary_cross_entropy, binary_cross_entropy_with_logits as binary_cross_entropy_with_logits, cross_entropy as cross_entropy, huber_loss as huber_loss, kl_div as kl_div, l1_loss as l1_loss, mse_loss as mse_loss, nll_loss as nll_loss, poisson_nll_loss as poisson_nll_loss, smooth_l1_loss as smooth_l1_loss
-from ._functional.norm import alpha_dropout as alpha_dropout, batch_norm as batch_norm, dropout as dropout, dropout1d as dropout1d, dropout2d as dropout2d, group_norm as group_norm, instance_norm as instance_norm, layer_norm as layer_norm, rms_norm as rms_norm
+from ._functional.margin_loss import cosine_embedding_loss as cosine_embedding_loss, gaussian_nll_loss as gaussian_nll_loss, hinge_embedding_loss as hinge_embedding_loss, margin_ranking_loss as margin_ranking_loss, multi_margin_loss as multi_margin_loss, multilabel_margin_loss as multilabel_margin_loss, multilabel_soft_margin_loss as multilabel_soft_margin_loss, soft_margin_loss as soft_margin_loss, triplet_margin_loss as triplet_margin_loss, triplet_margin_with_distance_loss as triplet_margin_with_distance_loss
+from ._functional.norm import batch_norm as batch_norm, group_norm as group_norm, instance_norm as instance_norm, layer_norm as layer_norm, local_response_norm as local_response_norm, rms_norm as rms_norm
 from ._functional.padding import pad as pad
-from ._functional.pooling import adaptive_avg_pool1d as adaptive_avg_pool1d, adaptive_avg_pool2d as adaptive_avg_pool2d, avg_pool1d as avg_pool1d, avg_pool2d as avg_pool2d
+from ._functional.pooling import adaptive_avg_pool1d as adaptive_avg_pool1d, adaptive_avg_pool2d as adaptive_avg_pool2d, adaptive_avg_pool3d as adaptive_avg_pool3d, adaptive_max_pool1d as adaptive_max_pool1d, adaptive_max_pool2d as adaptive_max_pool2d, adaptive_max_pool3d as adaptive_max_pool3d, avg_pool1d as avg_pool1d, avg_pool2d as avg_pool2d, avg_pool3d as avg_pool3d, lp_pool1d as lp_pool1d, lp_pool2d as lp_pool2d
+from ._functional.resize import interpolate as interpolate, upsample as upsample
+celu_: Any
+elu_: Any
+hardtanh_: Any
+leaky_relu_: Any
+relu_: Any
+selu_: Any
+threshold_: Any

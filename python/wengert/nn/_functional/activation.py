@@ -177,3 +177,43 @@ def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
     if dim is None:
         dim = _softmax_dim("log_softmax", input.ndim, _stacklevel)
     return _core.log_softmax(input if dtype is None else input.to(dtype), dim)
+
+
+def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
+    """x where positive, slope · x elsewhere: in training slopes are drawn from [lower, upper], else the middle.
+
+    Example:
+        >>> import wengert as wg
+        >>> wg.nn.functional.rrelu(wg.tensor([-2.0, 2.0]), 0.25, 0.75)
+        tensor([-1.,  2.])
+    """
+    if lower > upper:
+        raise RuntimeError(
+            f"Lower bound should be less than or equal to the upper bound, but got [{lower}, {upper}]"
+        )
+    if not training:
+        return leaky_relu(input, (lower + upper) / 2, inplace)
+    below = input.detach() <= 0
+    # One number for each element that is not positive, in float64.
+    drawn = _core.empty(int(below.sum()), dtype=_core.float64).uniform_(lower, upper)
+    slopes = _core.ones_like(input.detach()).masked_scatter_(below, drawn.to(input.dtype))
+    return input.mul_(slopes) if inplace else input * slopes
+
+
+def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
+    """A sample of the Gumbel-softmax distribution of unnormalised log-probabilities: their shape.
+
+    Args:
+        tau: the temperature.
+        hard: a one-hot vector, with the gradient of the soft one.
+    """
+    if eps != 1e-10:
+        import warnings
+
+        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+    noise = -_core.empty(logits.shape, dtype=logits.dtype).exponential_().log()
+    soft = softmax((logits + noise) / tau, dim)
+    if not hard:
+        return soft
+    one = _core.zeros_like(soft.detach()).scatter_(dim, soft.detach().argmax(dim, keepdim=True), 1.0)
+    return one + (soft - soft.detach())

@@ -1,4 +1,4 @@
-"""Normalisation and dropout."""
+"""Normalisation."""
 
 import math
 
@@ -83,11 +83,22 @@ def instance_norm(
     momentum=0.1,
     eps=1e-5,
 ):
-    """Mean 0 and variance 1 in each channel of each example."""
+    """Mean 0 and variance 1 in each channel of each example (N, C, …), then · weight + bias.
+
+    Running statistics, if given, move towards the means of the examples' by `momentum`; without
+    `use_input_stats` they are used instead.
+    """
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    count = math.prod(input.shape[2:])
+    if count <= 1:
+        raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
     if running_mean is not None:
-        raise ValueError("instance_norm(): running statistics with use_input_stats=True are not supported")
+        with no_grad():
+            dims = tuple(range(2, input.ndim))
+            mean, var = input.mean(dims), input.var(dims, correction=1)
+            running_mean.mul_(1 - momentum).add_(mean.mean(0), alpha=momentum)
+            running_var.mul_(1 - momentum).add_(var.mean(0), alpha=momentum)
     return group_norm(input, input.shape[1], weight, bias, eps)
 
 
@@ -104,59 +115,19 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     return _affine(output, weight, bias)
 
 
-def _check_p(p):
-    if p < 0.0 or p > 1.0:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-
-
-def dropout(input, p=0.5, training=True, inplace=False):
-    """In training, zero each element with probability p and divide the others by 1 − p.
+def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
+    """x / (k + alpha · mean of x² over `size` neighbouring channels)^beta of (N, C, …).
 
     Example:
         >>> import wengert as wg
-        >>> wg.nn.functional.dropout(wg.ones(3), training=False)
-        tensor([1., 1., 1.])
+        >>> wg.nn.functional.local_response_norm(wg.ones(1, 1, 1), 1, alpha=3.0, beta=0.5)
+        tensor([[[0.5000]]])
     """
-    _check_p(p)
-    if p == 0.0 or not training or input.numel() == 0:
+    if input.ndim < 3:
+        raise ValueError(f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)")
+    if input.numel() == 0:
         return input
-    if p == 1.0:
-        scale = _core.zeros_like(input)
-    else:
-        scale = _core.empty_like(input).bernoulli_(1 - p).div_(1 - p)
-    return input.mul_(scale) if inplace else input * scale
-
-
-def _drop_channels(input, p, training, inplace, lead):
-    _check_p(p)
-    if p == 0.0 or not training or input.numel() == 0:
-        return input
-    scale = _core.zeros(*input.shape[:lead], *([1] * (input.ndim - lead)), dtype=input.dtype)
-    if p < 1.0:
-        scale.bernoulli_(1 - p).div_(1 - p)
-    return input.mul_(scale) if inplace else input * scale
-
-
-def dropout1d(input, p=0.5, training=True, inplace=False):
-    """Dropout of whole channels of an input (N, C, L) or (C, L)."""
-    return _drop_channels(input, p, training, inplace, 1 if input.ndim == 2 else 2)
-
-
-def dropout2d(input, p=0.5, training=True, inplace=False):
-    """Dropout of whole channels of an input (N, C, H, W)."""
-    return _drop_channels(input, p, training, inplace, 2)
-
-
-def alpha_dropout(input, p=0.5, training=False, inplace=False):
-    """Dropout that keeps selu's mean and variance: dropped elements take selu's lower limit."""
-    _check_p(p)
-    if p == 0.0 or not training or input.numel() == 0:
-        return input
-    if p == 1.0:
-        return input.mul_(0.0) if inplace else input * 0.0
-    alpha = 1.7580993408473766
-    a = 1.0 / math.sqrt((alpha * alpha * p + 1) * (1 - p))
-    keep = _core.empty_like(input).bernoulli_(1 - p)
-    shift = (keep - 1).mul_(alpha * a).add_(alpha * a * p)
-    keep.mul_(a)
-    return input.mul_(keep).add_(shift) if inplace else input * keep + shift
+    border = [(0, 0)] * input.ndim
+    border[1] = (size // 2, (size - 1) // 2)
+    means = _core._pad(input * input, border, 0.0).unfold(1, size, 1).sum(-1) / size
+    return input / (means * alpha + k).pow(beta)

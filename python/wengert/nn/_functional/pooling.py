@@ -1,16 +1,10 @@
-"""Pooling over windows."""
+"""Means and norms of windows; maxima are the core's."""
+
+import math
 
 from wengert import _core
 
-
-def _pair(value):
-    if isinstance(value, (tuple, list)):
-        return tuple(value) if len(value) == 2 else tuple(value) * 2
-    return (value, value)
-
-
-def _single(value):
-    return tuple(value)[0] if isinstance(value, (tuple, list)) else value
+from .conv import each
 
 
 def _windows(name, size, kernel, stride, padding, ceil_mode):
@@ -37,6 +31,45 @@ def _windows(name, size, kernel, stride, padding, ceil_mode):
     return count, padded, real
 
 
+def _no_stride(stride):
+    return stride is None or stride == () or stride == []
+
+
+def _avg_pool(n, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override=None):
+    name = f"avg_pool{n}d"
+    if divisor_override == 0:
+        raise RuntimeError("divisor must be not zero")
+    if input.ndim not in (n + 1, n + 2):
+        raise RuntimeError(
+            f"{name}(): Expected {n + 1}D or {n + 2}D (batch mode) input, but got shape {list(input.shape)}"
+        )
+    kernel = each("kernel_size", kernel_size, n)
+    stride = kernel if _no_stride(stride) else each("stride", stride, n)
+    padding = each("padding", padding, n)
+    first = input.ndim - n
+    pads, counts = [(0, 0)] * first, []
+    for i in range(n):
+        size = input.shape[first + i]
+        count, padded, real = _windows(name, size, kernel[i], stride[i], padding[i], ceil_mode)
+        after = (count - 1) * stride[i] + kernel[i] - padding[i] - size
+        pads.append((padding[i], max(after, 0)))
+        counts.append((count, padded if count_include_pad else real))
+    if any(pad != (0, 0) for pad in pads):
+        input = _core._pad(input, pads, 0.0)
+    divisor = 1.0 if divisor_override is None else divisor_override
+    for i, (count, places) in enumerate(counts):
+        input = input.unfold(first + i, kernel[i], stride[i]).narrow(first + i, 0, count)
+        if divisor_override is None:
+            here = _core.tensor(places, dtype=input.dtype)
+            divisor = divisor * here.reshape(-1, *([1] * (n - 1 - i)))
+    return input.sum(tuple(range(-n, 0))) / divisor
+
+
+def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
+    """Mean of each window of (N, C, L) or (C, L)."""
+    return _avg_pool(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad)
+
+
 def avg_pool2d(
     input,
     kernel_size,
@@ -49,67 +82,149 @@ def avg_pool2d(
     """Mean of each window of (N, C, H, W) or (C, H, W).
 
     Args:
+        stride: the window's size if left out.
         count_include_pad: whether the zeros of the padding count as elements.
         divisor_override: divide the windows' sums by this instead.
+
+    Example:
+        >>> import wengert as wg
+        >>> wg.nn.functional.avg_pool2d(wg.arange(4.0).reshape(1, 2, 2), 2)
+        tensor([[[1.5000]]])
     """
-    if divisor_override == 0:
-        raise RuntimeError("divisor must be not zero")
-    kernel = _pair(kernel_size)
-    stride = kernel if stride is None or stride == () or stride == [] else _pair(stride)
-    padding = _pair(padding)
-    first = input.ndim - 2
-    pads, counts = [(0, 0)] * first, []
-    for i in range(2):
-        size = input.shape[first + i]
-        n, padded, real = _windows("avg_pool2d", size, kernel[i], stride[i], padding[i], ceil_mode)
-        after = (n - 1) * stride[i] + kernel[i] - padding[i] - size
-        pads.append((padding[i], max(after, 0)))
-        counts.append((n, padded if count_include_pad else real))
-    if any(pad != (0, 0) for pad in pads):
-        input = _core._pad(input, pads, 0.0)
-    windows = input.unfold(first, kernel[0], stride[0]).unfold(first + 1, kernel[1], stride[1])
-    windows = windows.narrow(first, 0, counts[0][0]).narrow(first + 1, 0, counts[1][0])
-    sums = windows.sum((-2, -1))
-    if divisor_override is not None:
-        return sums / divisor_override
-    rows = _core.tensor(counts[0][1], dtype=input.dtype).unsqueeze(1)
-    columns = _core.tensor(counts[1][1], dtype=input.dtype)
-    return sums / (rows * columns)
+    return _avg_pool(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
-def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
-    """Mean of each window of (N, C, L) or (C, L)."""
-    stride = kernel_size if stride is None or stride == () or stride == [] else stride
-    return avg_pool2d(
-        input.unsqueeze(-2),
-        (1, _single(kernel_size)),
-        (1, _single(stride)),
-        (0, _single(padding)),
-        ceil_mode,
-        count_include_pad,
-    ).squeeze(-2)
+def avg_pool3d(
+    input,
+    kernel_size,
+    stride=None,
+    padding=0,
+    ceil_mode=False,
+    count_include_pad=True,
+    divisor_override=None,
+):
+    """Mean of each window of (N, C, D, H, W) or (C, D, H, W); see :func:`avg_pool2d`."""
+    return _avg_pool(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
-def _averaging(size, out, dtype):
-    """Matrix (out, size) whose rows average the windows that divide `size` places into `out` parts."""
-    rows = []
-    for i in range(out):
-        start, stop = i * size // out, -(-(i + 1) * size // out)
-        rows.append([1.0 / (stop - start) if start <= j < stop else 0.0 for j in range(size)])
-    return _core.tensor(rows, dtype=dtype)
+def _lp_pool(n, input, norm_type, kernel_size, stride, ceil_mode):
+    kernel = each("kernel_size", kernel_size, n)
+    means = _avg_pool(n, input.pow(norm_type), kernel, stride, 0, ceil_mode, True)
+    sums = means.sign() * means.abs().relu() * math.prod(kernel)
+    return sums.pow(1.0 / norm_type)
 
 
-def adaptive_avg_pool2d(input, output_size):
-    """Means of the windows that divide (…, H, W) into `output_size` parts (None keeps a size)."""
-    size = _pair(output_size)
-    height = input.shape[-2] if size[0] is None else size[0]
-    width = input.shape[-1] if size[1] is None else size[1]
-    if (height, width) == (1, 1):
-        return input.mean((-2, -1), keepdim=True)
-    columns = _averaging(input.shape[-1], width, input.dtype).t()
-    return _averaging(input.shape[-2], height, input.dtype).matmul(input.matmul(columns))
+def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    """(Σ x^p)^(1/p) of each window of (N, C, L) or (C, L), p being `norm_type`."""
+    return _lp_pool(1, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    """(Σ x^p)^(1/p) of each window of (N, C, H, W) or (C, H, W), p being `norm_type`.
+
+    Example:
+        >>> import wengert as wg
+        >>> wg.nn.functional.lp_pool2d(wg.tensor([[[3.0, 4.0]]]), 2, (1, 2))
+        tensor([[[5.]]])
+    """
+    return _lp_pool(2, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def _parts(size, out):
+    """Where the `out` windows begin and end that cover `size` places evenly."""
+    return [(i * size // out, -(-(i + 1) * size // out)) for i in range(out)]
+
+
+def _targets(n, input, output_size):
+    """Sizes that are asked for, None keeping the input's."""
+    wanted = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * n
+    if len(wanted) != n or input.ndim <= n:
+        raise RuntimeError(
+            f"adaptive pooling to {n} sizes needs an input of {n + 1} or {n + 2} dimensions and {n} sizes, but got "
+            f"shape {list(input.shape)} and output_size={output_size}"
+        )
+    sizes = [have if want is None else want for have, want in zip(input.shape[-n:], wanted, strict=True)]
+    if min(sizes) < 0:
+        raise RuntimeError(f"adaptive pooling: elements of output_size must not be negative, but got {sizes}")
+    return sizes
+
+
+def _adaptive_avg_pool(n, input, output_size):
+    sizes = _targets(n, input, output_size)
+    if all(size == 1 for size in sizes):
+        return input.mean(tuple(range(-n, 0)), keepdim=True)
+    for dim, size in zip(range(-n, 0), sizes, strict=True):
+        rows = [
+            [1.0 / (stop - start) if start <= j < stop else 0.0 for j in range(input.shape[dim])]
+            for start, stop in _parts(input.shape[dim], size)
+        ]
+        averaging = _core.tensor(rows, dtype=input.dtype).reshape(size, input.shape[dim])
+        input = input.movedim(dim, -1).matmul(averaging.t()).movedim(-1, dim)
+    return input
 
 
 def adaptive_avg_pool1d(input, output_size):
     """Means of the windows that divide (…, L) into `output_size` parts."""
-    return input.matmul(_averaging(input.shape[-1], _single(output_size), input.dtype).t())
+    return _adaptive_avg_pool(1, input, output_size)
+
+
+def adaptive_avg_pool2d(input, output_size):
+    """Means of the windows that divide (…, H, W) into `output_size` parts (None keeps a size).
+
+    Example:
+        >>> import wengert as wg
+        >>> wg.nn.functional.adaptive_avg_pool2d(wg.arange(4.0).reshape(1, 2, 2), (1, 2))
+        tensor([[[1., 2.]]])
+    """
+    return _adaptive_avg_pool(2, input, output_size)
+
+
+def adaptive_avg_pool3d(input, output_size):
+    """Means of the windows that divide (…, D, H, W) into `output_size` parts (None keeps a size)."""
+    return _adaptive_avg_pool(3, input, output_size)
+
+
+def _adaptive_max_pool(n, input, output_size, return_indices):
+    sizes = _targets(n, input, output_size)
+    lead, space = input.ndim - n, input.shape[-n:]
+    windows, places = input, 0
+    for i in range(n):
+        parts = _parts(space[i], sizes[i])
+        width = max((stop - start for start, stop in parts), default=1)
+        # A shorter window repeats its last place, which is never the first of equal ones.
+        index = _core.tensor(
+            [min(start + j, stop - 1) for start, stop in parts for j in range(width)], dtype=_core.int64
+        )
+        dim = lead + 2 * i
+        windows = windows.index_select(dim, index).unflatten(dim, (sizes[i], width))
+        shape = [1] * (2 * n)
+        shape[2 * i : 2 * i + 2] = sizes[i], width
+        places = places * space[i] + index.reshape(shape)
+    order = [*range(0, 2 * n, 2), *range(1, 2 * n, 2)]
+    windows = windows.permute(*range(lead), *(lead + d for d in order)).flatten(lead + n)
+    values, chosen = windows.max(-1)
+    if not return_indices:
+        return values
+    places = places.permute(*order).flatten(n).expand(windows.shape)
+    return values, places.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
+
+
+def adaptive_max_pool1d(input, output_size, return_indices=False):
+    """Largest values of the windows that divide (…, L) into `output_size` parts, and their positions if asked."""
+    return _adaptive_max_pool(1, input, output_size, return_indices)
+
+
+def adaptive_max_pool2d(input, output_size, return_indices=False):
+    """Largest values of the windows that divide (…, H, W) into `output_size` parts, and their positions if asked.
+
+    Example:
+        >>> import wengert as wg
+        >>> wg.nn.functional.adaptive_max_pool2d(wg.arange(6.0).reshape(1, 2, 3), (1, 2))
+        tensor([[[4., 5.]]])
+    """
+    return _adaptive_max_pool(2, input, output_size, return_indices)
+
+
+def adaptive_max_pool3d(input, output_size, return_indices=False):
+    """Largest values of the windows that divide (…, D, H, W) into `output_size` parts."""
+    return _adaptive_max_pool(3, input, output_size, return_indices)

@@ -1,4 +1,4 @@
-"""Batch normalisation layers."""
+"""Batch and instance normalisation layers."""
 
 from wengert import _core
 
@@ -123,3 +123,64 @@ class BatchNorm3d(_BatchNorm):
     """Batch normalisation of (N, C, D, H, W)."""
 
     _dims = (5,)
+
+
+class _InstanceNorm(_BatchNorm):
+    def __init__(
+        self,
+        num_features,
+        eps=1e-5,
+        momentum=0.1,
+        affine=False,
+        track_running_stats=False,
+        device=None,
+        dtype=None,
+        *,
+        bias=True,
+    ):
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+
+    def forward(self, input):
+        self._check_input_dim(input)
+        single = input.ndim == self._dims[0]
+        batch = input.unsqueeze(0) if single else input
+        if batch.shape[1] != self.num_features and self.affine:
+            raise ValueError(
+                f"expected input's size at dim={input.ndim - len(self._dims)} to match num_features "
+                f"({self.num_features}), but got: {batch.shape[1]}."
+            )
+        output = F.instance_norm(
+            batch,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or not self.track_running_stats,
+            0.0 if self.momentum is None else self.momentum,
+            self.eps,
+        )
+        return output.squeeze(0) if single else output
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Mean 0 and variance 1 in each channel of each example of (N, C, L) or (C, L).
+
+    Example:
+        >>> import wengert as wg
+        >>> wg.nn.InstanceNorm1d(1)(wg.tensor([[[1.0, 3.0]]]))
+        tensor([[[-1.0000,  1.0000]]])
+    """
+
+    _dims = (2, 3)
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """Mean 0 and variance 1 in each channel of each example of (N, C, H, W) or (C, H, W)."""
+
+    _dims = (3, 4)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Mean 0 and variance 1 in each channel of each example of (N, C, D, H, W) or (C, D, H, W)."""
+
+    _dims = (4, 5)

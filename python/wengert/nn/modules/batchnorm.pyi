@@ -32,3 +32,20 @@ class BatchNorm2d(_BatchNorm):
 class BatchNorm3d(_BatchNorm):
     _dims: Any
 
+
+class _InstanceNorm(_BatchNorm):
+    def __init__(self, num_features: int, eps: Any = ..., momentum: Any = ..., affine: Any = ..., track_running_stats: Any = ..., device: Any = ..., dtype: Any = ..., *, bias: Any = ...) -> None: ...
+    def forward(self, input: Any) -> Any: ...
+
+
+class InstanceNorm1d(_InstanceNorm):
+    _dims: Any
+
+
+class InstanceNorm2d(_InstanceNorm):
+    _dims: Any
+
+
+class InstanceNorm3d(_InstanceNorm):
+    _dims: Any
+

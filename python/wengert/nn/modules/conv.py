@@ -1,4 +1,4 @@
-"""Convolution layers."""
+"""Convolution layers, and their transposes."""
 
 import math
 
@@ -18,6 +18,7 @@ def _tuple(value, n):
 
 class _ConvNd(Module):
     _dims = 0
+    transposed = False
 
     def __init__(
         self,
@@ -54,13 +55,13 @@ class _ConvNd(Module):
         self.stride = _tuple(stride, n)
         self.padding = padding if isinstance(padding, str) else _tuple(padding, n)
         self.dilation = _tuple(dilation, n)
-        self.transposed = False
         self.output_padding = (0,) * n
         self.groups = groups
         self.padding_mode = padding_mode
         if padding == "same" and any(s != 1 for s in self.stride):
             raise ValueError("padding='same' is not supported for strided convolutions")
-        shape = (out_channels, in_channels // groups, *self.kernel_size)
+        first, second = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
+        shape = (first, second // groups, *self.kernel_size)
         self.weight = Parameter(_core.empty(*shape, device=device, dtype=dtype))
         if bias:
             self.bias = Parameter(_core.empty(out_channels, device=device, dtype=dtype))
@@ -104,6 +105,8 @@ class _ConvNd(Module):
             text += f", padding={self.padding}"
         if self.dilation != (1,) * n:
             text += f", dilation={self.dilation}"
+        if self.output_padding != (0,) * n:
+            text += f", output_padding={self.output_padding}"
         if self.groups != 1:
             text += f", groups={self.groups}"
         if self.bias is None:
@@ -144,3 +147,107 @@ class Conv3d(_ConvNd):
 
     def forward(self, input):
         return self._run(F.conv3d, input)
+
+
+class _ConvTransposeNd(_ConvNd):
+    transposed = True
+
+    def __init__(
+        self,
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride=1,
+        padding=0,
+        output_padding=0,
+        groups=1,
+        bias=True,
+        dilation=1,
+        padding_mode="zeros",
+        device=None,
+        dtype=None,
+    ):
+        if padding_mode != "zeros":
+            raise ValueError(f'Only "zeros" padding mode is supported for {type(self).__name__}')
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            bias,
+            padding_mode,
+            device,
+            dtype,
+        )
+        self.output_padding = _tuple(output_padding, self._dims)
+
+    def _extra(self, input, output_size):
+        """The output padding that gives `output_size`, the sizes of the last dimensions or of all."""
+        if output_size is None:
+            return self.output_padding
+        n = self._dims
+        wanted = list(output_size)
+        if len(wanted) == input.ndim:
+            wanted = wanted[-n:]
+        if len(wanted) != n:
+            raise ValueError(
+                f"{type(self).__name__}: for {input.ndim}D input, output_size must have {n} or {input.ndim} elements "
+                f"(got {len(wanted)})"
+            )
+        least = [
+            (size - 1) * s - 2 * p + d * (k - 1) + 1
+            for size, s, p, d, k in zip(
+                input.shape[-n:], self.stride, self.padding, self.dilation, self.kernel_size, strict=True
+            )
+        ]
+        extra = tuple(w - m for w, m in zip(wanted, least, strict=True))
+        if any(not 0 <= e < s for e, s in zip(extra, self.stride, strict=True)):
+            most = [m + s - 1 for m, s in zip(least, self.stride, strict=True)]
+            raise ValueError(
+                f"requested an output size of {wanted}, but valid sizes range from {least} to {most} "
+                f"(for an input of {list(input.shape[-n:])})"
+            )
+        return extra
+
+    def _run_transposed(self, function, input, output_size):
+        extra = self._extra(input, output_size)
+        return function(
+            input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation
+        )
+
+
+class ConvTranspose1d(_ConvTransposeNd):
+    """The transpose of Conv1d: (N, C_in, L) → (N, C_out, L')."""
+
+    _dims = 1
+
+    def forward(self, input, output_size=None):
+        return self._run_transposed(F.conv_transpose1d, input, output_size)
+
+
+class ConvTranspose2d(_ConvTransposeNd):
+    """The transpose of Conv2d: (N, C_in, H, W) → (N, C_out, H', W').
+
+    Example:
+        >>> import wengert as wg
+        >>> up = wg.nn.ConvTranspose2d(4, 2, 2, stride=2)
+        >>> up(wg.zeros(1, 4, 3, 3)).shape, up(wg.zeros(1, 4, 3, 3), output_size=(7, 6)).shape
+        (torch.Size([1, 2, 6, 6]), torch.Size([1, 2, 7, 6]))
+    """
+
+    _dims = 2
+
+    def forward(self, input, output_size=None):
+        return self._run_transposed(F.conv_transpose2d, input, output_size)
+
+
+class ConvTranspose3d(_ConvTransposeNd):
+    """The transpose of Conv3d: (N, C_in, D, H, W) → (N, C_out, D', H', W')."""
+
+    _dims = 3
+
+    def forward(self, input, output_size=None):
+        return self._run_transposed(F.conv_transpose3d, input, output_size)

@@ -23,6 +23,14 @@ class Dropout2d(_DropoutNd):
     def forward(self, input: Any) -> Any: ...
 
 
+class Dropout3d(_DropoutNd):
+    def forward(self, input: Any) -> Any: ...
+
+
 class AlphaDropout(_DropoutNd):
+    def forward(self, input: Any) -> Any: ...
+
+
+class FeatureAlphaDropout(_DropoutNd):
     def forward(self, input: Any) -> Any: ...
 

@@ -60,6 +60,23 @@ def _parse_to(args, kwargs):
     return device, dtype
 
 
+def _replace_data(param, fn):
+    """The parameter with data and gradient replaced by `fn` of them: a new one where the device changes."""
+    grad, data = param.grad, fn(param.data)
+    if data.device == param.device:
+        param.data = data
+        if grad is not None:
+            changed = fn(grad)
+            # Between the two assignments the gradient fits neither dtype, so it is away.
+            param.grad, grad.data = None, changed
+            param.grad = grad
+        return param
+    moved = Parameter(data, param.requires_grad)
+    if grad is not None:
+        moved.grad = fn(grad)
+    return moved
+
+
 class Module(HooksMixin, StateDictMixin):
     """Base class of all networks: assign parameters and submodules as attributes, define `forward`.
 
@@ -401,12 +418,9 @@ class Module(HooksMixin, StateDictMixin):
             for module in self.children():
                 module._apply(fn)
         with no_grad():
-            for param in self._parameters.values():
+            for name, param in self._parameters.items():
                 if param is not None:
-                    grad = param.grad
-                    param.data = fn(param.data)
-                    if grad is not None:
-                        param.grad = fn(grad)
+                    self._parameters[name] = _replace_data(param, fn)
             for name, buffer in self._buffers.items():
                 if buffer is not None:
                     self._buffers[name] = fn(buffer)
@@ -423,6 +437,11 @@ class Module(HooksMixin, StateDictMixin):
         device, dtype = _parse_to(args, kwargs)
 
         def convert(tensor):
+            if tensor.is_meta and device is not None and _core.device(device).type != "meta":
+                raise NotImplementedError(
+                    "Cannot copy out of meta tensor; no data! Please use torch.nn.Module.to_empty() instead of "
+                    "torch.nn.Module.to() when moving module from meta to a different device."
+                )
             if dtype is not None and tensor.is_floating_point():
                 tensor = tensor.to(dtype)
             return tensor if device is None else tensor.to(device)
