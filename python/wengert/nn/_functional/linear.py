@@ -155,19 +155,3 @@ def pdist(input, p=2.0):
         raise RuntimeError("pdist only supports non-negative p values")
     i, j = _core.ones(input.shape[0], input.shape[0]).triu(1).nonzero().unbind(1)
     return (input[i] - input[j]).norm(p, -1)
-
-
-def pdist(input, p=2.0):
-    """p-norms of the differences of all pairs of rows of (n, m), i < j: (n · (n − 1) / 2).
-
-    Example:
-        >>> import wengert as wg
-        >>> wg.nn.functional.pdist(wg.tensor([[0.0], [1.0], [3.0]]))
-        tensor([1., 3., 2.])
-    """
-    if input.ndim != 2:
-        raise RuntimeError(f"pdist only supports 2D tensors, got: {input.ndim}D")
-    if p < 0:
-        raise RuntimeError("pdist only supports non-negative p values")
-    i, j = _core.ones(input.shape[0], input.shape[0]).triu(1).nonzero().unbind(1)
-    return (input[i] - input[j]).norm(p, -1)
