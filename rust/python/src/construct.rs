@@ -4,12 +4,13 @@ use crate::args::scalar;
 use crate::error::Raise;
 use crate::tensor::{fresh, PyTensor};
 use crate::types::{optional_device, optional_dtype, type_name};
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyList, PyString, PyTuple};
 use smallvec::SmallVec;
 use std::ffi::CStr;
+use wengert::infer::check_number;
 use wengert::{Device, Layout, Scalar, Strides, Tensor};
 use wengert_ops::{Category, DType, Dims};
 
@@ -20,8 +21,8 @@ struct Flat {
     category: Option<Category>,
     /// Of numpy scalars and tensors, which bring a dtype of their own.
     own: Option<DType>,
-    /// The dtype was given, so that nothing is inferred.
-    given: bool,
+    /// The dtype that was given, so that nothing is inferred.
+    given: Option<DType>,
 }
 
 const MAX_NESTING: usize = 64;
@@ -77,7 +78,7 @@ impl Flat {
             || obj.is_exact_instance_of::<PyBool>()
         {
             self.check_depth(depth, obj)?;
-            if let Some(s) = scalar(obj)? {
+            if let Some(s) = self.number(obj)? {
                 self.leaf(s, None);
             }
             return Ok(());
@@ -97,6 +98,21 @@ impl Flat {
             return Ok(());
         }
         self.other(obj, depth, first)
+    }
+
+    /// A Python number; one beyond 64 bits is a number only where a float type was asked for.
+    #[inline]
+    fn number(&self, obj: &Bound<'_, PyAny>) -> PyResult<Option<Scalar>> {
+        match scalar(obj) {
+            Err(e) if e.is_instance_of::<PyOverflowError>(obj.py()) => match self.given.filter(|d| d.is_float()) {
+                Some(_) => Ok(Some(Scalar::Float(obj.extract()?))),
+                None => Err(PyValueError::new_err(
+                    "tensor: Overflow when unpacking long long: the data holds an integer that does not fit in 64 bits; \
+                     give dtype=torch.float64",
+                )),
+            },
+            found => found,
+        }
     }
 
     fn check_depth(&self, depth: usize, obj: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -143,7 +159,7 @@ impl Flat {
         }
         let is_sequence = obj.hasattr("__len__")? && obj.hasattr("__getitem__")? && !obj.hasattr("keys")?;
         if !is_sequence {
-            return Err(match obj.is_none() && self.given {
+            return Err(match obj.is_none() && self.given.is_some() {
                 true => PyTypeError::new_err("must be real number, not NoneType"),
                 false => PyRuntimeError::new_err(format!("Could not infer dtype of {}", type_name(obj))),
             });
@@ -224,23 +240,12 @@ pub fn from_data(obj: &Bound<'_, PyAny>, dtype: Option<DType>, device: Device) -
             return copy.to_device(device).raise();
         }
     }
-    let mut flat =
-        Flat { shape: SmallVec::new(), values: SmallVec::new(), category: None, own: None, given: dtype.is_some() };
+    let mut flat = Flat { shape: SmallVec::new(), values: SmallVec::new(), category: None, own: None, given: dtype };
     flat.walk(obj, 0, true)?;
     let dtype = dtype.unwrap_or_else(|| flat.dtype());
-    if let (Some((low, high)), Some(bad)) = (
-        dtype.iinfo().filter(|_| dtype != DType::Bool),
-        flat.values.iter().find_map(|v| if let Scalar::Float(f) = v { (!f.is_finite()).then_some(*f) } else { None }),
-    ) {
-        return Err(PyValueError::new_err(format!("cannot convert float {bad} to {dtype} (range {low} to {high})")));
-    }
-    if let Some((low, high)) = dtype.iinfo().filter(|_| dtype != DType::Bool) {
-        if let Some(bad) = flat.values.iter().find(|v| matches!(v, Scalar::Int(i) if *i < low || *i > high)) {
-            return Err(PyRuntimeError::new_err(format!(
-                "value cannot be converted to type {dtype} without overflow: {}",
-                bad.as_i64()
-            )));
-        }
+    // Floats round to infinity; in integers nothing may get lost.
+    if dtype.is_int() {
+        flat.values.iter().try_for_each(|&v| check_number("tensor", v, dtype)).raise()?;
     }
     let numel: usize = flat.shape.iter().product();
     if numel != flat.values.len() {
