@@ -1,6 +1,5 @@
 """Differentiation: `backward`, `grad`, grad modes, user-defined Functions, and checks of gradients."""
 
-from .._core import Tensor as Variable  # noqa: F401
 from .backward import backward, grad  # noqa: F401
 from .grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: F401
 
@@ -10,8 +9,9 @@ _LATER = {
     "gradcheck": "checks",
     "gradgradcheck": "checks",
     "GradcheckError": "checks",
+    "Variable": "variable",
 }
-_MODULES = ("functional", "function")
+_MODULES = ("functional", "function", "variable")
 
 
 def __getattr__(name):
@@ -24,3 +24,7 @@ def __getattr__(name):
     if name in _MODULES:
         return import_module("." + name, __name__)
     raise AttributeError(f"wengert has no autograd.{name} yet")
+
+
+def __dir__():
+    return sorted({*globals(), *_LATER, *_MODULES})

@@ -14,6 +14,18 @@ def _tensors(name, given):
     return given
 
 
+def _inputs(function, given):
+    if isinstance(given, Tensor):
+        return (given,)
+    given = tuple(given)
+    if not given:
+        raise RuntimeError(f"`inputs` argument to `{function}()` cannot be empty.")
+    for item in given:
+        if not isinstance(item, Tensor):
+            raise RuntimeError(f"{function}(): all inputs have to be tensors, but got {type(item).__name__}")
+    return given
+
+
 def _seeds(outputs, given, is_grads_batched=False):
     """A list of gradients, one an output, each None or a tensor of the output's shape."""
     if given is None:
@@ -54,9 +66,7 @@ def backward(
         grad_tensors = grad_variables
     tensors = _tensors("tensors", tensors)
     if inputs is not None:
-        inputs = _tensors("inputs", inputs)
-        if not inputs:
-            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+        inputs = _inputs("backward", inputs)
     retain_graph = create_graph if retain_graph is None else retain_graph
     seeds = _seeds(tensors, grad_tensors)
     _core._backward(
@@ -88,7 +98,7 @@ def grad(
             "allow_unused=False."
         )
     allow_unused = materialize_grads if allow_unused is None else allow_unused
-    outputs, inputs = _tensors("outputs", outputs), _tensors("inputs", inputs)
+    outputs, inputs = _tensors("outputs", outputs), _inputs("grad", inputs)
     retain_graph = create_graph if retain_graph is None else retain_graph
     seeds = _seeds(outputs, grad_outputs, is_grads_batched)
     if is_grads_batched:
