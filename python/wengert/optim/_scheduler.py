@@ -24,6 +24,7 @@ class LRScheduler:
 
     def __init__(self, optimizer, last_epoch=-1):
         self.optimizer = _check_optimizer(optimizer)
+        optimizer._watch_own_step()
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
                 group.setdefault("initial_lr", group["lr"])
@@ -62,13 +63,8 @@ class LRScheduler:
 
     def step(self, epoch=None):
         """Set the next rates. An `epoch` given explicitly jumps there."""
-        if self._step_count == 1 and not getattr(self.optimizer, "_opt_called", True):
-            warnings.warn(
-                "Detected call of `lr_scheduler.step()` before `optimizer.step()`. Call them in the opposite order: "
-                "otherwise the first value of the learning rate schedule is skipped.",
-                UserWarning,
-                stacklevel=2,
-            )
+        if self._step_count == 1:
+            self._check_order()
         self._step_count += 1
         if epoch is not None:
             warnings.warn(
@@ -78,6 +74,23 @@ class LRScheduler:
                 stacklevel=2,
             )
         self._update_lr(epoch)
+
+    def _check_order(self):
+        """Warn at the first step if the optimizer has not stepped, or cannot be known to have."""
+        if not hasattr(self.optimizer.step, "_tells_schedules"):
+            warnings.warn(
+                "Seems like `optimizer.step()` has been overridden after learning rate scheduler initialization. "
+                "Please, make sure to call `optimizer.step()` before `lr_scheduler.step()`.",
+                UserWarning,
+                stacklevel=3,
+            )
+        elif not self.optimizer._opt_called:
+            warnings.warn(
+                "Detected call of `lr_scheduler.step()` before `optimizer.step()`. Call them in the opposite order: "
+                "otherwise the first value of the learning rate schedule is skipped.",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def _update_lr(self, epoch=None):
         self._in_step = True

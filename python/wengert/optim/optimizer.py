@@ -2,6 +2,7 @@
 
 import warnings
 from collections import OrderedDict, defaultdict
+from functools import wraps
 
 from wengert import _core
 from wengert._core import Tensor, _set_grad_enabled, _zero_grad
@@ -35,6 +36,41 @@ def _split_names(params):
     return tensors, names
 
 
+def _hooked(step):
+    """A subclass's own `step` that runs the hooks and tells schedules of itself, as the inherited one does."""
+
+    @wraps(step)
+    def hooked(*args, **kwargs):
+        return _step_with_hooks(step, args, kwargs)
+
+    hooked._tells_schedules = True
+    return hooked
+
+
+def _step_with_hooks(step, args, kwargs):
+    """step(*args, **kwargs) between its hooks, which a step within it (`super().step()`) does not run again."""
+    self = args[0]
+    self._opt_called = True
+    if self._stepping:
+        return step(*args, **kwargs)
+    for hook in list(self._optimizer_step_pre_hooks.values()):
+        changed = hook(self, args, kwargs)
+        if changed is not None:
+            if not (isinstance(changed, tuple) and len(changed) == 2):
+                raise RuntimeError(
+                    f"{step} must return None or a tuple of (new_args, new_kwargs), but got {changed}."
+                )
+            args, kwargs = changed
+    self._stepping = True
+    try:
+        result = step(*args, **kwargs)
+    finally:
+        del self._stepping
+    for hook in list(self._optimizer_step_post_hooks.values()):
+        hook(self, args, kwargs)
+    return result
+
+
 class Optimizer:
     """Base of all optimizers.
 
@@ -44,6 +80,14 @@ class Optimizer:
 
     Subclasses define `_update(group)`, or `step` itself.
     """
+
+    _opt_called = False
+    _stepping = False
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "step" in vars(cls):
+            cls.step = _hooked(vars(cls)["step"])
 
     def __init__(self, params, defaults):
         self.defaults = defaults
@@ -71,7 +115,6 @@ class Optimizer:
     def _make_hooks(self):
         for name in _HOOKS:
             self.__dict__.setdefault(name, OrderedDict())
-        self.__dict__.setdefault("_opt_called", False)
 
     def __getstate__(self):
         return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
@@ -148,12 +191,28 @@ class Optimizer:
         Args:
             closure: computes the loss and its gradients anew; its result is returned.
         """
-        self._opt_called = True
         if self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks:
-            return self._step_with_hooks(closure)
+            return _step_with_hooks(Optimizer._step, (self,) if closure is None else (self, closure), {})
+        self._opt_called = True
         return self._step(closure)
 
-    def _step(self, closure):
+    step._tells_schedules = True
+
+    def _watch_own_step(self):
+        """Let a `step` that this one instance was given tell schedules of itself, too."""
+        step = vars(self).get("step")
+        if step is None or hasattr(step, "_tells_schedules"):
+            return
+
+        @wraps(step)
+        def watched(*args, **kwargs):
+            self._opt_called = True
+            return step(*args, **kwargs)
+
+        watched._tells_schedules = True
+        self.step = watched
+
+    def _step(self, closure=None):
         loss = None
         if closure is not None:
             previous = _set_grad_enabled(True)
@@ -163,22 +222,6 @@ class Optimizer:
                 _set_grad_enabled(previous)
         for group in self.param_groups:
             self._update(group)
-        return loss
-
-    def _step_with_hooks(self, closure):
-        args, kwargs = (() if closure is None else (closure,)), {}
-        for hook in list(self._optimizer_step_pre_hooks.values()):
-            changed = hook(self, args, kwargs)
-            if changed is not None:
-                if not (isinstance(changed, tuple) and len(changed) == 2):
-                    raise RuntimeError(
-                        f"{type(self).step} must return None or a tuple of (new_args, new_kwargs), "
-                        f"but got {changed}."
-                    )
-                args, kwargs = changed
-        loss = self._step(*(args or (kwargs.get("closure"),)))
-        for hook in list(self._optimizer_step_post_hooks.values()):
-            hook(self, args, kwargs)
         return loss
 
     def _update(self, group):
