@@ -3,7 +3,7 @@
 from .. import _core
 from .._core import int64
 from ._compose import composed
-from ._dims import wrap_dim
+from ._dims import integer, wrap_dim
 
 
 def _triangle(rows, columns, diagonal, lower):
@@ -15,6 +15,7 @@ def _triangle(rows, columns, diagonal, lower):
 def _keep_triangle(name, input, diagonal, lower):
     if input.ndim < 2:
         raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions, got {input.ndim}")
+    diagonal = integer("diagonal", diagonal)
     return input.masked_fill(~_triangle(input.shape[-2], input.shape[-1], diagonal, lower), 0)
 
 

@@ -77,11 +77,14 @@ def put(input, index, source, accumulate=False):
 def _rows(name, input, dim, index):
     """(dim, index as a full tuple for index_put) of the index_* family."""
     dim = wrap_dim(dim, input.ndim)
+    if name == "index_fill" and index.dtype != int64:
+        raise IndexError(f"index_fill_(): Expected dtype int64 for index, but got {index.dtype}")
     if index.ndim > 1:
-        raise IndexError(f"{name}(): Index is supposed to be a vector, but got dim: {index.ndim}")
-    if name in ("index_fill", "index_copy") and index.dtype != int64:
-        kind = IndexError if name == "index_fill" else RuntimeError
-        raise kind(f"{name}_(): Expected dtype int64 for index, but got {index.dtype}")
+        # PyTorch has a RuntimeError for this one.
+        kind = RuntimeError if name == "index_fill" else IndexError
+        raise kind(f"{name}(): Index is supposed to be a vector, but got dim: {index.ndim}")
+    if name == "index_copy" and index.dtype != int64:
+        raise RuntimeError(f"index_copy_(): Expected a long tensor for index, but got {index.dtype}")
     if index.dtype not in (int64, _core.int32):
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index but got: {index.dtype}")
     size = input.shape[dim] if input.ndim else 1

@@ -41,6 +41,9 @@ impl Tensor {
         infer::check_index_select(dim, &shape, &Meta::new(&index.shape(), index.dtype()))?;
         let index = index.to_dtype(DType::I64)?;
         if shape.is_empty() {
+            if index.numel() != 1 {
+                fail!(runtime, "index_select(): Index to scalar can have only 1 value, got {} value(s)", index.numel());
+            }
             let one = self.reshape_to(&[1])?.index(1, &[&index.reshape_to(&[index.numel()])?])?;
             return one.reshape_to(&[]);
         }

@@ -17,6 +17,9 @@ impl Tensor {
             Reduction::Any => "any",
             Reduction::All => "all",
         };
+        if dims.is_empty() && matches!(kind, Reduction::Max | Reduction::Min) {
+            infer::check_nonempty(name, &self.shape(), 0, false)?;
+        }
         let dims = dim_mask(name, dims, self.rank())?;
         apply1(Op::Reduce { kind, dims, keepdim }, &[self])
     }

@@ -400,12 +400,6 @@ impl PyTensor {
     fn index_select(&self, py: Python<'_>, dim: Object<'_, '_>, index: Object<'_, '_>) -> PyResult<Py<PyAny>> {
         let dim = need_dim("index_select", Some(dim), None)?;
         let (x, at) = (&self.inner, long(need_tensor("index_select", "index", index)?)?);
-        if x.rank() == 0 && at.numel() != 1 {
-            return Err(PyRuntimeError::new_err(format!(
-                "index_select(): Index to scalar can have only 1 value, got {} value(s)",
-                at.numel()
-            )));
-        }
         check_positions("index_select", &at)?;
         fresh(py, run(py, x.numel(), || x.index_select(dim, &at))?)
     }

@@ -7,7 +7,7 @@ use crate::tensor::{done, fresh, PyTensor};
 use crate::types::type_name;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use wengert::{row, Arg, Row, Scalar, Tensor};
+use wengert::{row, Arg, Row, Tensor};
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(cat, m)?)?;
@@ -157,12 +157,12 @@ fn _pad(
         })?;
     let value = match value {
         Some(v) => match need_operand("pad", "value", v)? {
-            Operand::Scalar(s) => s,
-            Operand::Tensor(t) => t.item().raise()?,
+            Operand::Scalar(s) => s.as_f64(),
+            Operand::Tensor(t) => t.item().raise()?.as_f64(),
         },
-        None => Scalar::Int(0),
+        None => 0.0,
     };
-    if value.as_f64() == 0.0 && !value.as_f64().is_sign_negative() {
+    if value == 0.0 && !value.is_sign_negative() {
         return done(py, x.pad(&amounts));
     }
     // The kernel pads with zeros: other values are put where a padded mask has its zeros.
