@@ -1,5 +1,6 @@
 //! Reading Python arguments: operands, shapes, dims.
 
+use crate::construct::is_array;
 use crate::tensor::PyTensor;
 use crate::types::type_name;
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
@@ -51,7 +52,7 @@ fn foreign_scalar(obj: &Bound<'_, PyAny>) -> PyResult<Option<Scalar>> {
     }
     if let Ok(dtype) = obj.getattr("dtype") {
         let zero_dim = obj.getattr("ndim").and_then(|n| n.extract::<usize>()).is_ok_and(|n| n == 0);
-        if !zero_dim || !obj.hasattr("item")? {
+        if !zero_dim || !obj.hasattr("item")? || is_array(obj)? {
             return Ok(None);
         }
         let _ = dtype;

@@ -23,6 +23,8 @@ struct Flat {
     own: Option<DType>,
     /// The dtype that was given, so that nothing is inferred.
     given: Option<DType>,
+    /// An integer beyond 64 bits is among them, which only floats and truth values can stand for.
+    huge: bool,
 }
 
 const MAX_NESTING: usize = 64;
@@ -78,10 +80,7 @@ impl Flat {
             || obj.is_exact_instance_of::<PyBool>()
         {
             self.check_depth(depth, obj)?;
-            if let Some(s) = self.number(obj)? {
-                self.leaf(s, None);
-            }
-            return Ok(());
+            return self.number(obj);
         }
         if let Ok(list) = obj.cast::<PyList>() {
             self.enter(depth, list.len(), first)?;
@@ -100,19 +99,19 @@ impl Flat {
         self.other(obj, depth, first)
     }
 
-    /// A Python number; one beyond 64 bits is a number only where a float type was asked for.
     #[inline]
-    fn number(&self, obj: &Bound<'_, PyAny>) -> PyResult<Option<Scalar>> {
+    fn number(&mut self, obj: &Bound<'_, PyAny>) -> PyResult<()> {
         match scalar(obj) {
-            Err(e) if e.is_instance_of::<PyOverflowError>(obj.py()) => match self.given.filter(|d| d.is_float()) {
-                Some(_) => Ok(Some(Scalar::Float(obj.extract()?))),
-                None => Err(PyValueError::new_err(
-                    "tensor: Overflow when unpacking long long: the data holds an integer that does not fit in 64 bits; \
-                     give dtype=torch.float64",
-                )),
-            },
-            found => found,
+            Ok(Some(s)) => self.leaf(s, None),
+            Ok(None) => {}
+            Err(e) if e.is_instance_of::<PyOverflowError>(obj.py()) => {
+                self.huge = true;
+                self.category = self.category.max(Some(Category::Int));
+                self.values.push(Scalar::Float(obj.extract()?));
+            }
+            Err(e) => return Err(e),
         }
+        Ok(())
     }
 
     fn check_depth(&self, depth: usize, obj: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -129,20 +128,27 @@ impl Flat {
     #[cold]
     fn other(&mut self, obj: &Bound<'_, PyAny>, depth: usize, first: bool) -> PyResult<()> {
         if let Ok(t) = obj.cast::<PyTensor>() {
+            // Inside of a list a tensor is a number, and it must have one element.
             let t = &t.get().inner;
-            if t.rank() == 0 {
-                self.check_depth(depth, obj)?;
-                self.leaf(t.item().raise()?, Some(t.dtype()));
-                return Ok(());
+            self.check_depth(depth, obj)?;
+            let into_int = !self.given.unwrap_or(t.dtype()).is_float();
+            if into_int && (t.numel() != 1 || t.dtype().is_float()) {
+                return Err(PyTypeError::new_err(
+                    "only integer tensors of a single element can be converted to an index",
+                ));
             }
             if t.numel() != 1 {
                 return Err(PyValueError::new_err("only one element tensors can be converted to Python scalars"));
             }
+            self.leaf(t.item().raise()?, Some(t.dtype()));
+            return Ok(());
         }
         if obj.is_instance_of::<PyString>() || obj.is_instance_of::<PyBytes>() {
-            return Err(match depth {
-                0 => PyTypeError::new_err(format!("new(): invalid data type '{}'", type_name(obj))),
-                _ => PyValueError::new_err(format!("too many dimensions '{}'", type_name(obj))),
+            let kind = type_name(obj);
+            return Err(match (depth, first) {
+                (1.., true) => PyValueError::new_err(format!("too many dimensions '{kind}'")),
+                _ if self.given.is_some() => PyTypeError::new_err(format!("must be real number, not {kind}")),
+                _ => PyTypeError::new_err(format!("new(): invalid data type '{kind}'")),
             });
         }
         let own = numpy_dtype(obj);
@@ -234,15 +240,22 @@ pub fn from_data(obj: &Bound<'_, PyAny>, dtype: Option<DType>, device: Device) -
         || obj.is_exact_instance_of::<PyFloat>()
         || obj.is_exact_instance_of::<PyInt>();
     if !plain {
-        if let Some(t) = array_like(obj)? {
+        if let Some(t) = from_array_like(obj)? {
             let converted = t.to_dtype(dtype.unwrap_or(t.dtype())).raise()?;
             let copy = if converted.is(&t) { t.clone_().raise()? } else { converted };
             return copy.to_device(device).raise();
         }
     }
-    let mut flat = Flat { shape: SmallVec::new(), values: SmallVec::new(), category: None, own: None, given: dtype };
+    let mut flat =
+        Flat { shape: SmallVec::new(), values: SmallVec::new(), category: None, own: None, given: dtype, huge: false };
     flat.walk(obj, 0, true)?;
     let dtype = dtype.unwrap_or_else(|| flat.dtype());
+    if flat.huge && dtype.is_int() {
+        return Err(PyValueError::new_err(
+            "tensor: Overflow when unpacking long long: the data holds an integer that does not fit in 64 bits; \
+             give dtype=torch.float64",
+        ));
+    }
     // Floats round to infinity; in integers nothing may get lost.
     if dtype.is_int() {
         flat.values.iter().try_for_each(|&v| check_number("tensor", v, dtype)).raise()?;
@@ -323,6 +336,12 @@ pub fn share_buffer(obj: &Bound<'_, PyAny>) -> PyResult<Option<(Tensor, bool)>> 
         (shape, strides, format)
     };
     let Some(dtype) = format_dtype(&format, size) else {
+        if size > 1 && format.starts_with(['>', '!']) {
+            return Err(PyValueError::new_err(
+                "given numpy array has byte order different from the native byte order. Conversion between byte orders is \
+                 not supported; give array.astype(array.dtype.newbyteorder('='))",
+            ));
+        }
         let what = obj.getattr("dtype").map_or_else(|_| format!("format '{format}'"), |d| format!("numpy.{d}"));
         return Err(PyTypeError::new_err(format!(
             "can't convert np.ndarray of type {what}. The only supported types are: float64, float32, float16, int64, int32, int16, \
@@ -357,8 +376,13 @@ pub fn share_buffer(obj: &Bound<'_, PyAny>) -> PyResult<Option<(Tensor, bool)>> 
     Ok(Some((t, readonly)))
 }
 
+/// Whether it is an array of numpy's or its like; numpy's scalars are numbers.
+pub fn is_array(obj: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(obj.hasattr("__array_interface__")? && obj.hasattr("__setitem__")?)
+}
+
 /// A sharing tensor of an array, buffer, DLPack object or anything with `__array__`; `None` for others.
-fn array_like(obj: &Bound<'_, PyAny>) -> PyResult<Option<Tensor>> {
+pub fn from_array_like(obj: &Bound<'_, PyAny>) -> PyResult<Option<Tensor>> {
     if obj.is_instance_of::<PyBytes>() || obj.is_instance_of::<PyString>() {
         return Ok(None);
     }
@@ -451,7 +475,7 @@ fn as_tensor(
         let moved = inner.to_dtype(dtype.unwrap_or(inner.dtype())).and_then(|t| t.to_device(device)).raise()?;
         return fresh(py, moved);
     }
-    if data.hasattr("__array_interface__")? && data.hasattr("__setitem__")? {
+    if is_array(data)? {
         if let Some((t, _)) = share_buffer(data)? {
             return fresh(py, t.to_dtype(dtype.unwrap_or(t.dtype())).and_then(|t| t.to_device(device)).raise()?);
         }
@@ -462,7 +486,7 @@ fn as_tensor(
 /// A tensor over a numpy array's memory: writes show on both sides.
 #[pyfunction]
 fn from_numpy(py: Python<'_>, ndarray: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-    if !(ndarray.hasattr("__array_interface__")? && ndarray.hasattr("__setitem__")?) {
+    if !is_array(ndarray)? {
         return Err(PyTypeError::new_err(format!("expected np.ndarray (got {})", type_name(ndarray))));
     }
     match share_buffer(ndarray)? {
@@ -539,21 +563,7 @@ impl PyTensor {
     #[new]
     #[pyo3(signature = (*args, **kwargs))]
     fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, pyo3::types::PyDict>>) -> PyResult<PyTensor> {
-        let _ = kwargs;
-        if args.is_empty() {
-            return Ok(Tensor::empty(&[0], wengert::default_float(), Device::Cpu).raise()?.into());
-        }
-        let first = args.get_item(0)?;
-        if args.len() == 1 {
-            if let Ok(t) = first.cast::<PyTensor>() {
-                return Ok(t.get().inner.detach_alias().into());
-            }
-            if !first.is_instance_of::<PyInt>() {
-                return Ok(from_data(&first, Some(wengert::default_float()), Device::Cpu)?.into());
-            }
-        }
-        let shape = crate::args::sizes("Tensor", &crate::args::varargs("Tensor", "size", args)?)?;
-        Ok(Tensor::empty(&shape, wengert::default_float(), Device::Cpu).raise()?.into())
+        Ok(crate::creation::legacy(args, kwargs, None)?.into())
     }
 
     /// A tensor of this one's dtype and device from data.

@@ -115,10 +115,10 @@ fn one(t: &Tensor, what: &str) -> PyResult<Scalar> {
     if t.numel() != 1 {
         return Err(match what {
             "index" => PyTypeError::new_err("only integer tensors of a single element can be converted to an index"),
-            _ if t.numel() == 0 => PyValueError::new_err(format!(
-                "only one element tensors can be converted to Python scalars, but {what}() got an empty tensor"
+            _ => PyValueError::new_err(format!(
+                "only one element tensors can be converted to Python scalars, but {what}() got one of {} elements",
+                t.numel()
             )),
-            _ => PyRuntimeError::new_err(format!("a Tensor with {} elements cannot be converted to Scalar", t.numel())),
         });
     }
     t.item().raise()
@@ -168,7 +168,7 @@ impl PyTensor {
 
     /// A numpy array over the same memory; writes show on both sides.
     #[pyo3(signature = (*, force=false))]
-    fn numpy<'py>(&self, py: Python<'py>, force: bool) -> PyResult<Bound<'py, PyAny>> {
+    pub fn numpy<'py>(&self, py: Python<'py>, force: bool) -> PyResult<Bound<'py, PyAny>> {
         if self.inner.requires_grad() && !force {
             return Err(PyRuntimeError::new_err(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.",

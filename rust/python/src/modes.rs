@@ -43,6 +43,12 @@ fn get_default_dtype(py: Python<'_>) -> PyResult<Py<PyDType>> {
 /// Sets the dtype of Python floats and of factories.
 #[pyfunction]
 fn set_default_dtype(d: &Bound<'_, PyAny>) -> PyResult<()> {
+    if !d.is_instance_of::<PyDType>() {
+        return Err(PyTypeError::new_err(format!(
+            "invalid dtype object: only floating-point types are supported as the default type, got {}",
+            crate::types::type_name(d)
+        )));
+    }
     wengert::set_default_float(extract_dtype(d)?).raise()
 }
 

@@ -1,6 +1,7 @@
 //! The class `Tensor`: its object, attributes and operators.
 
-use crate::args::{need_operand, operand};
+use crate::args::operand;
+use crate::construct::{from_array_like, is_array};
 use crate::error::Raise;
 use crate::types::{device_object, dtype_object, size_of, PyDType, PyDevice};
 use pyo3::basic::CompareOp;
@@ -138,17 +139,63 @@ fn binary(py: Python<'_>, op: Row, a: &PyTensor, b: &Bound<'_, PyAny>, swap: boo
         let (x, y) = (Arg::Tensor(&a.inner), Arg::Tensor(&t.get().inner));
         return done(py, if swap { row(op, &[y, x]) } else { row(op, &[x, y]) });
     }
-    let Some(b) = operand(b)? else { return Ok(py.NotImplemented()) };
-    let (x, y) = (Arg::Tensor(&a.inner), b.arg());
+    let Some(operand) = operand(b)? else { return foreign(py, op, a, b, swap) };
+    let (x, y) = (Arg::Tensor(&a.inner), operand.arg());
     done(py, if swap { row(op, &[y, x]) } else { row(op, &[x, y]) })
 }
 
-fn inplace(slf: &Bound<'_, PyTensor>, op: Row, other: &Bound<'_, PyAny>) -> PyResult<()> {
-    if let Ok(t) = other.cast::<PyTensor>() {
-        return slf.get().inner.row_(op, &[Arg::Tensor(&t.get().inner)]).raise();
+/// An operator over something that is neither tensor nor number. As in PyTorch arithmetic is numpy's, which Python
+/// asks next, but for `array / tensor`, which numpy leaves to us; comparisons are elementwise from both sides.
+#[cold]
+fn foreign(py: Python<'_>, op: Row, a: &PyTensor, b: &Bound<'_, PyAny>, swap: bool) -> PyResult<Py<PyAny>> {
+    if !is_array(b)? {
+        return Ok(py.NotImplemented());
     }
-    let other = need_operand(op.name(), "other", other)?;
-    slf.get().inner.row_(op, &[other.arg()]).raise()
+    let compared = match op {
+        Row::Eq => CompareOp::Eq,
+        Row::Ne => CompareOp::Ne,
+        Row::Lt => CompareOp::Lt,
+        Row::Le => CompareOp::Le,
+        Row::Gt => CompareOp::Gt,
+        Row::Ge => CompareOp::Ge,
+        Row::Div if swap => return from_array(py, &b.div(a.numpy(py, false)?)?),
+        _ => return Ok(py.NotImplemented()),
+    };
+    match from_array_like(b) {
+        Ok(Some(t)) => done(py, row(op, &[Arg::Tensor(&a.inner), Arg::Tensor(&t)])),
+        // numpy knows more dtypes than we do.
+        _ => from_array(py, &a.numpy(py, true)?.rich_compare(b, compared)?),
+    }
+}
+
+fn from_array(py: Python<'_>, array: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    fresh(py, crate::construct::from_data(array, None, wengert::Device::Cpu)?)
+}
+
+/// The right side of an in-place operator. For anything else Python tries the plain operator, as PyTorch does.
+enum Right<'a, 'py> {
+    Tensor(Borrowed<'a, 'py, PyTensor>),
+    Scalar(Scalar),
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Right<'a, 'py> {
+    type Error = PyErr;
+    fn extract(obj: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(t) = obj.cast::<PyTensor>() {
+            return Ok(Right::Tensor(t));
+        }
+        crate::args::scalar(&obj)?
+            .map(Right::Scalar)
+            .ok_or_else(|| pyo3::exceptions::PyTypeError::new_err("neither a tensor nor a number"))
+    }
+}
+
+fn inplace(slf: &Bound<'_, PyTensor>, op: Row, other: &Right<'_, '_>) -> PyResult<()> {
+    let other = match other {
+        Right::Tensor(t) => Arg::Tensor(&t.get().inner),
+        Right::Scalar(s) => Arg::Scalar(*s),
+    };
+    slf.get().inner.row_(op, &[other]).raise()
 }
 
 macro_rules! operators {
@@ -185,8 +232,8 @@ macro_rules! inplace_operators {
     ($($name:ident $op:ident;)*) => {
         #[pymethods]
         impl PyTensor {
-            $(fn $name(slf: &Bound<'_, PyTensor>, other: &Bound<'_, PyAny>) -> PyResult<()> {
-                inplace(slf, Row::$op, other)
+            $(fn $name(slf: &Bound<'_, PyTensor>, other: Right<'_, '_>) -> PyResult<()> {
+                inplace(slf, Row::$op, &other)
             })*
         }
     };
@@ -240,12 +287,8 @@ impl PyTensor {
         }
         binary(py, Row::Pow, self, other, true)
     }
-    fn __ipow__(
-        slf: &Bound<'_, PyTensor>,
-        other: &Bound<'_, PyAny>,
-        _modulo: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        inplace(slf, Row::Pow, other)
+    fn __ipow__(slf: &Bound<'_, PyTensor>, other: Right<'_, '_>, _modulo: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        inplace(slf, Row::Pow, &other)
     }
     fn __matmul__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         match other.cast::<PyTensor>() {

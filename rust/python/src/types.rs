@@ -59,7 +59,7 @@ impl PyDType {
     }
 }
 
-/// A dtype argument: a dtype object, or one of Python's `float`, `int`, `bool`.
+/// A dtype argument: a dtype object, or one of Python's `float` (of 64 bits, as they are), `int`, `bool`.
 pub fn extract_dtype(obj: &Bound<'_, PyAny>) -> PyResult<DType> {
     if let Ok(d) = obj.cast::<PyDType>() {
         return Ok(d.get().0);
@@ -67,7 +67,7 @@ pub fn extract_dtype(obj: &Bound<'_, PyAny>) -> PyResult<DType> {
     if let Ok(t) = obj.cast::<PyType>() {
         let py = obj.py();
         if t.is(py.get_type::<pyo3::types::PyFloat>()) {
-            return Ok(wengert::default_float());
+            return Ok(DType::F64);
         }
         if t.is(py.get_type::<pyo3::types::PyInt>()) {
             return Ok(DType::I64);
