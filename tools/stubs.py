@@ -271,11 +271,7 @@ def parameters(function, skip_first=False):
                 parts.append("*")
                 starred = True
             parts.append(f"{p.name}: {kind}" + ("" if p.default is p.empty else " = ..."))
-    if (
-        hasattr(function, "__name__")
-        and REGISTRY.get(function.__name__)
-        and getattr(REGISTRY[function.__name__].call, "__wrapped__", None)
-    ):
+    if hasattr(function, "__name__") and REGISTRY.get(function.__name__) and REGISTRY[function.__name__].out:
         parts.append("out: Any = ...") if starred else parts.extend(["*", "out: Any = ..."])
     return parts
 

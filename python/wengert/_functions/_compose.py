@@ -13,9 +13,9 @@ REGISTRY = {}
 class Composed:
     """What was defined: the function and the forms that it has."""
 
-    __slots__ = ("name", "call", "method", "inplace", "function", "namespace", "alias_of")
+    __slots__ = ("name", "call", "method", "inplace", "function", "namespace", "alias_of", "out")
 
-    def __init__(self, name, call, method, inplace, function, namespace, alias_of):
+    def __init__(self, name, call, method, inplace, function, namespace, alias_of, out):
         self.name = name
         self.call = call
         self.method = method
@@ -23,22 +23,26 @@ class Composed:
         self.function = function
         self.namespace = namespace
         self.alias_of = alias_of
+        self.out = out
 
 
-def composed(*, method=True, inplace=False, function=True, out=False, namespace=None, aliases=()):
+def composed(
+    *, method=True, inplace=False, function=True, out=False, namespace=None, aliases=(), keywords=None
+):
     """Registers a definition whose first argument is the tensor.
 
     `method` attaches it to Tensor, `inplace` adds ``name_``, `function` exports it (from `namespace`
     if given), `out` lets callers pass ``out=`` of the result's dtype ("cast": of any that holds it),
-    `aliases` are further names with the same forms.
+    `aliases` are further names with the same forms, `keywords` further names of its arguments beside
+    those that numpy has for them: ``{"sections": "indices_or_sections"}``.
     """
 
     def register(definition):
-        call = _with_out(definition, out == "cast") if out else definition
+        call = _call(definition, out, _spellings(definition, keywords or {}))
         for name in (definition.__name__.rstrip("_"), *aliases):
             key = f"{namespace}.{name}" if namespace else name
             alias_of = None if name == definition.__name__.rstrip("_") else definition.__name__.rstrip("_")
-            REGISTRY[key] = Composed(name, call, method, inplace, function, namespace, alias_of)
+            REGISTRY[key] = Composed(name, call, method, inplace, function, namespace, alias_of, bool(out))
             if method:
                 _attach(name, call)
             if inplace:
@@ -63,10 +67,75 @@ def _inplace(name, call):
     return inplace
 
 
-def _with_out(definition, cast):
-    def call(*args, out=None, **kwargs):
-        result = definition(*args, **kwargs)
-        return result if out is None else _write_out(definition.__name__, out, result, cast)
+_STARRED, _STARRED_KEYWORDS = 0x04, 0x08  # inspect.CO_VARARGS and CO_VARKEYWORDS, without the import
+_NUMPY = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other"}
+
+
+def _spellings(definition, keywords):
+    """Further keyword → parameter of the definition, numpy's among them."""
+    code = definition.__code__
+    own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    if code.co_flags & _STARRED_KEYWORDS:
+        return {**_NUMPY, **keywords}
+    return {
+        other: name
+        for other, name in (*_NUMPY.items(), *keywords.items())
+        if name in own and other not in own
+    }
+
+
+def _respelled(definition, spellings, args, kwargs):
+    """Arguments under the definition's own names, or None where no other names were given.
+
+    ``*dims`` may come by its name, too: ``flip(x, dims=(0,))``.
+    """
+    given = {spellings.get(name, name): value for name, value in kwargs.items()}
+    if len(given) < len(kwargs):
+        return None
+    code = definition.__code__
+    starred = (
+        code.co_varnames[code.co_argcount + code.co_kwonlyargcount] if code.co_flags & _STARRED else None
+    )
+    if starred in given:
+        before = code.co_varnames[len(args) : code.co_argcount]
+        if len(args) > code.co_argcount or not all(name in given for name in before):
+            return None
+        args = (*args, *(given.pop(name) for name in before), given.pop(starred))
+    elif given.keys() == kwargs.keys():
+        return None
+    return args, given
+
+
+def _check_input(definition, args, kwargs):
+    """PyTorch's error for an `input` that is no tensor, and so lacks what tensors have."""
+    if definition.__code__.co_varnames[:1] == ("input",) and (args or "input" in kwargs):
+        input = args[0] if args else kwargs["input"]
+        if not isinstance(input, Tensor):
+            raise TypeError(
+                f"{definition.__name__}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+            ) from None
+
+
+def _call(definition, out, spellings):
+    """The definition with ``out=`` where it has it; other spellings are looked at only where the plain call fails."""
+    cast = out == "cast"
+
+    def call(*args, **kwargs):
+        try:
+            return definition(*args, **kwargs)
+        except (TypeError, AttributeError):
+            _check_input(definition, args, kwargs)
+            again = _respelled(definition, spellings, args, kwargs) if kwargs else None
+            if again is None:
+                raise
+        return definition(*again[0], **again[1])
+
+    if out:
+        plain = call
+
+        def call(*args, out=None, **kwargs):
+            result = plain(*args, **kwargs)
+            return result if out is None else _write_out(definition.__name__, out, result, cast)
 
     call.__name__ = definition.__name__
     call.__qualname__ = definition.__qualname__

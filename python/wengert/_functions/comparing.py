@@ -71,7 +71,7 @@ def equal(input, other):
     return input.shape == other.shape and bool((input.detach() == other.detach()).all())
 
 
-@composed(method=False, out=True)
+@composed(keywords={"element": "elements", "test_element": "test_elements"}, method=False, out=True)
 def isin(elements, test_elements, *, assume_unique=False, invert=False):
     """Which elements occur in `test_elements`.
 

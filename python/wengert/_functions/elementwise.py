@@ -18,7 +18,7 @@ def _alias(target, *names):
         return function(input, *args, **kwargs)
 
     arguments = "x, x" if target in _BINARY else "x"
-    call.__name__ = names[0]
+    call.__name__ = call.__qualname__ = names[0]
     call.__doc__ = f"""Another name of :func:`{target}`.
 
     Example:

@@ -409,7 +409,7 @@ def histc(input, bins=100, min=0, max=0):
     return _core.zeros(bins, dtype=input.dtype).scatter_add(0, place, _core.ones_like(x))
 
 
-@composed(method=False, out=True)
+@composed(method=False, out=True, keywords={"input": "values", "self": "values"})
 def searchsorted(sorted_sequence, values, *, out_int32=False, right=False, side=None, sorter=None):
     """Where `values` would go in a sequence sorted along the last dim, so that it stays sorted.
 

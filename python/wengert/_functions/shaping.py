@@ -4,6 +4,8 @@ from .. import _core
 from ._compose import composed
 from ._dims import broadcast_sizes, integer, ints, wrap_dim, wrap_dims
 
+_SPLITS = dict.fromkeys(("sections", "indices", "tensor_indices_or_sections"), "indices_or_sections")
+
 
 @composed()
 def flip(input, *dims):
@@ -197,7 +199,7 @@ def ravel(input):
     return input.reshape(-1)
 
 
-@composed(aliases=("swapdims",))
+@composed(aliases=("swapdims",), keywords={"dim0": "axis0", "dim1": "axis1"})
 def swapaxes(input, axis0, axis1):
     """The transposition of two dims.
 
@@ -490,7 +492,7 @@ def combinations(input, r=2, with_replacement=False):
     return input.index_select(0, index.reshape(-1)).reshape(index.shape)
 
 
-@composed()
+@composed(keywords=_SPLITS)
 def tensor_split(input, indices_or_sections, dim=0):
     """Views of nearly equal parts, or of the parts between given indices.
 
@@ -539,14 +541,14 @@ def _splitter(name, dim, least):
             )
         return tensor_split(input, indices_or_sections, along)
 
-    split.__name__ = name
+    split.__name__ = split.__qualname__ = name
     split.__doc__ = f"""Splits along dim {dim}; an int must divide its size.
 
     Example:
         >>> len(wg.{name}(wg.ones(2, 2, 2), 2))
         2
     """
-    return composed()(split)
+    return composed(keywords=_SPLITS)(split)
 
 
 hsplit = _splitter("hsplit", 1, 1)
