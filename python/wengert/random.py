@@ -1,5 +1,8 @@
 """The default random generator: its seed and its state."""
 
+import sys
+from contextlib import contextmanager
+
 from . import _core
 from ._core import default_generator, manual_seed
 
@@ -25,14 +28,16 @@ def seed():
 
 
 def initial_seed():
-    """The seed last given to the default generator.
+    """The seed last given to the default generator; in a DataLoader's worker, that worker's seed.
 
     Example:
         >>> _ = wg.manual_seed(3)
         >>> wg.initial_seed()
         3
     """
-    return default_generator.initial_seed()
+    worker = sys.modules.get("wengert.utils.data.worker")
+    info = worker and worker.get_worker_info()
+    return info.seed if info else default_generator.initial_seed()
 
 
 def get_rng_state():
@@ -60,8 +65,9 @@ def set_rng_state(new_state):
     default_generator.set_state(new_state)
 
 
-class fork_rng:
-    """A context that leaves the default generator as it found it.
+@contextmanager
+def fork_rng(devices=None, enabled=True, _caller="fork_rng", _devices_kw="devices", device_type="cuda"):
+    """A context (or decorator) that leaves the default generator as it found it; other devices there are none.
 
     Example:
         >>> _ = wg.manual_seed(0)
@@ -70,13 +76,11 @@ class fork_rng:
         >>> wg.equal(a, wg.rand(2))
         True
     """
-
-    def __init__(self, devices=None, enabled=True):
-        self.enabled = enabled
-
-    def __enter__(self):
-        self.state = get_rng_state()
-
-    def __exit__(self, *exception):
-        if self.enabled:
-            set_rng_state(self.state)
+    if not enabled:
+        yield
+        return
+    state = get_rng_state()
+    try:
+        yield
+    finally:
+        set_rng_state(state)

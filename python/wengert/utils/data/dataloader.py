@@ -1,5 +1,6 @@
 """DataLoader: batches of a dataset's samples."""
 
+from functools import partial
 from itertools import islice, repeat
 
 from .collate import default_collate, default_convert
@@ -12,6 +13,31 @@ class _Endless:
 
     def __iter__(self):
         return repeat(None)
+
+
+def _fetcher(collate, batched, dataset):
+    """The function from an index (or a list of them, `batched`) to a batch."""
+    if not batched:
+        return lambda index: collate(dataset[index])
+    together = getattr(dataset, "__getitems__", None)
+    if together is not None:
+        return lambda indices: collate(together(indices))
+    return lambda indices: collate([dataset[i] for i in indices])
+
+
+def _stream_fetcher(collate, batched, least, dataset):
+    """The function from a sampler's word to the stream's next sample, or (`batched`) its next few, `least` or more."""
+    samples = iter(dataset)
+    if not batched:
+        return lambda _: collate(next(samples))
+
+    def fetch(indices):
+        batch = list(islice(samples, len(indices)))
+        if len(batch) < least:
+            raise StopIteration
+        return collate(batch)
+
+    return fetch
 
 
 class DataLoader:
@@ -28,7 +54,8 @@ class DataLoader:
         worker_init_fn: called with its number in each worker.
         generator: draws the order and the workers' seeds.
         prefetch_factor: batches each worker reads ahead (2).
-        pin_memory, multiprocessing_context, persistent_workers, in_order: accepted; without effect here.
+        persistent_workers: keep the workers, and with them their datasets and seeds, from pass to pass.
+        pin_memory, multiprocessing_context, in_order: accepted; without effect here.
 
     Example:
         >>> import wengert as wg
@@ -125,6 +152,11 @@ class DataLoader:
         if collate_fn is None:
             collate_fn = default_convert if batch_sampler is None else default_collate
         self.collate_fn = collate_fn
+        # Kept from pass to pass only if they are persistent.
+        self._workers = None
+
+    def __getstate__(self):
+        return {**self.__dict__, "_workers": None}
 
     def __class_getitem__(cls, item):
         return cls
@@ -134,40 +166,25 @@ class DataLoader:
         return self.sampler if self.batch_sampler is None else self.batch_sampler
 
     def _fetcher(self):
-        """The function from an index (or a list of them) to a batch."""
-        dataset, collate = self.dataset, self.collate_fn
+        """The function from a dataset to the function that reads a batch of it; it does not hold the loader."""
         if self._stream:
-            return self._stream_fetcher(iter(dataset))
-        if self.batch_sampler is None:
-            return lambda index: collate(dataset[index])
-        together = getattr(dataset, "__getitems__", None)
-        if together is not None:
-            return lambda indices: collate(together(indices))
-        return lambda indices: collate([dataset[i] for i in indices])
-
-    def _stream_fetcher(self, samples):
-        collate = self.collate_fn
-        if self.batch_sampler is None:
-            return lambda _: collate(next(samples))
-        least = self.batch_size if self.drop_last else 1
-
-        def fetch(indices):
-            batch = list(islice(samples, len(indices)))
-            if len(batch) < least:
-                raise StopIteration
-            return collate(batch)
-
-        return fetch
+            least = self.batch_size if self.drop_last else 1
+            return partial(_stream_fetcher, self.collate_fn, self.batch_sampler is not None, least)
+        return partial(_fetcher, self.collate_fn, self.batch_sampler is not None)
 
     def __iter__(self):
         batches = iter(self._index_sampler)
-        # Drawn even if no worker needs it, before the order is: torch's numbers depend on it.
-        base_seed = random_seed(self.generator)
-        if self.num_workers:
-            from .worker import WorkerIterator
+        # A seed is drawn even if no worker needs it, before the order is: torch's numbers depend on it.
+        if not self.num_workers:
+            random_seed(self.generator)
+            return _Iterator(self, batches)
+        from .worker import WorkerIterator, Workers
 
-            return WorkerIterator(self, batches, base_seed, self._fetcher, self._stream)
-        return _Iterator(self, batches)
+        workers = self._workers
+        if workers is None:
+            workers = Workers(self, random_seed(self.generator))
+            self._workers = workers if self.persistent_workers else None
+        return WorkerIterator(self, workers, batches)
 
     def __len__(self):
         if not self._stream:
@@ -187,7 +204,7 @@ class _Iterator:
     def __init__(self, loader, batches):
         self._batches = batches
         self._loader = loader
-        self._fetch = loader._fetcher()
+        self._fetch = loader._fetcher()(loader.dataset)
 
     def __iter__(self):
         return self

@@ -1,7 +1,10 @@
 """Worker threads that read batches ahead of the training loop, in a fixed order."""
 
 import threading
+from copy import copy
 from queue import Empty, SimpleQueue
+
+from .dataset import Dataset
 
 _local = threading.local()
 _END = object()
@@ -34,45 +37,89 @@ class _Failure:
         self.error = error
 
 
-def _serve(info, init, make_fetch, tasks, results):
+class _Pass:
+    """The task of beginning a pass over the data, whose batches go into `results`."""
+
+    __slots__ = ("results",)
+
+    def __init__(self, results):
+        self.results = results
+
+
+def _serve(info, init, make_fetch, tasks):
+    """What a worker does until it is told to end."""
     _local.info = info
+    failure = fetch = results = None
     try:
         if init is not None:
             init(info.id)
-        fetch = make_fetch()
     except BaseException as error:
-        results.put(_Failure(error))
-        return
+        failure = _Failure(error)
     while (task := tasks.get()) is not _END:
         try:
-            results.put(fetch(task))
+            if isinstance(task, _Pass):
+                results, fetch = task.results, None
+                if failure is not None:
+                    results.put(failure)
+                else:
+                    fetch = make_fetch(info.dataset)
+            elif fetch is not None:
+                results.put(fetch(task))
         except StopIteration:
+            # A stream that is over; what was asked of it beyond is passed over.
+            fetch = None
             results.put(_END)
-            return
         except BaseException as error:
+            fetch = None
             results.put(_Failure(error))
-            return
+
+
+class Workers:
+    """A loader's threads. They hold neither it nor its iterators, and end when this is let go."""
+
+    def __init__(self, loader, base_seed):
+        count = loader.num_workers
+        self.tasks = [SimpleQueue() for _ in range(count)]
+        for i, tasks in enumerate(self.tasks):
+            dataset = loader.dataset
+            # Each has a dataset of its own, as in a process of its own: worker_init_fn may change its attributes.
+            dataset = copy(dataset) if isinstance(dataset, Dataset) else dataset
+            info = WorkerInfo(i, count, base_seed + i, dataset)
+            args = (info, loader.worker_init_fn, loader._fetcher(), tasks)
+            threading.Thread(target=_serve, args=args, name=f"wengert-data-{i}", daemon=True).start()
+
+    def begin(self):
+        """A new pass over the data; its results, a queue for each worker."""
+        results = [SimpleQueue() for _ in self.tasks]
+        for tasks, queue in zip(self.tasks, results, strict=True):
+            tasks.put(_Pass(queue))
+        return results
+
+    def close(self):
+        """Let the workers end."""
+        for tasks in self.tasks:
+            tasks.put(_END)
+
+    def __del__(self):
+        if hasattr(self, "tasks"):
+            self.close()
 
 
 class WorkerIterator:
     """Hands batch i to worker i mod n and gives the results back in that order."""
 
-    def __init__(self, loader, batches, base_seed, make_fetch, stream):
+    def __init__(self, loader, workers, batches):
         count = loader.num_workers
         self._batches = batches
-        self._results = [SimpleQueue() for _ in range(count)]
-        self._tasks = [SimpleQueue() for _ in range(count)]
+        self._workers = workers
+        self._tasks = workers.tasks
+        self._results = workers.begin()
         # A stream's workers may end at different times; the others go on.
         self._alive = list(range(count))
-        self._stream = stream
         self._turn = 0
         self._pending = [0] * count
         self._loader = loader
         self._timeout = loader.timeout or None
-        for i in range(count):
-            info = WorkerInfo(i, count, base_seed + i, loader.dataset)
-            args = (info, loader.worker_init_fn, make_fetch, self._tasks[i], self._results[i])
-            threading.Thread(target=_serve, args=args, name=f"wengert-data-{i}", daemon=True).start()
         ahead = 2 if loader.prefetch_factor is None else loader.prefetch_factor
         self._next_worker = 0
         for _ in range(ahead * count):
@@ -102,19 +149,19 @@ class WorkerIterator:
             try:
                 result = self._results[i].get(timeout=self._timeout)
             except Empty:
-                self.close()
+                self._fail()
                 raise RuntimeError(f"DataLoader timed out after {self._timeout} seconds") from None
             if result is _END:
                 self._pending[i] = 0
                 self._alive.remove(i)
                 continue
             if isinstance(result, _Failure):
-                self.close()
+                self._fail()
                 raise result.error
             self._pending[i] -= 1
             self._refill(i)
             return result
-        self.close()
+        self._workers = None
         raise StopIteration
 
     def _refill(self, i):
@@ -123,12 +170,7 @@ class WorkerIterator:
             self._tasks[i].put(task)
             self._pending[i] += 1
 
-    def close(self):
-        """Let the workers end."""
-        for tasks in self._tasks:
-            tasks.put(_END)
+    def _fail(self):
+        """Read no further; a later pass gets new workers."""
         self._pending = [0] * len(self._pending)
-
-    def __del__(self):
-        if hasattr(self, "_tasks"):
-            self.close()
+        self._loader._workers = self._workers = None
