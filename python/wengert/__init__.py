@@ -56,13 +56,10 @@ _LATER = {
 
 
 def _export():
-    """Composed functions first, then the core's names, which win."""
-    names = {
-        entry.name: entry.call
-        for entry in _compose.REGISTRY.values()
-        if entry.function and entry.namespace is None
-    }
-    elsewhere = {row["name"] for row in _core._rows() if row["home"]}
+    """Composed functions first, then the core's names, which win but for those that a composition stands over."""
+    exported = [e for e in _compose.REGISTRY.values() if e.function and e.namespace is None]
+    names = {entry.name: entry.call for entry in exported}
+    elsewhere = {row["name"] for row in _core._rows() if row["home"]} | {e.name for e in exported if e.over}
     names.update(
         (name, value)
         for name, value in vars(_core).items()

@@ -76,7 +76,37 @@ CASES = {
             "median",
         )
     },
+    **{
+        n: [lambda t: _(t.f(3)), lambda t: _(t.i(2))]
+        for n in (
+            "conj",
+            "conj_physical",
+            "resolve_conj",
+            "resolve_neg",
+            "is_conj",
+            "is_neg",
+            "is_distributed",
+            "is_storage",
+            "get_device",
+            "real",
+        )
+    },
+    "angle": [
+        lambda t: _(t.f(5)),
+        lambda t: _(t.of(NAN, -0.0, INF, -INF)),
+        lambda t: _(t.i(5)),
+        lambda t: _(t.b(3)),
+    ],
+    "range": [lambda t: _(1, 4), lambda t: _(0, 1, 0.3), lambda t: _(4, 1, -1)],
+    "fill": [lambda t: _(t.f(3), 2.5), lambda t: _(t.f(2, 2), t.f()), lambda t: _(t.i(3), 2)],
+    "unravel_index": [
+        lambda t: _(t.i(2, 3, low=0, high=24), (2, 3, 4)),
+        lambda t: _(torch.tensor(7), (2, 3)),
+        lambda t: _(torch.tensor([3]), 6),
+    ],
     "arccosh": [lambda t: _(t.f(3, low=1.1, high=3))],
+    "round": [lambda t: _(t.f(3)), lambda t: _(t.f(3), decimals=2), lambda t: _(t.i(3))],
+    "logit": [lambda t: _(t.f(3, low=0.1, high=0.9)), lambda t: _(t.f(3), 0.2), lambda t: _(t.i(3), eps=0.2)],
     "ldexp": [lambda t: _(t.f(3), t.i(3))],
     "float_power": [lambda t: _(t.f(3, low=0.5), 2.5), lambda t: _(t.i(3, low=1), t.f(3))],
     "clip": [lambda t: _(t.f(5), -1, 1), lambda t: _(t.f(5), max=0.5), lambda t: _(t.i(5), 0)],

@@ -13,9 +13,9 @@ REGISTRY = {}
 class Composed:
     """What was defined: the function and the forms that it has."""
 
-    __slots__ = ("name", "call", "method", "inplace", "function", "namespace", "alias_of", "out")
+    __slots__ = ("name", "call", "method", "inplace", "function", "namespace", "alias_of", "out", "over")
 
-    def __init__(self, name, call, method, inplace, function, namespace, alias_of, out):
+    def __init__(self, name, call, method, inplace, function, namespace, alias_of, out, over):
         self.name = name
         self.call = call
         self.method = method
@@ -24,17 +24,27 @@ class Composed:
         self.namespace = namespace
         self.alias_of = alias_of
         self.out = out
+        self.over = over
 
 
 def composed(
-    *, method=True, inplace=False, function=True, out=False, namespace=None, aliases=(), keywords=None
+    *,
+    method=True,
+    inplace=False,
+    function=True,
+    out=False,
+    namespace=None,
+    aliases=(),
+    keywords=None,
+    over=False,
 ):
     """Registers a definition whose first argument is the tensor.
 
     `method` attaches it to Tensor, `inplace` adds ``name_``, `function` exports it (from `namespace`
     if given), `out` lets callers pass ``out=`` of the result's dtype ("cast": of any that holds it),
     `aliases` are further names with the same forms, `keywords` further names of its arguments beside
-    those that numpy has for them: ``{"sections": "indices_or_sections"}``.
+    those that numpy has for them: ``{"sections": "indices_or_sections"}``. `over` puts it in the place of
+    a kernel of that name, which takes fewer arguments and still serves the plain in-place form.
     """
 
     def register(definition):
@@ -42,24 +52,30 @@ def composed(
         for name in (definition.__name__.rstrip("_"), *aliases):
             key = f"{namespace}.{name}" if namespace else name
             alias_of = None if name == definition.__name__.rstrip("_") else definition.__name__.rstrip("_")
-            REGISTRY[key] = Composed(name, call, method, inplace, function, namespace, alias_of, bool(out))
+            REGISTRY[key] = Composed(
+                name, call, method, inplace, function, namespace, alias_of, bool(out), over
+            )
             if method:
-                _attach(name, call)
+                _attach(name, call, over)
             if inplace:
-                _attach(name + "_", _inplace(name, call))
+                _attach(name + "_", _inplace(name, call), over)
         return call
 
     return register
 
 
-def _attach(name, call):
-    # A kernel of the core wins over a composition of the same name.
-    if name not in Tensor.__dict__:
+def _attach(name, call, over):
+    # Otherwise a kernel of the core wins over a composition of the same name.
+    if over or name not in Tensor.__dict__:
         setattr(Tensor, name, call)
 
 
 def _inplace(name, call):
+    kernel = Tensor.__dict__.get(name + "_")
+
     def inplace(self, *args, **kwargs):
+        if kernel is not None and not args and not kwargs:
+            return kernel(self)
         return self._assign_(call(self, *args, **kwargs))
 
     inplace.__name__ = inplace.__qualname__ = name + "_"

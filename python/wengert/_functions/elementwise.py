@@ -2,7 +2,8 @@
 
 from .. import _core
 from ._compose import composed, results
-from .reductions import to_float
+from ._dims import integer
+from .reductions import constant_of, to_float, widen
 
 _frexp = results("frexp", "mantissa", "exponent")
 
@@ -167,3 +168,42 @@ def frexp(input):
     exponent = exponent.masked_fill(~ordinary, 0.0)
     scaled = (input.to(_core.float64) * _core.pow(2.0, -exponent)).to(input.dtype)
     return _frexp(_core.where(ordinary, scaled, input), exponent.to(_core.int32))
+
+
+@composed(inplace=True, out=True, over=True)
+def round(input, *, decimals=0):
+    """Rounded to `decimals` places after the point, before it if negative; halves go to the even neighbour.
+
+    Example:
+        >>> wg.round(wg.tensor([1.2345, 25.]), decimals=2)
+        tensor([ 1.2300, 25.0000])
+    """
+    if type(decimals) is not int:
+        decimals = integer("decimals", decimals)
+    if decimals == 0:
+        return _core.round(input)
+    if not input.is_floating_point():
+        raise NotImplementedError(f"round(): decimals are for floating point tensors, but got {input.dtype}")
+    scale = 10.0 ** abs(decimals) if abs(decimals) <= 308 else float("inf")
+    x = widen(input.detach())
+    rounded = _core.round(x * scale) / scale if decimals > 0 else _core.round(x / scale) * scale
+    return constant_of(input, rounded.to(input.dtype))
+
+
+@composed(inplace=True, out="cast", over=True)
+def logit(input, eps=None):
+    """log(x / (1 - x)), with x held between `eps` and 1 - `eps` if `eps` is given.
+
+    Example:
+        >>> wg.logit(wg.tensor([0., 0.5]), eps=0.5)
+        tensor([0., 0.])
+    """
+    if eps is None:
+        return _core.logit(input)
+    if isinstance(eps, bool) or not hasattr(eps, "__float__"):
+        raise TypeError(f"logit(): argument 'eps' must be float, not {type(eps).__name__}")
+    if eps < 0:
+        return _core.logit(input)
+    x = to_float(input)
+    low, high = eps, 1.0 - eps
+    return _core.logit(_core.where(x < low, low, _core.where(x > high, high, x)))
