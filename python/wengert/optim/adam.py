@@ -72,21 +72,7 @@ class Adam(Optimizer):
         super().__init__(params, defaults)
 
     def _update(self, group):
-        beta1, beta2 = group["betas"]
-        amsgrad = bool(group["amsgrad"])
-        _adam_step(
-            group["params"],
-            self.state,
-            self._start_amsgrad if amsgrad else self._start,
-            float(group["lr"]),
-            float(beta1),
-            float(beta2),
-            float(group["eps"]),
-            float(group["weight_decay"]),
-            bool(group["decoupled_weight_decay"]),
-            amsgrad,
-            bool(group["maximize"]),
-        )
+        _adam_step(group, self.state, self._start_amsgrad if group["amsgrad"] else self._start)
 
     def _start(self, param):
         """The state of a parameter that makes its first step; others get none."""

@@ -38,7 +38,7 @@ impl Shape<'_> {
     #[inline]
     pub fn layout(&self, op: &str, known: &mut Layouts) -> Result<Layout> {
         match self {
-            Shape::Of(layout) if layout.is_plain() => Ok((*layout).clone()),
+            Shape::Of(layout) if layout.is_plain() && layout.is_forever() => Ok((*layout).clone()),
             _ => known.contiguous(op, self.sizes()),
         }
     }

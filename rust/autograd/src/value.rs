@@ -56,7 +56,8 @@ impl Value {
 
     pub(crate) fn from_bytes(bytes: &[u8], shape: &[usize], dtype: DType) -> Result<Value> {
         let buffer = Buffer::wrap(Data::Cpu(cpu::Cpu.upload(bytes)?));
-        Ok(Value { buffer, layout: Layout::contiguous(shape), dtype })
+        let layout = crate::lock::lock().layouts.contiguous("from_bytes", shape)?;
+        Ok(Value { buffer, layout, dtype })
     }
 
     #[inline]

@@ -4,7 +4,9 @@ use crate::error::{Error, Result};
 use crate::fail;
 use smallvec::SmallVec;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 /// Sizes of up to four dimensions stand inline.
@@ -15,9 +17,53 @@ pub type Strides = SmallVec<[isize; 4]>;
 /// As many dimensions as PyTorch's own kernels take; dimension sets are 64-bit masks.
 pub const MAX_RANK: usize = 64;
 
-/// A counted handle, so that tensors of one shape and the tape's nodes share one allocation.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Layout(Arc<LayoutData>);
+/// A handle, so that tensors of one shape and the tape's nodes share one allocation. It is counted, or for ever:
+/// handles of shapes met again and again ([`Layout::forever`]) are copied without touching a count.
+pub struct Layout(NonNull<Shared>);
+
+struct Shared {
+    data: LayoutData,
+    forever: bool,
+}
+
+// SAFETY: what a handle points to never changes, and its count is atomic.
+unsafe impl Send for Layout {}
+// SAFETY: as above.
+unsafe impl Sync for Layout {}
+
+impl Clone for Layout {
+    #[inline]
+    fn clone(&self) -> Layout {
+        if !self.shared().forever {
+            // SAFETY: the pointer came from `Arc::into_raw`, and this handle holds one count of it.
+            unsafe { Arc::increment_strong_count(self.0.as_ptr()) }
+        }
+        Layout(self.0)
+    }
+}
+
+impl Drop for Layout {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.shared().forever {
+            // SAFETY: the pointer came from `Arc::into_raw`, and this handle gives back its one count.
+            unsafe { Arc::decrement_strong_count(self.0.as_ptr()) }
+        }
+    }
+}
+
+impl PartialEq for Layout {
+    fn eq(&self, other: &Layout) -> bool {
+        self.same(other) || **self == **other
+    }
+}
+impl Eq for Layout {}
+
+impl Hash for Layout {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
 
 /// What a [`Layout`] holds.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -35,7 +81,7 @@ impl Deref for Layout {
     type Target = LayoutData;
     #[inline]
     fn deref(&self) -> &LayoutData {
-        &self.0
+        &self.shared().data
     }
 }
 
@@ -77,17 +123,46 @@ fn count(shape: &[usize]) -> usize {
     }
 }
 
-impl Layout {
-    /// A row-major layout at offset 0. The shape's product must have been checked.
-    pub fn contiguous(shape: &[usize]) -> Layout {
-        Layout(Arc::new(LayoutData {
+impl LayoutData {
+    fn contiguous(shape: &[usize]) -> LayoutData {
+        LayoutData {
             shape: SmallVec::from_slice(shape),
             strides: contiguous_strides(shape),
             offset: 0,
             numel: count(shape),
             contiguous: true,
             plain: true,
-        }))
+        }
+    }
+}
+
+impl Layout {
+    #[inline]
+    fn shared(&self) -> &Shared {
+        // SAFETY: a handle's pointer is alive: counted by the handle, or leaked.
+        unsafe { self.0.as_ref() }
+    }
+
+    fn counted(data: LayoutData) -> Layout {
+        let raw = Arc::into_raw(Arc::new(Shared { data, forever: false }));
+        // SAFETY: pointers of `Arc` are not null.
+        Layout(unsafe { NonNull::new_unchecked(raw.cast_mut()) })
+    }
+
+    /// A row-major layout at offset 0. The shape's product must have been checked.
+    pub fn contiguous(shape: &[usize]) -> Layout {
+        Layout::counted(LayoutData::contiguous(shape))
+    }
+
+    /// As [`Layout::contiguous`], of memory that is never given back: for a bounded table of shapes.
+    pub fn forever(shape: &[usize]) -> Layout {
+        Layout(NonNull::from(Box::leak(Box::new(Shared { data: LayoutData::contiguous(shape), forever: true }))))
+    }
+
+    /// Whether copies of this handle are free.
+    #[inline]
+    pub fn is_forever(&self) -> bool {
+        self.shared().forever
     }
 
     /// Row-major at offset 0, refusing shapes that overflow.
@@ -101,7 +176,7 @@ impl Layout {
         let numel = count(&shape);
         let contiguous = is_contiguous(&shape, &strides);
         let plain = contiguous && offset == 0 && strides == contiguous_strides(&shape);
-        Layout(Arc::new(LayoutData { shape, strides, offset, numel, contiguous, plain }))
+        Layout::counted(LayoutData { shape, strides, offset, numel, contiguous, plain })
     }
 
     /// Same shape, row-major, offset 0: the layout of a fresh result. Shares the handle if it is one.
@@ -117,7 +192,7 @@ impl Layout {
     /// Whether both handles are the same allocation: a one-compare test on the hot path.
     #[inline]
     pub fn same(&self, other: &Layout) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        self.0 == other.0
     }
 
     /// A dimension given as −rank..rank, as an index.

@@ -2,6 +2,7 @@
 
 use crate::args::tensors;
 use crate::error::{from_py, Raise};
+use crate::owned::Owned;
 use crate::tensor::{fresh, wrap, PyTensor};
 use crate::types::type_name;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
@@ -71,6 +72,7 @@ fn _grad(
 
 /// A Python function as a hook: it may give back a tensor in place of the gradient.
 fn hook_of(function: Py<PyAny>) -> Hook {
+    let function = Owned::new(function);
     Arc::new(move |g| {
         Python::attach(|py| {
             let result = function.bind(py).call1((wrap(py, g.clone())?,))?;
@@ -95,6 +97,7 @@ fn objects<'py>(py: Python<'py>, gradients: &[Option<Tensor>]) -> PyResult<Bound
 
 /// A Python function of tuples of gradients as a hook of a node.
 fn node_hook_of(function: Py<PyAny>) -> NodeHook {
+    let function = Owned::new(function);
     Arc::new(move |outputs, inputs| {
         Python::attach(|py| {
             let outputs = objects(py, outputs)?;
@@ -382,6 +385,7 @@ impl PyTensor {
     }
     /// Runs `hook(tensor)` after this leaf's `.grad` was added to.
     fn register_post_accumulate_grad_hook(&self, hook: Py<PyAny>) -> PyResult<PyHandle> {
+        let hook = Owned::new(hook);
         let after: Hook = Arc::new(move |t: &Tensor| {
             Python::attach(|py| hook.bind(py).call1((wrap(py, t.clone())?,)).map(|_| None)).map_err(from_py)
         });

@@ -1,6 +1,7 @@
 //! Operations whose forward and backward are written in Python (`autograd.Function`).
 
 use crate::error::{from_py, to_py, Raise};
+use crate::owned::Owned;
 use crate::tensor::{fresh, wrap, PyTensor};
 use crate::types::type_name;
 use pyo3::exceptions::PyRuntimeError;
@@ -76,8 +77,8 @@ impl PySavedTensors {
 /// One application of a Python Function, as the tape keeps it.
 struct Applied {
     name: String,
-    class: Py<PyAny>,
-    ctx: Py<PyAny>,
+    class: Owned,
+    ctx: Owned,
     materialize: bool,
     kept: Option<Arc<Kept>>,
     /// By argument of forward: its tensor, `None` for other things.
@@ -275,8 +276,8 @@ fn _apply_function<'py>(
         }
         let applied = Applied {
             name,
-            class: cls.clone().unbind(),
-            ctx: ctx.clone().unbind(),
+            class: Owned::new(cls.clone().unbind()),
+            ctx: Owned::new(ctx.clone().unbind()),
             materialize: ctx.getattr(intern!(py, "materialize_grads"))?.is_truthy()?,
             kept,
             inputs: inputs.iter().map(|t| t.as_ref().map(Info::of)).collect(),

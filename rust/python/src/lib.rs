@@ -2,6 +2,7 @@
 
 mod args;
 mod autograd;
+mod class;
 mod construct;
 mod convert;
 mod creation;
@@ -11,6 +12,7 @@ mod functions;
 mod index;
 mod modes;
 mod optim;
+mod owned;
 mod properties;
 mod random;
 mod rows;
@@ -30,6 +32,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("LinAlgError", py.get_type::<error::LinAlgError>())?;
     m.add("InternalError", py.get_type::<error::InternalError>())?;
     m.add_class::<tensor::PyTensor>()?;
+    m.add("Tensor", class::tensor_class(py)?)?;
     types::register(m)?;
     for dtype in DType::ALL {
         m.add(dtype.name(), types::dtype_object(py, dtype)?)?;

@@ -58,25 +58,34 @@ fn _sgd_step(
     run(py, work, || sgd_step(&params, &mut buffers, &settings))
 }
 
-/// One step of Adam or AdamW over the parameters that have a gradient. `state` maps a parameter to its dict of tensors,
-/// which `start(param)` makes at its first step; "step" is counted up.
+fn option<'py>(group: &Bound<'py, PyDict>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+    group.get_item(name)?.ok_or_else(|| PyKeyError::new_err(name.clone().unbind()))
+}
+
+/// One step of Adam or AdamW over the parameters of a group that have a gradient. `state` maps a parameter to its dict
+/// of tensors, which `start(param)` makes at its first step; "step" is counted up.
 #[pyfunction]
-#[allow(clippy::too_many_arguments)]
 fn _adam_step(
     py: Python<'_>,
-    params: &Bound<'_, PyAny>,
+    group: &Bound<'_, PyDict>,
     state: &Bound<'_, PyDict>,
     start: &Bound<'_, PyAny>,
-    lr: f64,
-    beta1: f64,
-    beta2: f64,
-    eps: f64,
-    weight_decay: f64,
-    decoupled: bool,
-    amsgrad: bool,
-    maximize: bool,
 ) -> PyResult<()> {
-    let settings = Adam { lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize };
+    let number = |name| option(group, name)?.extract::<f64>();
+    let flag = |name| option(group, name)?.is_truthy();
+    let betas = option(group, intern!(py, "betas"))?;
+    let amsgrad = flag(intern!(py, "amsgrad"))?;
+    let settings = Adam {
+        lr: number(intern!(py, "lr"))?,
+        beta1: betas.get_item(0)?.extract()?,
+        beta2: betas.get_item(1)?.extract()?,
+        eps: number(intern!(py, "eps"))?,
+        weight_decay: number(intern!(py, "weight_decay"))?,
+        decoupled: flag(intern!(py, "decoupled_weight_decay"))?,
+        amsgrad,
+        maximize: flag(intern!(py, "maximize"))?,
+    };
+    let params = option(group, intern!(py, "params"))?;
     let (mut active, mut states) = (Vec::new(), Vec::new());
     let mut work = 0;
     for p in params.try_iter()? {

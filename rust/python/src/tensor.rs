@@ -6,7 +6,6 @@ use crate::error::Raise;
 use crate::types::{device_object, dtype_object, size_of, PyDType, PyDevice};
 use pyo3::basic::CompareOp;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::{ffi, IntoPyObjectExt};
 use std::sync::atomic::Ordering;
 use wengert::{row, Arg, Row, Scalar, Tensor};
@@ -20,7 +19,7 @@ use wengert::{row, Arg, Row, Scalar, Tensor};
 /// tensor([2., 4., 6.])
 // A `dict`, not `__getattr__`: the interpreter calls methods without binding them only where attributes are looked
 // up its own way.
-#[pyclass(frozen, subclass, weakref, dict, name = "Tensor", module = "wengert")]
+#[pyclass(frozen, subclass, weakref, dict, name = "TensorBase", module = "wengert")]
 pub struct PyTensor {
     pub inner: Tensor,
 }
@@ -39,70 +38,7 @@ impl Drop for PyTensor {
     }
 }
 
-/// How objects are made without `object.__new__`, which reads arguments and makes a `__dict__` that most never need.
-struct Maker {
-    class: *mut ffi::PyTypeObject,
-    alloc: ffi::allocfunc,
-    /// Where a `PyTensor` stands in its object.
-    offset: usize,
-}
-
-// SAFETY: the class lives as long as the interpreter, and is only looked at with the GIL.
-unsafe impl Send for Maker {}
-// SAFETY: as above.
-unsafe impl Sync for Maker {}
-
-static MAKER: PyOnceLock<Maker> = PyOnceLock::new();
-
-fn maker(py: Python<'_>) -> PyResult<&'static Maker> {
-    MAKER.get_or_try_init(py, || {
-        let sample = Bound::new(py, PyTensor::from(Tensor::scalar(0.0, wengert_ops::DType::F32).raise()?))?;
-        let class = py.get_type::<PyTensor>();
-        let offset = std::ptr::from_ref(sample.get()) as usize - sample.as_ptr() as usize;
-        let (size, dict) = (class.getattr("__basicsize__")?, class.getattr("__dictoffset__")?);
-        let (size, dict) = (size.extract::<usize>()?, dict.extract::<usize>()?);
-        // Everything else in a new object must be zero, as `tp_alloc` leaves it: so PyO3 lays it out.
-        let value = offset..offset + std::mem::size_of::<PyTensor>();
-        let word = std::mem::size_of::<usize>();
-        let rest = (std::mem::size_of::<ffi::PyObject>()..size).step_by(word);
-        for at in rest.filter(|at| !value.contains(at) && *at != dict) {
-            // SAFETY: an aligned word inside the sample object.
-            if unsafe { *sample.as_ptr().byte_add(at).cast::<usize>() } != 0 {
-                return Err(crate::error::InternalError::new_err("the layout of Tensor objects is not what it was"));
-            }
-        }
-        let class = class.as_type_ptr();
-        // SAFETY: the slot of a live type; every type has an allocator.
-        let alloc = unsafe {
-            std::mem::transmute::<*mut std::ffi::c_void, Option<ffi::allocfunc>>(ffi::PyType_GetSlot(
-                class,
-                ffi::Py_tp_alloc,
-            ))
-        };
-        let alloc = alloc.ok_or_else(|| crate::error::InternalError::new_err("Tensor has no allocator"))?;
-        Ok(Maker { class, alloc, offset })
-    })
-}
-
-/// The Python object of a tensor that was just made.
-#[inline]
-pub fn fresh(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
-    let maker = match MAKER.get(py) {
-        Some(maker) => maker,
-        None => maker(py)?,
-    };
-    // SAFETY: the allocator of this very class gives a new object whose contents are all zero (checked in `maker`):
-    // no dict, no weak references, and a place for the value, which is written before anybody sees it.
-    unsafe {
-        let object = (maker.alloc)(maker.class, 0);
-        if object.is_null() {
-            return Err(PyErr::fetch(py));
-        }
-        t.object_slot().store(object.cast(), Ordering::Relaxed);
-        object.byte_add(maker.offset).cast::<PyTensor>().write(PyTensor::from(t));
-        Ok(Bound::from_owned_ptr(py, object).unbind())
-    }
-}
+pub use crate::class::fresh;
 
 /// Notes the object on its tensor, so that [`wrap`] finds it.
 pub fn remember(object: &Bound<'_, PyTensor>) {
@@ -133,8 +69,9 @@ pub fn done(py: Python<'_>, result: wengert::Result<Tensor>) -> PyResult<Py<PyAn
     }
 }
 
+/// An operator with the tensor on the left, or on the right if swapped.
 #[inline]
-fn binary(py: Python<'_>, op: Row, a: &PyTensor, b: &Bound<'_, PyAny>, swap: bool) -> PyResult<Py<PyAny>> {
+pub fn binary(py: Python<'_>, op: Row, a: &PyTensor, b: &Bound<'_, PyAny>, swap: bool) -> PyResult<Py<PyAny>> {
     if let Ok(t) = b.cast::<PyTensor>() {
         let (x, y) = (Arg::Tensor(&a.inner), Arg::Tensor(&t.get().inner));
         return done(py, if swap { row(op, &[y, x]) } else { row(op, &[x, y]) });
@@ -445,7 +382,7 @@ impl PyTensor {
             detached.set_requires_grad(true).raise()?;
         }
         let plain = PyTensor::from(detached);
-        let object = py.get_type::<PyTensor>().getattr("__new__")?.call1((cls, plain.into_bound_py_any(py)?))?;
+        let object = crate::class::tensor_class(py)?.getattr("__new__")?.call1((cls, plain.into_bound_py_any(py)?))?;
         remember(object.cast::<PyTensor>()?);
         Ok(object)
     }

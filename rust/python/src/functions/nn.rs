@@ -15,7 +15,16 @@ pub const FUNCTIONS: &[(&str, bool)] = &[("softmax", true), ("log_softmax", true
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     crate::creation::add_functions!(
-        m, linear, conv1d, conv2d, conv3d, max_pool1d, max_pool2d, max_pool3d, _cross_entropy, _layer_norm
+        m,
+        linear,
+        conv1d,
+        conv2d,
+        conv3d,
+        max_pool1d,
+        max_pool2d,
+        max_pool3d,
+        _cross_entropy,
+        _layer_norm
     )
 }
 

@@ -1,0 +1,192 @@
+//! The public class `Tensor`: [`PyTensor`] with the slots that every small operation passes through as plain C functions.
+//!
+//! PyO3's own creation, operators and deallocation take about half of a small addition's time: they call
+//! `object.__new__`, count attachments in thread-locals and look slots up. The class made here inherits everything
+//! else from PyO3's.
+
+use crate::error::{InternalError, Raise};
+use crate::tensor::{binary, PyTensor};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+use std::ffi::c_void;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::Ordering;
+use wengert::{Row, Tensor};
+
+/// What is needed to make and free objects of the class.
+struct Class {
+    object: Py<PyType>,
+    alloc: ffi::allocfunc,
+    free: ffi::freefunc,
+    /// Where in an object its [`PyTensor`] stands, and the pointers to its `__dict__` and its weak references.
+    value: usize,
+    dict: usize,
+    weak: usize,
+}
+
+static CLASS: PyOnceLock<Class> = PyOnceLock::new();
+
+fn class(py: Python<'_>) -> PyResult<&'static Class> {
+    CLASS.get_or_try_init(py, || make(py))
+}
+
+/// The class `Tensor`.
+pub fn tensor_class(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
+    Ok(class(py)?.object.bind(py).clone())
+}
+
+fn internal(text: &'static str) -> PyErr {
+    InternalError::new_err(text)
+}
+
+/// # Safety
+/// `F` is the type of function that the slot holds.
+unsafe fn slot<F>(class: *mut ffi::PyTypeObject, slot: i32) -> PyResult<F> {
+    assert_eq!(std::mem::size_of::<F>(), std::mem::size_of::<*mut c_void>());
+    let found = ffi::PyType_GetSlot(class, slot);
+    if found.is_null() {
+        return Err(internal("the class Tensor lacks a slot"));
+    }
+    Ok(std::mem::transmute_copy(&found))
+}
+
+fn make(py: Python<'_>) -> PyResult<Class> {
+    let base = py.get_type::<PyTensor>();
+    let sample = Bound::new(py, PyTensor::from(Tensor::scalar(0.0, wengert_ops::DType::F32).raise()?))?;
+    let value = std::ptr::from_ref(sample.get()) as usize - sample.as_ptr() as usize;
+    let number = |name: &str| base.getattr(name)?.extract::<usize>();
+    let (size, dict, weak) = (number("__basicsize__")?, number("__dictoffset__")?, number("__weakrefoffset__")?);
+    if dict == 0 || weak == 0 {
+        return Err(internal("objects of Tensor have no place for a __dict__ or for weak references"));
+    }
+    // Everything but the value must be zero in a new object, for that is how the allocator leaves it.
+    let word = std::mem::size_of::<usize>();
+    let range = value..value + std::mem::size_of::<PyTensor>();
+    for at in (std::mem::size_of::<ffi::PyObject>()..size).step_by(word) {
+        // SAFETY: an aligned word inside the sample object.
+        let zero = || unsafe { *sample.as_ptr().byte_add(at).cast::<usize>() } == 0;
+        if !range.contains(&at) && at != dict && !zero() {
+            return Err(internal("objects of Tensor are not laid out as expected"));
+        }
+    }
+    let mut slots = [
+        ffi::PyType_Slot { slot: ffi::Py_tp_dealloc, pfunc: dealloc as *mut c_void },
+        ffi::PyType_Slot { slot: ffi::Py_nb_add, pfunc: operator::<{ Row::Add as usize }> as *mut c_void },
+        ffi::PyType_Slot { slot: ffi::Py_nb_subtract, pfunc: operator::<{ Row::Sub as usize }> as *mut c_void },
+        ffi::PyType_Slot { slot: ffi::Py_nb_multiply, pfunc: operator::<{ Row::Mul as usize }> as *mut c_void },
+        ffi::PyType_Slot { slot: ffi::Py_nb_true_divide, pfunc: operator::<{ Row::Div as usize }> as *mut c_void },
+        ffi::PyType_Slot { slot: 0, pfunc: std::ptr::null_mut() },
+    ];
+    let mut spec = ffi::PyType_Spec {
+        name: c"wengert.Tensor".as_ptr(),
+        basicsize: 0,
+        itemsize: 0,
+        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE) as u32,
+        slots: slots.as_mut_ptr(),
+    };
+    // SAFETY: name and functions are static, the slots end with a 0 and hold functions of their slots' types; size,
+    // garbage collection and all else are inherited.
+    let object = unsafe {
+        Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpecWithBases(&mut spec, base.as_ptr()))?
+            .cast_into::<PyType>()?
+    };
+    object.setattr("__doc__", base.getattr("__doc__")?)?;
+    let raw = object.as_type_ptr();
+    // SAFETY: these are the types of these slots.
+    let (alloc, free) = unsafe { (slot(raw, ffi::Py_tp_alloc)?, slot(raw, ffi::Py_tp_free)?) };
+    Ok(Class { object: object.unbind(), alloc, free, value, dict, weak })
+}
+
+/// The Python object of a tensor that was just made.
+#[inline]
+pub fn fresh(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
+    let class = match CLASS.get(py) {
+        Some(class) => class,
+        None => class(py)?,
+    };
+    // SAFETY: the allocator of this very class gives a new object whose contents are all zero, which is right for all
+    // but the value (checked in `make`); the value is written before anybody sees the object.
+    unsafe {
+        let object = (class.alloc)(class.object.as_ptr().cast(), 0);
+        if object.is_null() {
+            return Err(PyErr::fetch(py));
+        }
+        t.object_slot().store(object.cast(), Ordering::Relaxed);
+        object.byte_add(class.value).cast::<PyTensor>().write(PyTensor::from(t));
+        Ok(Bound::from_owned_ptr(py, object).unbind())
+    }
+}
+
+/// # Safety
+/// Called by Python with the GIL, once for an object of the class or of a subclass that nobody holds any more.
+unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
+    let py = Python::assume_attached();
+    // Objects are made only after the class.
+    let Some(class) = CLASS.get(py) else { return };
+    ffi::PyObject_GC_UnTrack(object.cast());
+    if !(*object.byte_add(class.weak).cast::<*mut c_void>()).is_null() {
+        ffi::PyObject_ClearWeakRefs(object);
+    }
+    let value = object.byte_add(class.value).cast::<PyTensor>();
+    let outcome = if crate::owned::any() {
+        // PyO3 must know that this thread holds the GIL, or what goes now would go later.
+        catch_unwind(AssertUnwindSafe(|| Python::attach(|_| value.drop_in_place())))
+    } else {
+        catch_unwind(AssertUnwindSafe(|| value.drop_in_place()))
+    };
+    if outcome.is_err() {
+        InternalError::new_err("a panic while a tensor was freed; please report it").write_unraisable(py, None);
+    }
+    let dict = object.byte_add(class.dict).cast::<*mut ffi::PyObject>();
+    if !(*dict).is_null() {
+        ffi::Py_DECREF(std::ptr::replace(dict, std::ptr::null_mut()));
+    }
+    let exact = ffi::Py_TYPE(object);
+    if exact.cast() == class.object.as_ptr() {
+        (class.free)(object.cast());
+    } else if let Ok(free) = slot::<ffi::freefunc>(exact, ffi::Py_tp_free) {
+        free(object.cast());
+    }
+    // Objects of heap types hold their type.
+    ffi::Py_DECREF(exact.cast());
+}
+
+/// The tensor of an object, if it is one.
+#[inline]
+unsafe fn tensor_of<'a>(class: &Class, object: *mut ffi::PyObject) -> Option<&'a PyTensor> {
+    let exact = ffi::Py_TYPE(object);
+    let wanted = class.object.as_ptr().cast();
+    (exact == wanted || ffi::PyType_IsSubtype(exact, wanted) != 0)
+        .then(|| &*object.byte_add(class.value).cast::<PyTensor>())
+}
+
+/// A binary operator: either operand may be the tensor.
+///
+/// # Safety
+/// Called by Python with the GIL and two live objects.
+unsafe extern "C" fn operator<const ROW: usize>(a: *mut ffi::PyObject, b: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    let py = Python::assume_attached();
+    let op = Row::ALL[ROW];
+    let outcome = catch_unwind(|| {
+        let class = CLASS.get(py).ok_or_else(|| internal("the class Tensor has not been made"))?;
+        match (tensor_of(class, a), tensor_of(class, b)) {
+            (Some(x), Some(y)) => crate::tensor::done(py, wengert::row(op, &[(&x.inner).into(), (&y.inner).into()])),
+            (Some(x), None) => binary(py, op, x, &Bound::from_borrowed_ptr(py, b), false),
+            (None, Some(y)) => binary(py, op, y, &Bound::from_borrowed_ptr(py, a), true),
+            (None, None) => Ok(py.NotImplemented()),
+        }
+    });
+    match outcome {
+        Ok(Ok(object)) => object.into_ptr(),
+        Ok(Err(e)) => {
+            e.restore(py);
+            std::ptr::null_mut()
+        }
+        Err(_) => {
+            InternalError::new_err(format!("{}(): a panic inside wengert; please report it", op.name())).restore(py);
+            std::ptr::null_mut()
+        }
+    }
+}
