@@ -1,7 +1,7 @@
 //! Reading Python arguments: operands, shapes, dims.
 
 use crate::construct::is_array;
-use crate::tensor::PyTensor;
+use crate::tensor::{tensor_of, PyTensor};
 use crate::types::type_name;
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
@@ -73,8 +73,8 @@ fn foreign_scalar(obj: &Bound<'_, PyAny>) -> PyResult<Option<Scalar>> {
 /// An operand of an operator: `None` makes Python try the other side.
 #[inline]
 pub fn operand(obj: &Bound<'_, PyAny>) -> PyResult<Option<Operand>> {
-    if let Ok(t) = obj.cast::<PyTensor>() {
-        return Ok(Some(Operand::Tensor(t.get().inner.clone())));
+    if let Some(t) = tensor_of(obj) {
+        return Ok(Some(Operand::Tensor(t.clone())));
     }
     Ok(scalar(obj)?.map(Operand::Scalar))
 }
@@ -88,12 +88,9 @@ pub fn need_operand(op: &str, name: &str, obj: &Bound<'_, PyAny>) -> PyResult<Op
 
 /// A tensor argument, or TypeError.
 pub fn need_tensor<'a>(op: &str, name: &str, obj: &'a Bound<'_, PyAny>) -> PyResult<&'a Tensor> {
-    match obj.cast::<PyTensor>() {
-        Ok(t) => Ok(&t.get().inner),
-        Err(_) => {
-            Err(PyTypeError::new_err(format!("{op}(): argument '{name}' must be Tensor, not {}", type_name(obj))))
-        }
-    }
+    tensor_of(obj).ok_or_else(|| {
+        PyTypeError::new_err(format!("{op}(): argument '{name}' must be Tensor, not {}", type_name(obj)))
+    })
 }
 
 pub type Ints = SmallVec<[isize; 4]>;

@@ -5,11 +5,12 @@
 //! else from PyO3's.
 
 use crate::error::{InternalError, Raise};
-use crate::tensor::{binary, PyTensor};
+use crate::tensor::{binary, done, PyTensor};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
+use pyo3::Borrowed;
 use std::ffi::c_void;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
@@ -77,6 +78,7 @@ fn make(py: Python<'_>) -> PyResult<Class> {
         ffi::PyType_Slot { slot: ffi::Py_nb_subtract, pfunc: operator::<{ Row::Sub as usize }> as *mut c_void },
         ffi::PyType_Slot { slot: ffi::Py_nb_multiply, pfunc: operator::<{ Row::Mul as usize }> as *mut c_void },
         ffi::PyType_Slot { slot: ffi::Py_nb_true_divide, pfunc: operator::<{ Row::Div as usize }> as *mut c_void },
+        ffi::PyType_Slot { slot: ffi::Py_mp_subscript, pfunc: subscript as *mut c_void },
         ffi::PyType_Slot { slot: 0, pfunc: std::ptr::null_mut() },
     ];
     let mut spec = ffi::PyType_Spec {
@@ -153,13 +155,27 @@ unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
     ffi::Py_DECREF(exact.cast());
 }
 
-/// The tensor of an object, if it is one.
+/// The tensor of an object, if it is one: most are of this very class, which one compare tells.
 #[inline]
-unsafe fn tensor_of<'a>(class: &Class, object: *mut ffi::PyObject) -> Option<&'a PyTensor> {
-    let exact = ffi::Py_TYPE(object);
-    let wanted = class.object.as_ptr().cast();
-    (exact == wanted || ffi::PyType_IsSubtype(exact, wanted) != 0)
-        .then(|| &*object.byte_add(class.value).cast::<PyTensor>())
+pub fn tensor_of<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a Tensor> {
+    if let Some(class) = CLASS.get(object.py()) {
+        if object.get_type_ptr().cast() == class.object.as_ptr() {
+            // SAFETY: an object of this class holds its value at this place for as long as it lives.
+            return Some(unsafe { &(*object.as_ptr().byte_add(class.value).cast::<PyTensor>()).inner });
+        }
+    }
+    object.cast::<PyTensor>().ok().map(|t| &t.get().inner)
+}
+
+/// What a slot gives back to Python; a panic becomes an InternalError.
+fn answer(py: Python<'_>, name: &str, f: impl FnOnce() -> PyResult<Py<PyAny>>) -> *mut ffi::PyObject {
+    let error = match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(Ok(object)) => return object.into_ptr(),
+        Ok(Err(e)) => e,
+        Err(_) => InternalError::new_err(format!("{name}(): a panic inside wengert; please report it")),
+    };
+    error.restore(py);
+    std::ptr::null_mut()
 }
 
 /// A binary operator: either operand may be the tensor.
@@ -169,24 +185,28 @@ unsafe fn tensor_of<'a>(class: &Class, object: *mut ffi::PyObject) -> Option<&'a
 unsafe extern "C" fn operator<const ROW: usize>(a: *mut ffi::PyObject, b: *mut ffi::PyObject) -> *mut ffi::PyObject {
     let py = Python::assume_attached();
     let op = Row::ALL[ROW];
-    let outcome = catch_unwind(|| {
-        let class = CLASS.get(py).ok_or_else(|| internal("the class Tensor has not been made"))?;
-        match (tensor_of(class, a), tensor_of(class, b)) {
-            (Some(x), Some(y)) => crate::tensor::done(py, wengert::row(op, &[(&x.inner).into(), (&y.inner).into()])),
-            (Some(x), None) => binary(py, op, x, &Bound::from_borrowed_ptr(py, b), false),
-            (None, Some(y)) => binary(py, op, y, &Bound::from_borrowed_ptr(py, a), true),
+    answer(py, op.name(), || {
+        let (a, b) = (Borrowed::from_ptr(py, a), Borrowed::from_ptr(py, b));
+        match (tensor_of(&a), tensor_of(&b)) {
+            (Some(x), Some(y)) => done(py, wengert::row(op, &[x.into(), y.into()])),
+            (Some(x), None) => binary(py, op, x, &b, false),
+            (None, Some(y)) => binary(py, op, y, &a, true),
             (None, None) => Ok(py.NotImplemented()),
         }
-    });
-    match outcome {
-        Ok(Ok(object)) => object.into_ptr(),
-        Ok(Err(e)) => {
-            e.restore(py);
-            std::ptr::null_mut()
+    })
+}
+
+/// `x[key]`.
+///
+/// # Safety
+/// Called by Python with the GIL, an object of the class and a live key.
+unsafe extern "C" fn subscript(object: *mut ffi::PyObject, key: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    let py = Python::assume_attached();
+    answer(py, "__getitem__", || {
+        let (object, key) = (Borrowed::from_ptr(py, object), Borrowed::from_ptr(py, key));
+        match tensor_of(&object) {
+            Some(x) => crate::index::read(py, x, &key),
+            None => Ok(py.NotImplemented()),
         }
-        Err(_) => {
-            InternalError::new_err(format!("{}(): a panic inside wengert; please report it", op.name())).restore(py);
-            std::ptr::null_mut()
-        }
-    }
+    })
 }

@@ -111,6 +111,16 @@ fn to_numpy<'py>(py: Python<'py>, t: &Tensor) -> PyResult<Bound<'py, PyAny>> {
     numpy.call_method1("asarray", (Bound::new(py, exported)?,))
 }
 
+/// A numpy array over a tensor's memory; what requires grad is given only by force.
+pub fn numpy<'py>(py: Python<'py>, t: &Tensor, force: bool) -> PyResult<Bound<'py, PyAny>> {
+    if t.requires_grad() && !force {
+        return Err(PyRuntimeError::new_err(
+            "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.",
+        ));
+    }
+    to_numpy(py, t)
+}
+
 fn one(t: &Tensor, what: &str) -> PyResult<Scalar> {
     if t.numel() != 1 {
         return Err(match what {
@@ -168,13 +178,8 @@ impl PyTensor {
 
     /// A numpy array over the same memory; writes show on both sides.
     #[pyo3(signature = (*, force=false))]
-    pub fn numpy<'py>(&self, py: Python<'py>, force: bool) -> PyResult<Bound<'py, PyAny>> {
-        if self.inner.requires_grad() && !force {
-            return Err(PyRuntimeError::new_err(
-                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.",
-            ));
-        }
-        to_numpy(py, &self.inner)
+    fn numpy<'py>(&self, py: Python<'py>, force: bool) -> PyResult<Bound<'py, PyAny>> {
+        numpy(py, &self.inner, force)
     }
 
     #[pyo3(signature = (dtype=None, copy=None))]
@@ -184,7 +189,7 @@ impl PyTensor {
         dtype: Option<&Bound<'py, PyAny>>,
         copy: Option<bool>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let array = self.numpy(py, false)?;
+        let array = numpy(py, &self.inner, false)?;
         match dtype {
             Some(d) if !d.is_none() => array.call_method1("astype", (d, "K", "unsafe", true, copy.unwrap_or(false))),
             _ if copy == Some(true) => array.call_method0("copy"),

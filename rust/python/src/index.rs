@@ -263,15 +263,20 @@ impl Resolved {
     }
 }
 
+/// `x[key]`.
+pub fn read(py: Python<'_>, x: &Tensor, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    if key.is_exact_instance_of::<PyInt>() {
+        if let Ok(i) = key.extract::<isize>() {
+            return fresh(py, select(x, 0, i)?);
+        }
+    }
+    done(py, resolve(x, key)?.read(x))
+}
+
 #[pymethods]
 impl PyTensor {
     fn __getitem__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        if key.is_exact_instance_of::<PyInt>() {
-            if let Ok(i) = key.extract::<isize>() {
-                return fresh(py, select(&self.inner, 0, i)?);
-            }
-        }
-        done(py, resolve(&self.inner, key)?.read(&self.inner))
+        read(py, &self.inner, key)
     }
 
     fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {

@@ -4,8 +4,9 @@
 //! through [`call`].
 
 use crate::args::{operand, Operand};
+use crate::class::tensor_class;
 use crate::error::{to_py, Raise};
-use crate::tensor::{fresh, PyTensor};
+use crate::tensor::{fresh, tensor_of};
 use crate::types::{dtype_object, type_name};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyUserWarning};
 use pyo3::ffi;
@@ -162,8 +163,7 @@ fn call(
     // The common case: as many positional arguments as the row has inputs.
     if named.is_none() && given.len() == arity && op != Row::Clamp && op != Row::NanToNum {
         if arity == 1 {
-            if let Ok(x) = given[0].cast::<PyTensor>() {
-                let x = &x.get().inner;
+            if let Some(x) = tensor_of(&given[0]) {
                 if form == Form::InPlace {
                     x.row_(op, &[]).raise()?;
                     return Ok(given[0].clone().unbind());
@@ -203,11 +203,11 @@ fn everyday<'a>(op: Row, form: Form, given: &'a [Bound<'_, PyAny>]) -> Option<Sm
     let mut args = SmallVec::new();
     for (i, obj) in given.iter().enumerate() {
         let number = info.numbers >> i & 1 == 1;
-        args.push(if let Ok(t) = obj.cast::<PyTensor>() {
+        args.push(if let Some(t) = tensor_of(obj) {
             if number {
                 return None;
             }
-            Arg::Tensor(&t.get().inner)
+            Arg::Tensor(t)
         } else if i == 0 || info.tensors_only {
             return None;
         } else if let Ok(f) = obj.cast_exact::<PyFloat>() {
@@ -565,7 +565,8 @@ fn doc(r: Row, form: Form) -> String {
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = m.py();
     m.add_function(wrap_pyfunction!(_rows, m)?)?;
-    let class = py.get_type::<PyTensor>();
+    // In the public class itself, so that the interpreter's check of `self` is one compare.
+    let class = tensor_class(py)?;
     let type_ptr = class.as_ptr().cast::<ffi::PyTypeObject>();
     for (r, [method, in_place, function]) in ENTRIES {
         let r = *r;

@@ -2,6 +2,7 @@
 
 use crate::args::operand;
 use crate::construct::{from_array_like, is_array};
+use crate::convert::numpy;
 use crate::error::Raise;
 use crate::types::{device_object, dtype_object, size_of, PyDType, PyDevice};
 use pyo3::basic::CompareOp;
@@ -38,7 +39,7 @@ impl Drop for PyTensor {
     }
 }
 
-pub use crate::class::fresh;
+pub use crate::class::{fresh, tensor_of};
 
 /// Notes the object on its tensor, so that [`wrap`] finds it.
 pub fn remember(object: &Bound<'_, PyTensor>) {
@@ -71,20 +72,20 @@ pub fn done(py: Python<'_>, result: wengert::Result<Tensor>) -> PyResult<Py<PyAn
 
 /// An operator with the tensor on the left, or on the right if swapped.
 #[inline]
-pub fn binary(py: Python<'_>, op: Row, a: &PyTensor, b: &Bound<'_, PyAny>, swap: bool) -> PyResult<Py<PyAny>> {
-    if let Ok(t) = b.cast::<PyTensor>() {
-        let (x, y) = (Arg::Tensor(&a.inner), Arg::Tensor(&t.get().inner));
+pub fn binary(py: Python<'_>, op: Row, a: &Tensor, b: &Bound<'_, PyAny>, swap: bool) -> PyResult<Py<PyAny>> {
+    if let Some(t) = tensor_of(b) {
+        let (x, y) = (Arg::Tensor(a), Arg::Tensor(t));
         return done(py, if swap { row(op, &[y, x]) } else { row(op, &[x, y]) });
     }
     let Some(operand) = operand(b)? else { return foreign(py, op, a, b, swap) };
-    let (x, y) = (Arg::Tensor(&a.inner), operand.arg());
+    let (x, y) = (Arg::Tensor(a), operand.arg());
     done(py, if swap { row(op, &[y, x]) } else { row(op, &[x, y]) })
 }
 
 /// An operator over something that is neither tensor nor number. As in PyTorch arithmetic is numpy's, which Python
 /// asks next, but for `array / tensor`, which numpy leaves to us; comparisons are elementwise from both sides.
 #[cold]
-fn foreign(py: Python<'_>, op: Row, a: &PyTensor, b: &Bound<'_, PyAny>, swap: bool) -> PyResult<Py<PyAny>> {
+fn foreign(py: Python<'_>, op: Row, a: &Tensor, b: &Bound<'_, PyAny>, swap: bool) -> PyResult<Py<PyAny>> {
     if !is_array(b)? {
         return Ok(py.NotImplemented());
     }
@@ -95,13 +96,13 @@ fn foreign(py: Python<'_>, op: Row, a: &PyTensor, b: &Bound<'_, PyAny>, swap: bo
         Row::Le => CompareOp::Le,
         Row::Gt => CompareOp::Gt,
         Row::Ge => CompareOp::Ge,
-        Row::Div if swap => return from_array(py, &b.div(a.numpy(py, false)?)?),
+        Row::Div if swap => return from_array(py, &b.div(numpy(py, a, false)?)?),
         _ => return Ok(py.NotImplemented()),
     };
     match from_array_like(b) {
-        Ok(Some(t)) => done(py, row(op, &[Arg::Tensor(&a.inner), Arg::Tensor(&t)])),
+        Ok(Some(t)) => done(py, row(op, &[Arg::Tensor(a), Arg::Tensor(&t)])),
         // numpy knows more dtypes than we do.
-        _ => from_array(py, &a.numpy(py, true)?.rich_compare(b, compared)?),
+        _ => from_array(py, &numpy(py, a, true)?.rich_compare(b, compared)?),
     }
 }
 
@@ -141,10 +142,10 @@ macro_rules! operators {
         impl PyTensor {
             $(
                 fn $name(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-                    binary(py, Row::$op, self, other, false)
+                    binary(py, Row::$op, &self.inner, other, false)
                 }
                 fn $swapped(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-                    binary(py, Row::$op, self, other, true)
+                    binary(py, Row::$op, &self.inner, other, true)
                 }
             )*
         }
@@ -211,7 +212,7 @@ impl PyTensor {
                 return done(py, out);
             }
         }
-        binary(py, Row::Pow, self, other, false)
+        binary(py, Row::Pow, &self.inner, other, false)
     }
     fn __rpow__(
         &self,
@@ -222,7 +223,7 @@ impl PyTensor {
         if modulo.is_some() {
             return Ok(py.NotImplemented());
         }
-        binary(py, Row::Pow, self, other, true)
+        binary(py, Row::Pow, &self.inner, other, true)
     }
     fn __ipow__(slf: &Bound<'_, PyTensor>, other: Right<'_, '_>, _modulo: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         inplace(slf, Row::Pow, &other)
@@ -263,7 +264,7 @@ impl PyTensor {
             CompareOp::Gt => Row::Gt,
             CompareOp::Ge => Row::Ge,
         };
-        binary(py, row, self, other, false)
+        binary(py, row, &self.inner, other, false)
     }
     /// Identity: equal tensors are different keys.
     fn __hash__(slf: &Bound<'_, Self>) -> usize {
