@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 import wengert as wg
-from nn_compare import both, data
+from nn_compare import both, data, torch
 
 
 def descend(lib, make, steps=8, dtype="float64", after=None):
@@ -40,6 +40,25 @@ OPTIMIZERS = [
     ("Adam", {"lr": 0.1, "weight_decay": 0.1, "decoupled_weight_decay": True}),
     ("AdamW", {"lr": 0.1}),
     ("AdamW", {"lr": 0.1, "weight_decay": 0.3, "amsgrad": True}),
+    ("RMSprop", {"lr": 0.01}),
+    ("RMSprop", {"lr": 0.01, "momentum": 0.5, "centered": True, "weight_decay": 0.1, "alpha": 0.9}),
+    ("RMSprop", {"lr": 0.01, "centered": True, "maximize": True}),
+    ("Adagrad", {"lr": 0.1}),
+    ("Adagrad", {"lr_decay": 0.1, "weight_decay": 0.1, "initial_accumulator_value": 0.5, "maximize": True}),
+    ("Adadelta", {}),
+    ("Adadelta", {"lr": 0.5, "rho": 0.8, "weight_decay": 0.1, "maximize": True}),
+    ("Adamax", {"lr": 0.1}),
+    ("Adamax", {"betas": (0.5, 0.9), "weight_decay": 0.1, "maximize": True}),
+    ("NAdam", {"lr": 0.1}),
+    ("NAdam", {"weight_decay": 0.1, "momentum_decay": 0.1, "decoupled_weight_decay": True}),
+    ("NAdam", {"weight_decay": 0.1, "betas": (0.5, 0.9), "maximize": True}),
+    ("RAdam", {"lr": 0.1, "betas": (0.9, 0.5)}),
+    ("RAdam", {"lr": 0.1, "weight_decay": 0.1}),
+    ("RAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True}),
+    ("ASGD", {"lr": 0.01, "t0": 3.0}),
+    ("ASGD", {"lr": 0.01, "lambd": 0.1, "alpha": 0.5, "weight_decay": 0.1, "maximize": True}),
+    ("Rprop", {}),
+    ("Rprop", {"lr": 0.1, "etas": (0.3, 1.5), "step_sizes": (0.05, 0.2), "maximize": True}),
 ]
 IDS = [f"{i}-{name}" for i, (name, _) in enumerate(OPTIMIZERS)]
 
@@ -73,6 +92,69 @@ def test_resuming_from_a_state_dict(name, options):
         loss.backward()
         second.step()
         assert wg.allclose(w, full[2 * step]) and wg.allclose(b, full[2 * step + 1])
+
+
+BOWL = {"lr": 0.7, "max_iter": 6, "history_size": 3}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, BOWL, {**BOWL, "maximize": True}, {"max_iter": 1}, {"max_eval": 3}, {"tolerance_change": 1e-2}],
+    ids=str,
+)
+def test_lbfgs_takes_torchs_steps(options):
+    def program(lib):
+        x = data(lib, 5, seed=1, dtype="float64", grad=True)
+        y = data(lib, 2, seed=2, dtype="float64", grad=True)
+        optimizer = lib.optim.LBFGS([x, y], **options)
+        scale = lib.tensor([1.0, 2.0, 5.0, 0.5, 3.0], dtype=lib.float64)
+        sign = -1.0 if options.get("maximize") else 1.0
+
+        def closure():
+            optimizer.zero_grad()
+            loss = sign * ((scale * (x - 1) ** 2).sum() + (x[:2] * y).sum() ** 2 + (y**4 + y * y).sum())
+            loss.backward()
+            return loss
+
+        trace = []
+        for _ in range(3):
+            trace += [optimizer.step(closure).detach(), x.detach().clone(), y.detach().clone()]
+        state = optimizer.state[x]
+        return [trace, state["func_evals"], state["n_iter"]]
+
+    both(program, tol=1e-8)
+
+
+def rosenbrock(lib, resume, search="strong_wolfe"):
+    """Losses of eight searched steps down Rosenbrock's valley, where they end, and how often they looked."""
+    w = lib.tensor([-1.5, 2.0], dtype=lib.float64, requires_grad=True)
+    options = {"line_search_fn": search, "max_iter": 10}
+    optimizer, count = lib.optim.LBFGS([w], **options), 0
+
+    def closure():
+        nonlocal count
+        count += 1
+        optimizer.zero_grad()
+        loss = (1 - w[0]) ** 2 + 100 * (w[1] - w[0] ** 2) ** 2
+        loss.backward()
+        return loss
+
+    losses = []
+    for _ in range(8):
+        losses.append(float(optimizer.step(closure).detach()))
+        if resume:
+            saved = copy.deepcopy(optimizer.state_dict())
+            optimizer = lib.optim.LBFGS([w], **options)
+            optimizer.load_state_dict(saved)
+    return losses, w.tolist(), count, optimizer.state[w]["func_evals"]
+
+
+def test_lbfgs_searches_along_lines_as_torch():
+    ours, theirs = both(lambda lib: rosenbrock(lib, False), tol=1e-7)
+    losses, end, count, told = ours
+    assert end == pytest.approx([1.0, 1.0], abs=1e-5) and told == count
+    assert losses == sorted(losses, reverse=True) and losses[-1] < 1e-9
+    assert rosenbrock(wg, True) == ours
 
 
 def test_groups_names_and_closures():
@@ -166,7 +248,23 @@ def test_custom_optimizers_work():
         lambda lib: lib.optim.SGD([lib.ones(1, requires_grad=True)]).add_param_group(
             {"params": {lib.ones(1)}}
         ),
+        lambda lib: lib.optim.RMSprop([lib.ones(1)], alpha=-1),
+        lambda lib: lib.optim.RMSprop([lib.ones(1)], momentum=-1),
+        lambda lib: lib.optim.Adagrad([lib.ones(1)], lr_decay=-1),
+        lambda lib: lib.optim.Adagrad([lib.ones(1)], initial_accumulator_value=-1),
+        lambda lib: lib.optim.Adadelta([lib.ones(1)], rho=2),
+        lambda lib: lib.optim.Adamax([lib.ones(1)], betas=(1, 0.9)),
+        lambda lib: lib.optim.NAdam([lib.ones(1)], momentum_decay=-1),
+        lambda lib: lib.optim.RAdam([lib.ones(1)], lr=-1),
+        lambda lib: lib.optim.ASGD([lib.ones(1)], weight_decay=-1),
+        lambda lib: lib.optim.Rprop([lib.ones(1)], etas=(1.2, 0.5)),
+        lambda lib: lib.optim.LBFGS([lib.ones(1)], lr=-1),
+        lambda lib: lib.optim.LBFGS([{"params": [lib.ones(1)]}, {"params": [lib.ones(1)]}]),
+        lambda lib: rosenbrock(lib, False, "other"),
         lambda lib: lib.optim.lr_scheduler.StepLR(3, 1),
+        lambda lib: lib.optim.lr_scheduler.CyclicLR(lib.optim.SGD([lib.ones(1)]), 0.1, 1.0, mode="square"),
+        lambda lib: lib.optim.lr_scheduler.CyclicLR(lib.optim.Rprop([lib.ones(1)]), 0.1, 1.0),
+        lambda lib: lib.optim.lr_scheduler.CyclicLR(lib.optim.SGD([lib.ones(1)]), [0.1, 0.2], 1.0),
         lambda lib: lib.optim.lr_scheduler.OneCycleLR(lib.optim.SGD([lib.ones(1)]), 1.0),
         lambda lib: lib.optim.lr_scheduler.LambdaLR(lib.optim.SGD([lib.ones(1)]), [abs, abs]),
     ],
@@ -210,6 +308,10 @@ SCHEDULES = [
         {"epochs": 4, "steps_per_epoch": 4, "three_phase": True, "anneal_strategy": "linear"},
     ),
     ("OneCycleLR", (1.0,), {"total_steps": 16, "cycle_momentum": False}),
+    ("CyclicLR", (0.1, 1.0), {"step_size_up": 3}),
+    ("CyclicLR", ([0.1, 0.2], [1.0, 0.5]), {"step_size_up": 3, "step_size_down": 2, "mode": "triangular2"}),
+    ("CyclicLR", (0.1, 1.0), {"step_size_up": 2, "mode": "exp_range", "gamma": 0.9, "cycle_momentum": False}),
+    ("CyclicLR", (0.1, 1.0), {"step_size_up": 3, "scale_fn": lambda n: 1 / (1 + n), "base_momentum": 0.5}),
 ]
 
 

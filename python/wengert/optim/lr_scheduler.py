@@ -3,6 +3,7 @@
 import math
 from bisect import bisect_right
 
+from ._cyclic import CyclicLR
 from ._one_cycle import OneCycleLR
 from ._plateau import ReduceLROnPlateau
 from ._scheduler import LRScheduler, _check_optimizer, _one_for_each_group
@@ -12,6 +13,7 @@ __all__ = [
     "ConstantLR",
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",
+    "CyclicLR",
     "ExponentialLR",
     "LRScheduler",
     "LambdaLR",

@@ -5,10 +5,11 @@ from typing import Any
 
 import math
 from bisect import bisect_right as bisect_right
+from ._cyclic import CyclicLR as CyclicLR
 from ._one_cycle import OneCycleLR as OneCycleLR
 from ._plateau import ReduceLROnPlateau as ReduceLROnPlateau
 from ._scheduler import LRScheduler as LRScheduler, _check_optimizer as _check_optimizer, _one_for_each_group as _one_for_each_group
-__all__ = ['ChainedScheduler', 'ConstantLR', 'CosineAnnealingLR', 'CosineAnnealingWarmRestarts', 'ExponentialLR', 'LRScheduler', 'LambdaLR', 'LinearLR', 'MultiStepLR', 'MultiplicativeLR', 'OneCycleLR', 'PolynomialLR', 'ReduceLROnPlateau', 'SequentialLR', 'StepLR']
+__all__ = ['ChainedScheduler', 'ConstantLR', 'CosineAnnealingLR', 'CosineAnnealingWarmRestarts', 'CyclicLR', 'ExponentialLR', 'LRScheduler', 'LambdaLR', 'LinearLR', 'MultiStepLR', 'MultiplicativeLR', 'OneCycleLR', 'PolynomialLR', 'ReduceLROnPlateau', 'SequentialLR', 'StepLR']
 
 class LambdaLR(LRScheduler):
     def __init__(self, optimizer: Any, lr_lambda: Any, last_epoch: Any = ...) -> None: ...
