@@ -3,7 +3,7 @@
 use crate::args::{ints, need_tensor, scalar, sizes, Ints};
 use crate::error::Raise;
 use crate::tensor::{fresh, PyTensor};
-use crate::types::{extract_device, extract_dtype, type_name};
+use crate::types::{extract_device, extract_dtype, size_object, type_name};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
@@ -476,6 +476,69 @@ impl PyTensor {
     }
 }
 
+/// What PyTorch's old constructors do: `Tensor(2, 3)` by sizes, `Tensor([1, 2])` by data, `Tensor(t)` another
+/// tensor over the same memory, which must have the `dtype` if one is named.
+pub fn legacy(
+    args: &Bound<'_, PyTuple>,
+    options: Option<&Bound<'_, PyDict>>,
+    named: Option<DType>,
+) -> PyResult<Tensor> {
+    let dtype = named.unwrap_or_else(default_float);
+    let (mut first, mut by_size) = (args.iter().next(), args.len() > 1);
+    for (key, value) in options.into_iter().flat_map(|o| o.iter()) {
+        match key.cast::<PyString>()?.to_str()? {
+            "device" if value.is_none() || extract_device(&value)? == Device::Cpu => {}
+            "device" => {
+                let text = "new(): legacy constructors make tensors on the cpu; use torch.empty(…, device=…)";
+                return Err(PyRuntimeError::new_err(text));
+            }
+            name @ ("size" | "data" | "other") if first.is_none() => (first, by_size) = (Some(value), name == "size"),
+            name => return Err(PyTypeError::new_err(format!("new() got an unexpected argument '{name}'"))),
+        }
+    }
+    let Some(first) = first else { return Tensor::empty(&[0], dtype, Device::Cpu).raise() };
+    if let Some(t) = first.cast::<PyTensor>().ok().filter(|_| !by_size) {
+        let t = &t.get().inner;
+        if named.is_some_and(|dtype| dtype != t.dtype()) {
+            return Err(PyTypeError::new_err(format!(
+                "new(): expected a tensor of dtype {dtype}, but got one of {}; use .to()",
+                t.dtype()
+            )));
+        }
+        return Ok(t.detach_alias());
+    }
+    by_size |= first.get_type().is(size_object(args.py(), &[])?.get_type());
+    if !by_size {
+        match scalar(&first)? {
+            Some(Scalar::Int(_)) => by_size = true,
+            None if !first.is_none() => {}
+            _ => {
+                let kind = type_name(&first);
+                return Err(PyTypeError::new_err(format!(
+                    "new(): data must be a sequence (got {kind}); use torch.tensor for numbers"
+                )));
+            }
+        }
+    }
+    if !by_size {
+        return crate::construct::from_data(&first, Some(dtype), Device::Cpu);
+    }
+    let given = if args.len() > 1 { ints("new", "size", args.as_any())? } else { ints("new", "size", &first)? };
+    Tensor::empty(&sizes("new", &given)?, dtype, Device::Cpu).raise()
+}
+
+/// The constructor behind `FloatTensor` and its like.
+#[pyfunction]
+#[pyo3(signature = (kind, /, *args, **options))]
+fn _legacy(
+    kind: &Bound<'_, PyAny>,
+    args: &Bound<'_, PyTuple>,
+    options: Option<&Bound<'_, PyDict>>,
+) -> PyResult<Py<PyAny>> {
+    let t = legacy(args, options, Some(extract_dtype(kind)?))?;
+    crate::tensor::wrap(args.py(), t)
+}
+
 /// Adds functions to the module.
 macro_rules! add_functions {
     ($m:ident, $($name:ident),* $(,)?) => {{
@@ -499,6 +562,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
         zeros_like,
         ones_like,
         empty_like,
-        full_like
+        full_like,
+        _legacy
     )
 }

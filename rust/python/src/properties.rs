@@ -5,7 +5,7 @@ use crate::creation::number;
 use crate::error::Raise;
 use crate::tensor::{fresh, PyTensor};
 use crate::types::{extract_device, extract_dtype, size_of, type_name, PyDType, PyDevice};
-use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyTypeError};
+use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use wengert::{layout, DType, Device, GradMode, Tensor};
@@ -86,6 +86,21 @@ fn convert<'py>(slf: &Bound<'py, PyTensor>, dtype: DType) -> PyResult<Bound<'py,
     Target { dtype: Some(dtype), ..Target::default() }.apply(slf)
 }
 
+/// What PyTorch calls "torch.LongTensor"; "torch.Tensor" is the default type.
+fn named_type(name: &str) -> PyResult<DType> {
+    if name.starts_with("torch.cuda.") {
+        return Err(PyRuntimeError::new_err(format!(
+            "type(): wengert has no GPU backend in this version; leave the tensor on the cpu instead of making it a {name}"
+        )));
+    }
+    let short = name.strip_prefix("torch.").and_then(|n| n.strip_suffix("Tensor"));
+    let found = match short {
+        Some("") => Some(wengert::default_float()),
+        _ => DType::ALL.into_iter().find(|d| Some(d.scalar_name()) == short),
+    };
+    found.ok_or_else(|| PyValueError::new_err(format!("invalid type: '{name}'; use one like 'torch.LongTensor'")))
+}
+
 macro_rules! conversions {
     ($($name:ident $dtype:ident;)*) => {
         #[pymethods]
@@ -153,12 +168,17 @@ impl PyTensor {
             return Ok(PyString::new(slf.py(), &name).into_any());
         };
         if let Ok(name) = dtype.cast::<PyString>() {
-            let name = name.to_str()?;
-            let short = name.rsplit('.').next().and_then(|n| n.strip_suffix("Tensor"));
-            let found = DType::ALL.into_iter().find(|d| Some(d.scalar_name()) == short);
-            let found =
-                found.ok_or_else(|| pyo3::exceptions::PyValueError::new_err(format!("invalid type: '{name}'")))?;
-            return convert(slf, found);
+            return convert(slf, named_type(name.to_str()?)?);
+        }
+        if let Ok(class) = dtype.cast::<PyType>() {
+            if class.is(slf.py().get_type::<PyTensor>()) {
+                return convert(slf, wengert::default_float());
+            }
+            // LongTensor and its like know their dtype.
+            return match class.getattr("dtype") {
+                Ok(dtype) => convert(slf, extract_dtype(&dtype)?),
+                Err(_) => Err(PyValueError::new_err(format!("invalid type: '{}'", class.name()?))),
+            };
         }
         convert(slf, extract_dtype(dtype)?)
     }

@@ -208,11 +208,14 @@ macro_rules! convolutions {
 }
 
 convolutions! {
-    conv1d 1, "Cross-correlation of (N, C, L) or (C, L) with weights (O, C/groups, k).\n\n\
+    conv1d 1, "Cross-correlation of (N, C, L) or (C, L) with weights (O, C/groups, k);\n\
+        `padding` (an int, one for each dim, 'valid' or 'same') adds zeros on both sides.\n\n\
         Example:\n    >>> wg.conv1d(wg.ones(1, 1, 3), wg.ones(1, 1, 2))\n    tensor([[[2., 2.]]])";
-    conv2d 2, "Cross-correlation of (N, C, H, W) or (C, H, W) with weights (O, C/groups, kH, kW).\n\n\
+    conv2d 2, "Cross-correlation of (N, C, H, W) or (C, H, W) with weights (O, C/groups, kH, kW);\n\
+        `padding` (an int, one for each dim, 'valid' or 'same') adds zeros on both sides.\n\n\
         Example:\n    >>> wg.conv2d(wg.ones(1, 1, 2, 2), wg.ones(1, 1, 2, 2))\n    tensor([[[[4.]]]])";
-    conv3d 3, "Cross-correlation of (N, C, D, H, W) or (C, D, H, W) with weights (O, C/groups, kD, kH, kW).\n\n\
+    conv3d 3, "Cross-correlation of (N, C, D, H, W) or (C, D, H, W) with weights (O, C/groups, kD, kH, kW);\n\
+        `padding` (an int, one for each dim, 'valid' or 'same') adds zeros on both sides.\n\n\
         Example:\n    >>> wg.conv3d(wg.ones(1, 1, 2, 2, 2), wg.ones(1, 1, 2, 2, 2))\n    tensor([[[[[8.]]]]])";
 }
 
