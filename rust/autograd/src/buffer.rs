@@ -7,7 +7,7 @@
 
 use crate::lock::{Guarded, Key};
 use crate::tape::saved::Spans;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use wengert_cpu as cpu;
 use wengert_ops::{Backend, Result};
@@ -34,6 +34,16 @@ pub(crate) enum Data {
     Meta,
 }
 
+/// How many forks lie between this process and the first, and one. A write that was under way at a fork has no
+/// thread in the child that would ever end it: there it counts for nothing.
+static PROCESS: AtomicU32 = AtomicU32::new(1);
+
+/// In a forked child: no kernel is writing.
+#[cfg(unix)]
+pub(crate) fn forget_writers() {
+    PROCESS.fetch_add(1, Ordering::Relaxed);
+}
+
 /// A counted block of bytes on one device.
 pub struct Buffer {
     pub(crate) data: Data,
@@ -41,8 +51,8 @@ pub struct Buffer {
     pub(crate) pins: AtomicU32,
     /// In-place writes so far, which saves of pinned buffers compare.
     pub(crate) writes: AtomicU32,
-    /// A kernel is writing in place: readers wait.
-    pub(crate) writing: AtomicBool,
+    /// The process whose kernel is writing in place, 0 for none: readers wait. See [`PROCESS`].
+    writing: AtomicU32,
     pub(crate) spans: Guarded<Option<Box<Spans>>>,
 }
 
@@ -56,7 +66,7 @@ impl Buffer {
                 data,
                 pins: AtomicU32::new(0),
                 writes: AtomicU32::new(0),
-                writing: AtomicBool::new(false),
+                writing: AtomicU32::new(0),
                 spans: Guarded::new(None),
             });
         }
@@ -96,7 +106,19 @@ impl Buffer {
 
     #[inline]
     pub(crate) fn is_writing(&self) -> bool {
-        self.writing.load(Ordering::Acquire)
+        match self.writing.load(Ordering::Acquire) {
+            0 => false,
+            process => process == PROCESS.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Keeps readers out until [`Buffer::end_write`]. Call under the lock.
+    pub(crate) fn begin_write(&self) {
+        self.writing.store(PROCESS.load(Ordering::Relaxed), Ordering::Release);
+    }
+
+    pub(crate) fn end_write(&self) {
+        self.writing.store(0, Ordering::Release);
     }
 
     /// Saves through partial views: they hold the buffer without owning it.

@@ -3,11 +3,14 @@
 use crate::buffer::Device;
 use crate::lock::lock;
 use crate::mode::default_float;
+use crate::region::{self, Places};
 use crate::tensor::Tensor;
 use crate::value::Value;
 use smallvec::SmallVec;
 use wengert_cpu::Cpu;
-use wengert_ops::{fail, infer, layout, Backend, DType, Layout, Meta, Op, Operand, Result, Row, Scalar, View, ViewMut};
+use wengert_ops::{
+    fail, infer, layout, Backend, DType, Layout, Meta, Op, Operand, Region, Result, Row, Scalar, View, ViewMut,
+};
 
 pub(crate) type Outputs = SmallVec<[Value; 2]>;
 
@@ -241,16 +244,33 @@ fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
         Op::Put(region) => {
             let out = next()?;
             Cpu.copy(views[0], ViewMutCopy::of(&out))?;
-            let part = relative(region, out.layout())?;
-            let value = layout::expand_to(views[1].layout, part.shape());
-            // SAFETY: part of the fresh output, after the copy.
-            Cpu.copy(View { layout: &value, ..views[1] }, unsafe { ViewMut::new(out.buffer(), &part, out.dtype()) })?;
+            let value = layout::expand_to(views[1].layout, region.part.shape());
+            let value = View { layout: &value, ..views[1] };
+            match region::relative(region) {
+                // SAFETY: part of the fresh output, which has the base's shape (`infer` compares them), after the copy.
+                Some(part) => Cpu.copy(value, unsafe { ViewMut::new(out.buffer(), &part, out.dtype()) })?,
+                None => {
+                    let at = numbers(&region::places_inside(region)?, region)?;
+                    let flat = Layout::contiguous(&[out.layout().numel()]);
+                    // SAFETY: the fresh output, after the copy; the kernel checks the indices.
+                    let flat = unsafe { ViewMut::new(out.buffer(), &flat, out.dtype()) };
+                    index_put_into(1, false, &[at.view()?], &value, flat)?;
+                }
+            }
         }
         Op::Take(region) => {
             let base = inputs[0].contiguous()?;
-            let part = relative(region, &base.layout)?;
-            let part = shifted(&part, base.layout.offset());
-            Cpu.copy(View { buffer: base.host()?, layout: &part, dtype: base.dtype }, next()?)?;
+            match region::relative(region) {
+                Some(part) => {
+                    let part = shifted(&part, base.layout.offset());
+                    Cpu.copy(View { buffer: base.host()?, layout: &part, dtype: base.dtype }, next()?)?;
+                }
+                None => {
+                    let at = numbers(&region::places_inside(region)?, region)?;
+                    let flat = shifted(&Layout::contiguous(&[base.layout.numel()]), base.layout.offset());
+                    Cpu.index(base.with_layout(flat).view()?, 1, &[at.view()?], next()?)?;
+                }
+            }
         }
         Op::Conv { role, spec } => Cpu.conv(*role, spec, views[0], views[1], next()?)?,
         Op::MaxPool(spec) => {
@@ -274,6 +294,12 @@ fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
         }
     }
     Ok(true)
+}
+
+/// The numbers of a part's elements, in the part's shape.
+fn numbers(places: &Places, region: &Region) -> Result<Value> {
+    let bytes: Vec<u8> = places.of_part.iter().flat_map(|n| n.to_ne_bytes()).collect();
+    Value::from_bytes(&bytes, region.part.shape(), DType::I64)
 }
 
 /// Runs the gradient kernel of a fused op into fresh outputs of the given shapes, if there is one.
@@ -394,49 +420,4 @@ fn inner_layout(whole: &Layout, pads: &[(usize, usize)], inner: &[usize]) -> Lay
 
 fn shifted(layout: &Layout, by: usize) -> Layout {
     Layout::strided(SmallVec::from_slice(layout.shape()), SmallVec::from_slice(layout.strides()), layout.offset() + by)
-}
-
-/// The region's part as a layout over a contiguous copy of its base (at offset 0).
-///
-/// Both absolute layouts describe one buffer; the copy's element order follows the base's own indices.
-/// A part's position is decoded through the base's strides, largest first.
-pub(crate) fn relative(region: &wengert_ops::Region, contiguous: &Layout) -> Result<Layout> {
-    let (base, part) = (&region.base, &region.part);
-    if base.is_contiguous() {
-        return Ok(Layout::strided(
-            SmallVec::from_slice(part.shape()),
-            SmallVec::from_slice(part.strides()),
-            part.offset().wrapping_sub(base.offset()),
-        ));
-    }
-    let steps = wengert_ops::layout::contiguous_strides(base.shape());
-    let mut order: SmallVec<[usize; 4]> =
-        (0..base.rank()).filter(|&d| base.shape()[d] > 1 && base.strides()[d] != 0).collect();
-    order.sort_by_key(|&d| std::cmp::Reverse(base.strides()[d].unsigned_abs()));
-    // Translates a distance in the buffer into a distance in the copy.
-    let translate = |distance: isize| -> Option<isize> {
-        let (mut rest, mut out) = (distance, 0);
-        for &d in &order {
-            let count = rest / base.strides()[d];
-            rest -= count * base.strides()[d];
-            out += count * steps[d];
-        }
-        (rest == 0).then_some(out)
-    };
-    let failed = || {
-        wengert_ops::Error::not_implemented("a view of this strided base cannot be expressed over the base's elements; use .clone() or .contiguous() first")
-    };
-    let offset = translate(part.offset() as isize - base.offset() as isize).ok_or_else(failed)?;
-    let strides = part
-        .shape()
-        .iter()
-        .zip(part.strides())
-        .map(|(&n, &s)| if n <= 1 { Some(0) } else { translate(s) })
-        .collect::<Option<wengert_ops::Strides>>()
-        .ok_or_else(failed)?;
-    let result = Layout::strided(SmallVec::from_slice(part.shape()), strides, offset as usize);
-    if result.numel() > 0 && result.span().1 > contiguous.numel() {
-        return Err(failed());
-    }
-    Ok(result)
 }

@@ -8,7 +8,7 @@ use crate::mode::is_grad_enabled;
 use crate::plan::{fit, mixed_devices, plan, with_cut, Plan};
 use crate::record::{self, Input};
 use crate::tape::node::{Edge, Node, NodeRef};
-use crate::tensor::{edge, flag, requires_grad, view_error, Tensor, ViewKind};
+use crate::tensor::{edge, flag, living_base, replace_edge, requires_grad, view_error, Tensor, ViewKind};
 use crate::value::Value;
 use crate::writable::{begin, bump, overlap_error, unexpanded};
 use smallvec::SmallVec;
@@ -44,6 +44,8 @@ pub(crate) struct Write<'a> {
     pub args: &'a [Arg<'a>],
     /// Old contents are not read: `copy_`, `fill_`.
     pub overwrites: bool,
+    /// Each element depends on inputs at its own place alone, so these may be the written elements themselves.
+    pub elementwise: bool,
 }
 
 /// Puts new elements into a view, given the operands as values.
@@ -117,15 +119,17 @@ impl Write<'_> {
 
     fn write(&self, x: &Tensor, kernel: &Kernel<'_>) -> Result<()> {
         if x.device() == Device::Meta {
+            bump(x, &mut lock().key);
             return Ok(());
         }
         let mut begun = begin(x, self.args, self.overwrites)?;
-        begun.separate(self.name)?;
+        begun.separate(self.name, self.elementwise)?;
         let layout = begun.target.layout.clone();
         let layout = if layout.self_overlaps() { unexpanded(&layout)? } else { layout };
         let host = begun.writing.0.host().ok_or_else(|| Error::internal("a host buffer was expected"))?;
         // SAFETY: `writing` keeps readers out, copy on write has left this cell the only owner (or the
-        // memory is shared on purpose), and inputs that overlap otherwise than exactly were copied.
+        // memory is shared on purpose), and `separate` has left only inputs that lie apart or, for kernels that read
+        // each element before they write it and no other, exactly on the target.
         kernel(&begun.values, unsafe { ViewMut::new(host, &layout, x.dtype()) })?;
         drop(begun);
         bump(x, &mut lock().key);
@@ -137,13 +141,11 @@ impl Write<'_> {
         let value = x.value();
         let mut guard = lock();
         let locked = &mut *guard;
-        let is_view = x.0.state.get(&locked.key).view.is_some();
-        if !is_view {
+        let Some(base) = living_base(x, &locked.key) else {
             let node = record::push(node, needs, &[&value], locked);
             set_node(x, node, locked);
             return Ok(());
-        }
-        let Some(base) = x.0.state.get(&locked.key).view.as_ref().map(|v| v.base.clone()) else { return Ok(()) };
+        };
         let region = Region { base: base.0.state.get(&locked.key).layout.clone(), part: value.layout.clone() };
         let base_edge = edge(&base, locked)?;
         // A plain overwrite of the view is one Put on the base, of the value that was written.
@@ -165,27 +167,19 @@ impl Write<'_> {
         }
         set_node(&base, put, locked);
         crate::lock::defer(base);
+        if x.0.state.get(&locked.key).flags & flag::RETAIN != 0 {
+            // The gradient that is kept is that of the new value.
+            crate::lock::defer(edge(x, locked)?);
+        }
         Ok(())
     }
 }
-/// Gives `x` the node `new` (held once by the caller, now by x); a retained gradient moves along.
+
+/// Gives `x` the node `new` (held once by the caller, now by x).
 fn set_node(x: &Tensor, new: NodeRef, locked: &mut Locked) {
-    let state = x.0.state.get_mut(&mut locked.key);
-    let retain = state.flags & flag::RETAIN != 0;
     // An in-place result is no leaf any more, whatever it was.
-    state.flags &= !flag::REQ;
-    let old = std::mem::replace(&mut state.edge, Edge::Node(new));
-    if let Edge::Node(old) = old {
-        if retain {
-            let me = Arc::as_ptr(&x.0);
-            if let Some(side) = locked.tape.side.as_mut().and_then(|s| s.get_mut(&(old.chunk, old.index))) {
-                side.retain.retain(|(_, t)| t.as_ptr() != me);
-            }
-            let weak = Arc::downgrade(&x.0);
-            locked.tape.side_mut(new).retain.push((new.output, weak));
-        }
-        locked.tape.release(old, &mut locked.key);
-    }
+    x.0.state.get_mut(&mut locked.key).flags &= !flag::REQ;
+    replace_edge(x, Edge::Node(new), locked);
 }
 
 /// `x = row(x, args…)` in place.
@@ -245,7 +239,7 @@ fn row_into_(row: Row, x: &Tensor, compute: DType, args: &[Arg<'_>]) -> Result<(
     if bool_result && x.dtype().is_float() && x.requires_grad() && is_grad_enabled() {
         check_taped_write(x, &mut lock())?;
     }
-    let write = Write { name: row.name(), op: Op::Row(row), args, overwrites: false };
+    let write = Write { name: row.name(), op: Op::Row(row), args, overwrites: false, elementwise: true };
     write.run(x, &|values, out| {
         let first = x.value_unchecked();
         let mut inputs: SmallVec<[RowInput<'_>; 3]> = SmallVec::new();
@@ -318,7 +312,8 @@ impl Tensor {
         if self.device() == Device::Cpu && src.device() == Device::Meta {
             src.value().host()?;
         }
-        let write = Write { name: "copy_", op: whole(self), args: &[Arg::Tensor(src)], overwrites: true };
+        let args = [Arg::Tensor(src)];
+        let write = Write { name: "copy_", op: whole(self), args: &args, overwrites: true, elementwise: true };
         write.run(self, &|values, out| {
             let Some(value) = &values[0] else { return Ok(()) };
             let layout = layout::expand_to(&value.layout, out.layout().shape());
@@ -329,7 +324,7 @@ impl Tensor {
     /// Overwrites every element with a number.
     pub fn fill_(&self, value: impl Into<Scalar>) -> Result<()> {
         let value = value.into();
-        let write = Write { name: "fill_", op: whole(self), args: &[], overwrites: true };
+        let write = Write { name: "fill_", op: whole(self), args: &[], overwrites: true, elementwise: true };
         write.run(self, &|_, out| wengert_cpu::Cpu.fill(value, out))
     }
 
@@ -372,7 +367,8 @@ impl Tensor {
         let mut args: SmallVec<[Arg<'_>; 4]> = SmallVec::new();
         args.push(Arg::Tensor(values));
         args.extend(indices.iter().map(|i| Arg::Tensor(i)));
-        let write = Write { name: "index_put_", op: Op::IndexPut { dims, accumulate }, args: &args, overwrites: false };
+        let op = Op::IndexPut { dims, accumulate };
+        let write = Write { name: "index_put_", op, args: &args, overwrites: false, elementwise: false };
         write.run(self, &|values, out| {
             let views = values.iter().flatten().map(|v| v.view()).collect::<Result<SmallVec<[_; 4]>>>()?;
             exec::index_put_into(dims, accumulate, &views[1..], &views[0], out)
@@ -385,24 +381,32 @@ impl Tensor {
         let op = Op::Scatter { dim: dim as u8, mode };
         wengert_ops::infer::infer(&op, &metas)?;
         let args = [Arg::Tensor(index), Arg::Tensor(src)];
-        let write = Write { name: "scatter_", op, args: &args, overwrites: false };
+        let write = Write { name: "scatter_", op, args: &args, overwrites: false, elementwise: false };
         write.run(self, &|values, out| {
             let [Some(index), Some(src)] = values else { return Ok(()) };
             wengert_cpu::Cpu.scatter(mode, dim, index.view()?, src.view()?, out)
         })
     }
 
+    /// A write of numbers that come from nowhere, each its own: a place for two of them is refused.
+    fn unread(&self, name: &'static str) -> Result<Write<'static>> {
+        if self.layout().self_overlaps() {
+            return Err(overlap_error());
+        }
+        Ok(Write { name, op: whole(self), args: &[], overwrites: true, elementwise: true })
+    }
+
     /// Fills with random numbers; never taped, as in PyTorch the old value gets zeros.
     pub fn random_(&self, generator: &mut wengert_cpu::random::Generator, law: wengert_ops::Random) -> Result<()> {
         let fill = std::cell::RefCell::new(generator);
-        let write = Write { name: "random_", op: whole(self), args: &[], overwrites: true };
+        let write = self.unread("random_")?;
         write.run(self, &|_, out| wengert_cpu::Cpu.random(&mut fill.borrow_mut(), law, out))
     }
 
     /// Fills a vector with a random permutation of `0..n`.
     pub fn permutation_(&self, generator: &mut wengert_cpu::random::Generator) -> Result<()> {
         let fill = std::cell::RefCell::new(generator);
-        let write = Write { name: "permutation_", op: whole(self), args: &[], overwrites: true };
+        let write = self.unread("permutation_")?;
         write.run(self, &|_, out| wengert_cpu::Cpu.permutation(&mut fill.borrow_mut(), out))
     }
 }

@@ -16,6 +16,7 @@
 
 mod api;
 mod buffer;
+mod depth;
 mod dispatch;
 mod exec;
 mod graph;
@@ -26,6 +27,8 @@ mod mode;
 pub mod optim;
 mod plan;
 mod record;
+mod region;
+mod retype;
 mod rules;
 mod tape;
 mod tensor;
@@ -33,7 +36,7 @@ mod value;
 mod views;
 mod writable;
 
-pub use api::Export;
+pub use api::{check_parts, Export, Native};
 pub use buffer::Device;
 pub use dispatch::{apply, apply1, row, Arg};
 pub use graph::{live, GraphNode, Live, NextFunction};
@@ -52,14 +55,8 @@ pub use wengert_ops::{
 };
 pub use writable::write_counters;
 
-/// Fork handlers: the child works, with the tape as it was.
-pub mod fork {
-    /// Call before `fork`.
-    pub fn before() {
-        crate::lock::before_fork();
-    }
-    /// Call after `fork`, in both processes.
-    pub fn after() {
-        crate::lock::after_fork();
-    }
+/// From now on forked children work, with the tape as it was.
+pub fn follow_forks() {
+    #[cfg(unix)]
+    lock::follow_forks();
 }

@@ -7,7 +7,7 @@
 use crate::layouts::Layouts;
 use crate::tape::Tape;
 use std::any::Any;
-use std::cell::{RefCell, UnsafeCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -60,6 +60,8 @@ fn this_thread() -> usize {
 
 thread_local! {
     static DEFERRED: RefCell<Vec<Box<dyn Any>>> = const { RefCell::new(Vec::new()) };
+    /// Whether this thread is dropping what was put off: what that puts off in turn joins the queue.
+    static DRAINING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Whether the holder of the lock has put a drop off. Written under the lock only.
@@ -148,12 +150,22 @@ pub(crate) fn defer(garbage: impl Any) {
 
 #[cold]
 fn drop_deferred() {
+    struct Drained;
+    impl Drop for Drained {
+        fn drop(&mut self) {
+            DRAINING.set(false);
+        }
+    }
+    // Dropping may take the lock and put off more: a long chain must not become as many calls within each other.
+    if DRAINING.replace(true) {
+        return;
+    }
+    let _drained = Drained;
     loop {
         let batch = DEFERRED.with(|d| std::mem::take(&mut *d.borrow_mut()));
         if batch.is_empty() {
             return;
         }
-        // Dropping may take the lock and put off more: hence the loop, not recursion.
         drop(batch);
     }
 }
@@ -184,13 +196,27 @@ impl<T> Guarded<T> {
     }
 }
 
-/// Before `fork`: takes the lock, so that the child's copy is consistent.
-pub(crate) fn before_fork() {
-    std::mem::forget(lock());
-}
-
-/// After `fork`, in both processes.
-pub(crate) fn after_fork() {
-    // The forking thread is the same in the child: fork copies its thread register.
-    drop(Guard { _not_send: std::marker::PhantomData });
+/// Makes forked children work: they get a consistent tape, and buffers that nobody writes.
+///
+/// The handlers run in the system call's own wrapper. Handlers of the host language would not do: its code may run
+/// between them, on this thread and on others, and need the lock.
+#[cfg(unix)]
+pub(crate) fn follow_forks() {
+    extern "C" fn before() {
+        std::mem::forget(lock());
+    }
+    extern "C" fn in_parent() {
+        LOCK.owner.store(0, Ordering::Release);
+    }
+    extern "C" fn in_child() {
+        crate::buffer::forget_writers();
+        wengert_cpu::threads::after_fork_in_child();
+        // The forking thread is the same in the child: fork copies its thread register.
+        LOCK.owner.store(0, Ordering::Release);
+    }
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: the handlers call nothing that a fork forbids: they wait, and store to atomics.
+        unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
+    });
 }

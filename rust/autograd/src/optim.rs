@@ -1,11 +1,11 @@
 //! Optimizer steps: one call over all parameters, each updated in one pass where it stands.
 
-use crate::dispatch::SMALL;
+use crate::dispatch::{row, SMALL};
 use crate::lock::{defer, lock, Key};
 use crate::mode::GradMode;
 use crate::tensor::Tensor;
 use crate::value::Value;
-use crate::writable::{bump, Lease};
+use crate::writable::{bump, make_writable, overlap_error, Writing};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use wengert_ops::{fail, Backend, DType, Result, Row, View};
@@ -93,8 +93,8 @@ unsafe fn slice<T>(v: &Value) -> Result<&[T]> {
     Ok(&host.slice::<T>()[v.layout.offset()..v.layout.offset() + v.layout.numel()])
 }
 
-/// Runs `update` on the targets as leased contiguous values of one type, `g` beside them; what is strided or of
-/// half precision goes through contiguous copies of a wider type.
+/// Runs `f` on the targets as contiguous values of one type that only it uses, `g` beside them; what is strided, of
+/// half precision or shares its memory with another target goes through contiguous copies.
 fn update(targets: &[&Tensor], g: &Tensor, f: &dyn Fn(&[&Value], &Value) -> Result<()>) -> Result<()> {
     {
         let mut guard = lock();
@@ -106,22 +106,74 @@ fn update(targets: &[&Tensor], g: &Tensor, f: &dyn Fn(&[&Value], &Value) -> Resu
             return Ok(());
         }
     }
-    let leases = targets.iter().map(|t| Lease::take(t)).collect::<Result<SmallVec<[_; 4]>>>()?;
-    let g = g.value();
-    let shared = leases.iter().any(|l| std::sync::Arc::ptr_eq(&l.value.buffer, &g.buffer));
-    if plain(&g) && !shared && leases.iter().all(|l| plain(&l.value)) {
-        let values: SmallVec<[&Value; 4]> = leases.iter().map(|l| &l.value).collect();
-        return f(&values, &g);
+    let taken = Taken::new(targets, g)?;
+    let (values, g) = (&taken.values, &taken.g);
+    // What is about to be written is read as it was.
+    let own = values.iter().any(|v| Arc::ptr_eq(&v.buffer, &g.buffer));
+    let apart = (1..values.len()).all(|i| values[..i].iter().all(|v| !Arc::ptr_eq(&v.buffer, &values[i].buffer)));
+    if apart && plain(g) && values.iter().all(plain) {
+        let g = if own { g.copied(g.dtype)? } else { g.clone() };
+        return f(&values.iter().collect::<SmallVec<[&Value; 4]>>(), &g);
     }
     let wide = if g.dtype == DType::F64 { DType::F64 } else { DType::F32 };
-    let copies = leases.iter().map(|l| l.value.copied(wide)).collect::<Result<Vec<_>>>()?;
+    let copies = values.iter().map(|v| v.copied(wide)).collect::<Result<Vec<_>>>()?;
     f(&copies.iter().collect::<Vec<_>>(), &g.copied(wide)?)?;
-    for (lease, copy) in leases.iter().zip(&copies) {
+    for (value, copy) in values.iter().zip(&copies) {
         let view = View { buffer: copy.host()?, layout: &copy.layout, dtype: copy.dtype };
-        // SAFETY: the lease keeps everybody else away.
-        wengert_cpu::Cpu.copy(view, unsafe { lease.value.view_mut()? })?;
+        // SAFETY: `taken` keeps everybody else away.
+        wengert_cpu::Cpu.copy(view, unsafe { value.view_mut()? })?;
     }
     Ok(())
+}
+
+/// The targets of one update, to be written by the holder alone, and the gradient. All are taken in one hold of the
+/// lock, so that nobody waits for one of them while holding another. Dropped, it lets readers in again.
+struct Taken<'a> {
+    targets: &'a [&'a Tensor],
+    values: SmallVec<[Value; 4]>,
+    g: Value,
+    writing: SmallVec<[Writing; 4]>,
+}
+
+impl Taken<'_> {
+    fn new<'a>(targets: &'a [&'a Tensor], g: &Tensor) -> Result<Taken<'a>> {
+        loop {
+            let mut guard = lock();
+            let busy = |t: &&Tensor| t.0.state.get(&guard.key).cell.buffer(&guard.key).is_writing();
+            if targets.iter().any(busy) || busy(&g) {
+                drop(guard);
+                std::thread::yield_now();
+                continue;
+            }
+            // All checks first: what fails has changed nothing.
+            if targets.iter().any(|t| t.0.state.get(&guard.key).layout.self_overlaps()) {
+                return Err(overlap_error());
+            }
+            for t in targets {
+                make_writable(t, false, &mut guard)?;
+            }
+            let value = |t: &Tensor| {
+                let state = t.0.state.get(&guard.key);
+                Value { buffer: state.cell.buffer(&guard.key).clone(), layout: state.layout.clone(), dtype: t.dtype() }
+            };
+            let values: SmallVec<[Value; 4]> = targets.iter().map(|t| value(t)).collect();
+            for v in &values {
+                v.buffer.begin_write();
+            }
+            let writing = values.iter().map(|v| Writing(v.buffer.clone())).collect();
+            return Ok(Taken { targets, g: value(g), values, writing });
+        }
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.writing.clear();
+        let mut guard = lock();
+        for t in self.targets {
+            bump(t, &mut guard.key);
+        }
+    }
 }
 
 /// The values of few contiguous elements that nobody else holds: they can be written right under the lock, without
@@ -336,31 +388,41 @@ pub fn zero_grad(params: &[Tensor], set_to_none: bool) -> Result<()> {
     Ok(())
 }
 
-/// Scales gradients in place so that their joint norm is at most `max_norm`; returns the norm before.
-pub fn clip_grad_norm(params: &[Tensor], max_norm: f64, norm_type: f64) -> Result<Tensor> {
+/// The norm of order `p` of all elements of `tensors` taken together.
+pub fn total_norm(tensors: &[Tensor], p: f64) -> Result<Tensor> {
     let _off = GradMode::set(false);
+    let full: Vec<&Tensor> = tensors.iter().filter(|t| t.numel() > 0).collect();
+    if full.is_empty() {
+        return Tensor::scalar(0.0, DType::F32);
+    }
+    let norms = full.into_iter().map(|t| norm(t, p)).collect::<Result<Vec<_>>>()?;
+    norm(&Tensor::stack(&norms.iter().collect::<Vec<_>>(), 0)?, p)
+}
+
+fn norm(t: &Tensor, p: f64) -> Result<Tensor> {
+    if p == f64::INFINITY {
+        t.abs()?.amax(&[], false)
+    } else if p == f64::NEG_INFINITY {
+        t.abs()?.amin(&[], false)
+    } else if p == 0.0 {
+        row(Row::Ne, &[t.into(), 0i64.into()])?.to_dtype(t.dtype())?.sum(&[], false)
+    } else if p == 2.0 {
+        t.mul(t)?.sum(&[], false)?.sqrt()
+    } else {
+        t.abs()?.pow(p)?.sum(&[], false)?.pow(1.0 / p)
+    }
+}
+
+/// Scales gradients in place so that their joint norm is at most `max_norm`; returns the norm before. One that is not
+/// a number makes all of them so, as it would any step taken with them.
+pub fn clip_grad_norm(params: &[Tensor], max_norm: f64, norm_type: f64) -> Result<Tensor> {
     let grads: Vec<Tensor> = params.iter().filter_map(|p| p.grad()).collect();
-    if grads.is_empty() {
-        return Tensor::scalar(0.0, DType::F32);
-    }
-    let norm_of = |t: &Tensor| -> Result<Tensor> {
-        if norm_type == f64::INFINITY {
-            t.abs()?.amax(&[], false)
-        } else if norm_type == 2.0 {
-            t.mul(t)?.sum(&[], false)?.sqrt()
-        } else {
-            t.abs()?.pow(norm_type)?.sum(&[], false)?.pow(1.0 / norm_type)
-        }
-    };
-    let norms = grads.iter().filter(|g| g.numel() > 0).map(norm_of).collect::<Result<Vec<_>>>()?;
-    if norms.is_empty() {
-        return Tensor::scalar(0.0, DType::F32);
-    }
-    let total = norm_of(&Tensor::stack(&norms.iter().collect::<Vec<_>>(), 0)?)?;
+    let total = total_norm(&grads, norm_type)?;
     let scale = max_norm / (total.item()?.as_f64() + 1e-6);
-    if scale < 1.0 {
+    if scale < 1.0 || scale.is_nan() {
+        let _off = GradMode::set(false);
         for g in &grads {
-            g.row_(wengert_ops::Row::Mul, &[scale.into()])?;
+            g.row_(Row::Mul, &[scale.into()])?;
         }
     }
     Ok(total)

@@ -47,6 +47,21 @@ pub(crate) fn check_inference(t: &Tensor, locked: &Locked) -> Result<()> {
     Ok(())
 }
 
+/// The shape of an input to be kept, where its place on the tape will not tell it: a leaf may get other data before
+/// the sweep comes, and another tensor may have got it already.
+#[inline]
+pub(crate) fn untold_shape(input: usize, edge: &Edge, layout: &Layout, locked: &Locked) -> Option<Saved> {
+    let told = match edge {
+        Edge::None => return None,
+        Edge::Leaf(_) => false,
+        Edge::Node(n) => {
+            let known = locked.tape.node(*n).meta(n.output).0;
+            known.same(layout) || known.shape() == layout.shape()
+        }
+    };
+    (!told).then(|| Saved::Shape { input: input as u32, layout: layout.clone() })
+}
+
 /// Builds the node: edges of the inputs that require grad, and what the rule of `op` wants saved.
 /// Nothing is pushed yet, so that an in-place write may come between.
 pub(crate) fn prepare(
@@ -78,6 +93,14 @@ pub(crate) fn prepare(
             }
             Input::Scalar(value) => node.saved.push(Saved::Scalar { slot: i as u8, value: *value }),
             _ => {}
+        }
+    }
+    let shapes = rules::shapes(&node.op) & needs;
+    if shapes != 0 {
+        for (i, input) in inputs.iter().enumerate() {
+            if let (Input::Tensor(_, value), 1) = (input, shapes >> i.min(63) & 1) {
+                node.saved.extend(untold_shape(i, &node.edges[i], &value.layout, locked));
+            }
         }
     }
     // The sizes of joined constants are known nowhere else.

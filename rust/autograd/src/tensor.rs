@@ -134,6 +134,22 @@ impl Drop for TensorImpl {
         if let Edge::Node(node) = state.edge {
             release(node);
         }
+        if let Some(grad) = state.grad.take() {
+            drop_grad(grad);
+        }
+    }
+}
+
+/// Lets go of a gradient that may have one itself, and so on: one after the other, not one within the other.
+#[cold]
+fn drop_grad(grad: Tensor) {
+    let mut rest: SmallVec<[Tensor; 2]> = SmallVec::from_iter([grad]);
+    while let Some(t) = rest.pop() {
+        if let Some(mut last) = Arc::into_inner(t.0) {
+            let state = last.state.own();
+            rest.extend(state.grad.take());
+            rest.extend(state.view.take().map(|view| view.base));
+        }
     }
 }
 
@@ -245,20 +261,17 @@ impl Tensor {
     /// assert_eq!(x.to_vec_f64().unwrap(), [1.0, 2.0, 3.0]);
     /// ```
     pub fn from_f32(values: &[f32], shape: &[usize]) -> Result<Tensor> {
-        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_ne_bytes()).collect();
-        Tensor::from_bytes(&bytes, shape, DType::F32)
+        Tensor::from_slice(values, shape)
     }
 
     /// A CPU tensor from `f64` values.
     pub fn from_f64(values: &[f64], shape: &[usize]) -> Result<Tensor> {
-        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_ne_bytes()).collect();
-        Tensor::from_bytes(&bytes, shape, DType::F64)
+        Tensor::from_slice(values, shape)
     }
 
     /// A CPU tensor from `i64` values.
     pub fn from_i64(values: &[i64], shape: &[usize]) -> Result<Tensor> {
-        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_ne_bytes()).collect();
-        Tensor::from_bytes(&bytes, shape, DType::I64)
+        Tensor::from_slice(values, shape)
     }
 
     pub fn dtype(&self) -> DType {
@@ -421,17 +434,19 @@ pub(crate) fn node_order(t: &Tensor, locked: &Locked) -> u64 {
 fn rederive(t: &Tensor, locked: &mut Locked) -> Result<()> {
     let state = t.0.state.get(&locked.key);
     let Some(view) = &state.view else { return Ok(()) };
-    if view.kind != ViewKind::Default
-        && state.cell.version(&locked.key) != view.version
-        && requires_grad(t, &locked.key)
-    {
+    let version = state.cell.version(&locked.key);
+    if version == view.version {
+        // Unwritten: where the base has another place on the tape (none, after `detach_`), this view keeps its own.
+        return Ok(());
+    }
+    if view.kind != ViewKind::Default && requires_grad(t, &locked.key) {
         return Err(view_error(view.kind, true));
     }
     let order = node_order(&view.base, locked);
     if order == view.seen {
         return Ok(());
     }
-    let base = view.base.clone();
+    let Some(base) = living_base(t, &locked.key) else { return Ok(()) };
     let part = state.layout.clone();
     let base_state = base.0.state.get(&locked.key);
     let region = Region { base: base_state.layout.clone(), part: part.clone() };
@@ -439,7 +454,7 @@ fn rederive(t: &Tensor, locked: &mut Locked) -> Result<()> {
         Edge::None if base_state.flags & flag::REQ != 0 => Edge::Leaf(base.0.clone()),
         edge => edge.clone(),
     };
-    let node = if base_edge.is_some() {
+    let node = if base_edge.is_some() || state.edge.is_some() {
         let node = crate::record::node(Op::Take(Arc::new(region)), part, t.0.dtype(), 0);
         let mut node = node;
         node.edges.push(base_edge);
@@ -447,18 +462,46 @@ fn rederive(t: &Tensor, locked: &mut Locked) -> Result<()> {
     } else {
         Edge::None
     };
-    let old = {
-        let state = t.0.state.get_mut(&mut locked.key);
-        if let Some(view) = &mut state.view {
-            view.seen = order;
+    if let Some(view) = &mut t.0.state.get_mut(&mut locked.key).view {
+        view.seen = order;
+        if view.kind == ViewKind::Default {
+            view.version = version;
         }
-        std::mem::replace(&mut state.edge, node)
-    };
-    if let Edge::Node(old) = old {
-        locked.tape.release(old, &mut locked.key);
     }
+    replace_edge(t, node, locked);
     crate::lock::defer(base);
     Ok(())
+}
+
+/// The base of a view, as long as both see one storage: with other data (`base.data = …`) it is none any more.
+pub(crate) fn living_base(t: &Tensor, key: &Key) -> Option<Tensor> {
+    let state = t.0.state.get(key);
+    let base = &state.view.as_ref()?.base;
+    match (&state.cell, &base.0.state.get(key).cell) {
+        (Cell::Shared(mine), Cell::Shared(its)) if Arc::ptr_eq(mine, its) => Some(base.clone()),
+        _ => None,
+    }
+}
+
+/// Gives `t` another place on the tape (held once by the caller, now by t); a retained gradient moves along.
+pub(crate) fn replace_edge(t: &Tensor, new: Edge, locked: &mut Locked) {
+    let state = t.0.state.get_mut(&mut locked.key);
+    let retain = state.flags & flag::RETAIN != 0;
+    let to = match new {
+        Edge::Node(n) => Some(n),
+        _ => None,
+    };
+    let Edge::Node(old) = std::mem::replace(&mut state.edge, new) else { return };
+    if retain {
+        let me = Arc::as_ptr(&t.0);
+        if let Some(side) = locked.tape.side.as_mut().and_then(|s| s.get_mut(&(old.chunk, old.index))) {
+            side.retain.retain(|(_, kept)| kept.as_ptr() != me);
+        }
+        if let Some(new) = to {
+            locked.tape.side_mut(new).retain.push((new.output, Arc::downgrade(&t.0)));
+        }
+    }
+    locked.tape.release(old, &mut locked.key);
 }
 
 /// PyTorch's words for in-place writes to views that cannot carry a gradient.

@@ -121,7 +121,7 @@ impl Value {
     /// The elements, row-major, as bytes.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
         let v = self.contiguous()?;
-        let mut out = vec![0; v.layout.numel() * v.dtype.size()];
+        let mut out = cpu::strided::filled(0, v.layout.numel() * v.dtype.size())?;
         if !out.is_empty() {
             cpu::Cpu.download(v.host()?, v.layout.offset() * v.dtype.size(), &mut out)?;
         }

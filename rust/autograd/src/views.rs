@@ -1,11 +1,14 @@
 //! Views: other layouts over the same storage, and their place on the tape.
 
 use crate::lock::Guarded;
-use crate::lock::{lock, Key};
+use crate::lock::{lock, Key, Locked};
 use crate::mode::is_grad_enabled;
 use crate::record;
-use crate::tape::node::Edge;
-use crate::tensor::{edge, flag, node_order, requires_grad, Cell, State, Storage, Tensor, ViewInfo, ViewKind};
+use crate::rules;
+use crate::tape::node::{Edge, Node};
+use crate::tensor::{
+    edge, flag, node_order, replace_edge, requires_grad, Cell, State, Storage, Tensor, ViewInfo, ViewKind,
+};
 use std::sync::Arc;
 use wengert_ops::{fail, DType, Error, Layout, Op, Region, Result, ViewOp};
 
@@ -69,8 +72,7 @@ fn view_by(x: &Tensor, op: impl FnOnce(&Layout) -> Result<ViewOp>, wanted: ViewK
                 }
                 op => Op::View(Arc::new(op)),
             };
-            let mut node = record::node(op, layout.clone(), x.0.dtype(), 0);
-            node.edges.push(input);
+            let node = view_node(x, op, input, layout.clone(), &guard);
             result_edge = Edge::Node(guard.tape.push(node));
         }
     }
@@ -92,9 +94,21 @@ fn view_by(x: &Tensor, op: impl FnOnce(&Layout) -> Result<ViewOp>, wanted: ViewK
     Ok(handle(x, storage, layout, result_edge, Some(Box::new(info)), flags))
 }
 
+/// The node of a view of `x`, whose gradient goes to `input`.
+fn view_node(x: &Tensor, op: Op, input: Edge, layout: Layout, locked: &Locked) -> Node {
+    let mut node = record::node(op, layout, x.0.dtype(), 0);
+    if rules::shapes(&node.op) != 0 {
+        let whole = &x.0.state.get(&locked.key).layout;
+        node.saved.extend(record::untold_shape(0, &input, whole, locked));
+    }
+    node.edges.push(input);
+    node
+}
+
 fn check_bounds(x: &Tensor, layout: &Layout, key: &Key, shape: &[usize]) -> Result<()> {
-    let Some(host) = x.0.state.get(key).cell.buffer(key).host() else { return Ok(()) };
-    let have = host.len() / x.0.dtype().size();
+    // Without memory only what an address could never reach is refused.
+    let bytes = x.0.state.get(key).cell.buffer(key).host().map_or(isize::MAX as usize, |host| host.len());
+    let have = bytes / x.0.dtype().size();
     // Checked by hand: the strides come from the user and may be anything.
     let mut last = layout.offset() as i128;
     for (&n, &s) in layout.shape().iter().zip(layout.strides()) {
@@ -116,7 +130,7 @@ fn check_bounds(x: &Tensor, layout: &Layout, key: &Key, shape: &[usize]) -> Resu
             layout.offset(),
             x.0.dtype().size(),
             (last + 1) * x.0.dtype().size() as i128,
-            host.len()
+            bytes
         );
     }
     Ok(())
@@ -291,14 +305,9 @@ impl Tensor {
         if taped {
             crate::inplace::check_taped_write(self, &mut guard)?;
             let input = edge(self, &mut guard)?;
-            let mut node = record::node(Op::View(Arc::new(op)), layout.clone(), self.dtype(), 0);
-            node.edges.push(input);
+            let node = view_node(self, Op::View(Arc::new(op)), input, layout.clone(), &guard);
             let node = guard.tape.push(node);
-            let locked = &mut *guard;
-            let state = self.0.state.get_mut(&mut locked.key);
-            if let Edge::Node(old) = std::mem::replace(&mut state.edge, Edge::Node(node)) {
-                locked.tape.release(old, &mut locked.key);
-            }
+            replace_edge(self, Edge::Node(node), &mut guard);
         }
         self.0.state.get_mut(&mut guard.key).layout = layout;
         Ok(())

@@ -42,7 +42,11 @@ fn overlap(x: &Layout, other: &Layout, same_dtype: bool) -> Overlap {
     if x.numel() == 0 || other.numel() == 0 {
         return Overlap::No;
     }
-    if same_dtype && x == other {
+    if !same_dtype {
+        // Their spans count elements of different sizes.
+        return Overlap::Unknown;
+    }
+    if x == other {
         return Overlap::Same;
     }
     let (a, b) = (x.span(), other.span());
@@ -50,7 +54,8 @@ fn overlap(x: &Layout, other: &Layout, same_dtype: bool) -> Overlap {
         return Overlap::No;
     }
     if dense(x) && dense(other) {
-        return if a == b && x.strides() == other.strides() { Overlap::Same } else { Overlap::Partial };
+        let same = a == b && x.shape() == other.shape() && x.strides() == other.strides();
+        return if same { Overlap::Same } else { Overlap::Partial };
     }
     Overlap::Unknown
 }
@@ -60,7 +65,7 @@ pub(crate) struct Writing(pub Arc<Buffer>);
 
 impl Drop for Writing {
     fn drop(&mut self) {
-        self.0.writing.store(false, Ordering::Release);
+        self.0.end_write();
     }
 }
 
@@ -104,12 +109,8 @@ pub(crate) fn make_writable(x: &Tensor, fresh: bool, locked: &mut Locked) -> Res
     if partial > 0 {
         let (low, high) = state.layout.span();
         let buffer = buffer.clone();
-        for save in saved::touched(&buffer, low * size, high * size, key) {
-            let value = save.value(key);
-            let copy = value.copied(value.dtype)?;
-            save.move_to(copy, key);
-            MOVES.fetch_add(1, Ordering::Relaxed);
-        }
+        let moved = saved::move_out(&buffer, low * size, high * size, key)?;
+        MOVES.fetch_add(moved, Ordering::Relaxed);
     }
     Ok(())
 }
@@ -154,23 +155,25 @@ pub(crate) fn begin(x: &Tensor, args: &[Arg<'_>], fresh: bool) -> Result<Begun> 
                 Arg::Scalar(_) => None,
             })
             .collect();
-        target.buffer.writing.store(true, Ordering::Release);
+        target.buffer.begin_write();
         return Ok(Begun { writing: Writing(target.buffer.clone()), target, values });
     }
 }
 
 impl Begun {
-    /// Copies the inputs that overlap the written elements otherwise than exactly.
-    pub fn separate(&mut self, name: &str) -> Result<()> {
+    /// Copies the inputs that overlap the written elements otherwise than exactly. Exact overlap is left where the
+    /// kernel goes element by element (`elementwise`) and refused where it writes in another order than it reads.
+    pub fn separate(&mut self, name: &str, elementwise: bool) -> Result<()> {
         let target = &self.target;
         for value in self.values.iter_mut().flatten() {
             if !Arc::ptr_eq(&value.buffer, &target.buffer) {
                 continue;
             }
             match overlap(&target.layout, &value.layout, value.dtype == target.dtype) {
-                Overlap::No | Overlap::Same => {}
+                Overlap::No => {}
+                Overlap::Same if elementwise => {}
                 Overlap::Unknown => *value = value.copied(value.dtype)?,
-                Overlap::Partial => fail!(
+                Overlap::Same | Overlap::Partial => fail!(
                     runtime,
                     "{name}: unsupported operation: some elements of the input tensor and the written-to tensor refer to a single \
                      memory location. Please clone() the tensor before performing the operation."
@@ -201,7 +204,8 @@ pub(crate) fn bump(x: &Tensor, key: &mut Key) {
         }
     }
 }
-/// Before memory is shared with the outside: a buffer that the tape or somebody else holds is left to them.
+/// Before memory is shared with the outside: a buffer that the tape or somebody else holds is left to them, and parts
+/// that the tape has saved are moved out, since from then on nobody announces writes.
 pub(crate) fn own_buffer(t: &Tensor) -> Result<()> {
     loop {
         let mut guard = lock();
@@ -210,47 +214,13 @@ pub(crate) fn own_buffer(t: &Tensor) -> Result<()> {
             return Ok(());
         }
         if !buffer.is_writing() {
-            return make_writable(t, false, &mut guard);
+            make_writable(t, false, &mut guard)?;
+            let buffer = t.0.state.get(&guard.key).cell.buffer(&guard.key).clone();
+            let moved = saved::move_out(&buffer, 0, usize::MAX, &mut guard.key)?;
+            MOVES.fetch_add(moved, Ordering::Relaxed);
+            return Ok(());
         }
         drop(guard);
         std::thread::yield_now();
-    }
-}
-
-/// A tensor's elements, to be written by the holder alone; released (and the version raised) on drop.
-pub(crate) struct Lease {
-    tensor: Tensor,
-    pub value: Value,
-    writing: Option<Writing>,
-}
-
-impl Lease {
-    /// For updates that are never taped (optimizer steps): refuses what a kernel cannot write.
-    pub fn take(t: &Tensor) -> Result<Lease> {
-        loop {
-            let mut guard = lock();
-            let state = t.0.state.get(&guard.key);
-            if state.layout.self_overlaps() {
-                return Err(overlap_error());
-            }
-            if state.cell.buffer(&guard.key).is_writing() {
-                drop(guard);
-                std::thread::yield_now();
-                continue;
-            }
-            make_writable(t, false, &mut guard)?;
-            let state = t.0.state.get(&guard.key);
-            let buffer = state.cell.buffer(&guard.key).clone();
-            buffer.writing.store(true, Ordering::Release);
-            let value = Value { buffer: buffer.clone(), layout: state.layout.clone(), dtype: t.dtype() };
-            return Ok(Lease { tensor: t.clone(), value, writing: Some(Writing(buffer)) });
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.writing = None;
-        bump(&self.tensor, &mut lock().key);
     }
 }

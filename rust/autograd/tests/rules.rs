@@ -194,6 +194,8 @@ fn shaping() -> Vec<Case> {
         Case::view(ViewOp::Unsqueeze(1), &[2, 3]),
         Case::view(ViewOp::Squeeze(0b110), &[2, 1, 3, 1]),
         Case::view(ViewOp::Alias, &[2]),
+        Case::view(ViewOp::Unfold { dim: 1, size: 3, step: 2 }, &[2, 7]),
+        Case::view(ViewOp::Unfold { dim: 0, size: 2, step: 3 }, &[6, 2]),
         Case::view(strided, &[7]),
         Case::of(Op::Take(inner.clone()), vec![floats(3, &[3, 4])]),
         Case::of(Op::Take(windows), vec![floats(4, &[6])]),

@@ -1,7 +1,7 @@
 //! Blocks of host memory: small ones inside the handle, large ones from a caching pool, foreign
 //! ones (numpy, DLPack) kept alive by their owner.
 
-use std::alloc::{alloc_zeroed, dealloc, Layout as Block};
+use crate::system;
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::ptr::NonNull;
@@ -15,7 +15,8 @@ const INLINE: usize = 64;
 const POOLED: usize = 1 << 16;
 /// The pool keeps at most this many idle bytes.
 const POOL_LIMIT: usize = 1 << 30;
-const ALIGN: usize = 64;
+/// Sizes of pooled blocks between a power of two and the next, so that at most an eighth of a block is spare.
+const STEPS: usize = 8;
 
 /// A block of bytes. Interior mutability: who may write is decided by the leases of the layer above.
 pub struct Buffer {
@@ -32,7 +33,10 @@ unsafe impl Sync for Buffer {}
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static IDLE: AtomicUsize = AtomicUsize::new(0);
-static POOL: Mutex<[Vec<usize>; 64]> = Mutex::new([const { Vec::new() }; 64]);
+static POOL: Mutex<Pool> = Mutex::new([const { Vec::new() }; 64 * STEPS]);
+
+/// Addresses of idle blocks by [`class`].
+type Pool = [Vec<usize>; 64 * STEPS];
 
 /// Bytes held by live heap buffers.
 pub fn live_bytes() -> usize {
@@ -46,7 +50,7 @@ pub fn idle_bytes() -> usize {
 
 /// The pool, unless another thread has it now: then the system allocator serves as well. So a process forked
 /// while the pool was in use does not wait for a thread that it does not have.
-fn pool() -> Option<MutexGuard<'static, [Vec<usize>; 64]>> {
+fn pool() -> Option<MutexGuard<'static, Pool>> {
     match POOL.try_lock() {
         Ok(pool) => Some(pool),
         Err(TryLockError::Poisoned(pool)) => Some(pool.into_inner()),
@@ -60,25 +64,34 @@ pub fn trim() {
         let Some(mut pool) = pool() else { return };
         pool.iter_mut().enumerate().map(|(class, list)| (class, std::mem::take(list))).collect()
     };
-    for (class, list) in taken {
-        for address in list {
-            IDLE.fetch_sub(1 << class, Ordering::Relaxed);
-            // SAFETY: pooled addresses came from `alloc_zeroed` with this very block layout.
-            unsafe { dealloc(address as *mut u8, block(1 << class)) };
+    for (class, list) in taken.into_iter().filter(|(_, list)| !list.is_empty()) {
+        let capacity = size_of_class(class);
+        for address in list.into_iter().filter_map(|address| NonNull::new(address as *mut u8)) {
+            IDLE.fetch_sub(capacity, Ordering::Relaxed);
+            // SAFETY: pooled addresses came from `system::allocate` with the capacity of their class.
+            unsafe { system::free(address, capacity) };
         }
     }
 }
 
-fn block(bytes: usize) -> Block {
-    Block::from_size_align(bytes, ALIGN).expect("sizes are checked before they come here")
-}
-
+/// The size of the block that holds `len` bytes.
 fn capacity(len: usize) -> usize {
     if len >= POOLED {
-        len.next_power_of_two()
+        len.next_multiple_of((1 << (len - 1).ilog2()) / STEPS)
     } else {
-        len.next_multiple_of(ALIGN)
+        len.next_multiple_of(system::ALIGN)
     }
+}
+
+/// The list of the pool in which blocks of this capacity stand.
+fn class(capacity: usize) -> usize {
+    let octave = (capacity - 1).ilog2() as usize;
+    octave * STEPS + capacity / ((1 << octave) / STEPS) - STEPS - 1
+}
+
+/// The size of the blocks of a class that is in use.
+fn size_of_class(class: usize) -> usize {
+    (class % STEPS + STEPS + 1) << (class / STEPS - STEPS.ilog2() as usize)
 }
 
 impl Buffer {
@@ -152,22 +165,18 @@ fn allocate(len: usize) -> Result<NonNull<u8>> {
     }
     let capacity = capacity(len);
     if len >= POOLED {
-        let class = capacity.trailing_zeros() as usize;
-        let reused = pool().and_then(|mut pool| pool[class].pop());
+        let reused = pool().and_then(|mut pool| pool[class(capacity)].pop());
         if let Some(address) = reused {
             IDLE.fetch_sub(capacity, Ordering::Relaxed);
             LIVE.fetch_add(capacity, Ordering::Relaxed);
             return NonNull::new(address as *mut u8).ok_or_else(out_of_memory);
         }
     }
-    // SAFETY: the size is not zero and does not overflow.
-    let fresh = NonNull::new(unsafe { alloc_zeroed(block(capacity)) });
-    let fresh = match fresh {
+    let fresh = match system::allocate(capacity) {
         Some(p) => p,
         None => {
             trim();
-            // SAFETY: as above.
-            NonNull::new(unsafe { alloc_zeroed(block(capacity)) }).ok_or_else(out_of_memory)?
+            system::allocate(capacity).ok_or_else(out_of_memory)?
         }
     };
     LIVE.fetch_add(capacity, Ordering::Relaxed);
@@ -189,15 +198,14 @@ fn release(ptr: NonNull<u8>, len: usize) {
     LIVE.fetch_sub(capacity, Ordering::Relaxed);
     if len >= POOLED && IDLE.load(Ordering::Relaxed) + capacity <= POOL_LIMIT {
         IDLE.fetch_add(capacity, Ordering::Relaxed);
-        let class = capacity.trailing_zeros() as usize;
         if let Some(mut pool) = pool() {
-            pool[class].push(ptr.as_ptr() as usize);
+            pool[class(capacity)].push(ptr.as_ptr() as usize);
             return;
         }
         IDLE.fetch_sub(capacity, Ordering::Relaxed);
     }
     // SAFETY: allocated in `allocate` with this capacity and not given away.
-    unsafe { dealloc(ptr.as_ptr(), block(capacity)) };
+    unsafe { system::free(ptr, capacity) };
 }
 
 impl std::fmt::Debug for Buffer {
@@ -217,6 +225,16 @@ mod tests {
             let buffer = Buffer::from_bytes(&bytes).unwrap();
             // SAFETY: nobody writes.
             assert_eq!(unsafe { buffer.slice::<u8>() }, &bytes[..]);
+        }
+    }
+
+    #[test]
+    fn blocks_are_little_larger_than_asked_for_and_their_class_tells_their_size() {
+        for len in (POOLED..POOLED + 9).chain([100_000, 1 << 20, (1 << 20) + 1, 3 << 25, (1 << 33) + 12_345]) {
+            let capacity = capacity(len);
+            assert!(capacity >= len && capacity - len <= len / STEPS, "{len} in {capacity}");
+            assert_eq!(capacity % 4096, 0);
+            assert_eq!(size_of_class(class(capacity)), capacity);
         }
     }
 

@@ -3,7 +3,7 @@
 
 use crate::buffer::Buffer;
 use crate::matmul::{product, worth_threads, Factor, Matrix};
-use crate::strided::{dense_mut, load, packed, store, Ptr};
+use crate::strided::{dense_mut, filled, load, packed, store, Ptr};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -44,15 +44,9 @@ pub fn conv(
     match out.dtype() {
         DType::F32 => run::<f32>(&geometry, role, a, b, &out),
         DType::F64 => run::<f64>(&geometry, role, a, b, &out),
-        DType::F16 | DType::BF16 => {
-            converted::<f32>(&geometry, role, a, b, &out);
-            Ok(())
-        }
+        DType::F16 | DType::BF16 => converted::<f32>(&geometry, role, a, b, &out),
         // Sums in i64 wrap to what sums in the narrow type would wrap to.
-        _ => {
-            converted::<i64>(&geometry, role, a, b, &out);
-            Ok(())
-        }
+        _ => converted::<i64>(&geometry, role, a, b, &out),
     }
 }
 
@@ -63,10 +57,11 @@ fn converted<T: Factor>(
     a: View<'_, Buffer>,
     b: View<'_, Buffer>,
     out: &ViewMut<'_, Buffer>,
-) {
-    let mut y = vec![T::ZERO; out.layout().numel()];
-    geometry.run(role, &load::<T>(a), &load::<T>(b), &mut y);
+) -> Result<()> {
+    let mut y = filled(T::ZERO, out.layout().numel())?;
+    geometry.run(role, &load::<T>(a)?, &load::<T>(b)?, &mut y);
     store(&y, out);
+    Ok(())
 }
 
 fn run<T: Factor>(
@@ -77,7 +72,7 @@ fn run<T: Factor>(
     out: &ViewMut<'_, Buffer>,
 ) -> Result<()> {
     // SAFETY: the dtypes were matched to T; the output shares no elements with the inputs.
-    let (a, b, y): (Cow<'_, [T]>, Cow<'_, [T]>, _) = unsafe { (packed(a), packed(b), dense_mut::<T>(out)) };
+    let (a, b, y): (Cow<'_, [T]>, Cow<'_, [T]>, _) = unsafe { (packed(a)?, packed(b)?, dense_mut::<T>(out)) };
     let Some(y) = y else { fail!(internal, "conv: output {:?} must be contiguous", out.layout()) };
     geometry.run(role, &a, &b, y);
     Ok(())

@@ -23,6 +23,7 @@ pub mod reduce;
 pub mod scan;
 pub mod sort;
 pub mod strided;
+mod system;
 pub mod threads;
 
 pub use buffer::Buffer;

@@ -66,7 +66,7 @@ fn run<T: Field>(op: Linalg, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_,
         );
     }
     // SAFETY: the dtypes were checked; the outputs share no elements with the inputs or each other.
-    let (a, b) = unsafe { (packed::<T>(inputs[0]), inputs.get(1).map(|&b| packed::<T>(b))) };
+    let (a, b) = unsafe { (packed::<T>(inputs[0])?, inputs.get(1).map(|&b| packed::<T>(b)).transpose()?) };
     let mut outs: Vec<&mut [T]> = Vec::with_capacity(3);
     for (i, out) in outputs.iter().enumerate() {
         // SAFETY: as above.

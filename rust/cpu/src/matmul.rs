@@ -2,7 +2,7 @@
 //! matrix–vector products as streams over the matrix.
 
 use crate::buffer::Buffer;
-use crate::strided::{dispatch, load, parallel, store, vectorised, Element, Nest, Number, Ptr, GRAIN};
+use crate::strided::{dispatch, filled, load, parallel, store, vectorised, Element, Nest, Number, Ptr, GRAIN};
 use crate::threads;
 use gemm::Parallelism;
 use rayon::prelude::*;
@@ -93,7 +93,7 @@ pub fn matmul(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, out: V
     match out.dtype() {
         DType::F32 => float::<f32>(a, b, accumulate, &out),
         DType::F64 => float::<f64>(a, b, accumulate, &out),
-        DType::F16 | DType::BF16 => half(a, b, accumulate, &out),
+        DType::F16 | DType::BF16 => half(a, b, accumulate, &out)?,
         dtype => dispatch!(dtype, T => integer::<T>(a, b, accumulate, &out)),
     }
     Ok(())
@@ -416,12 +416,12 @@ vectorised! { fn dot<T: Number>(a: &[T], b: &[T]) -> T = dot_body }
 vectorised! { fn axpy<T: Number>(v: T, x: &[T], y: &mut [T]) = axpy_body }
 
 /// Half precision computes in f32 and rounds once at the end.
-fn half(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, out: &ViewMut<'_, Buffer>) {
+fn half(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, out: &ViewMut<'_, Buffer>) -> Result<()> {
     let (m, k) = inner(a.layout);
     let (_, n) = inner(b.layout);
     let batch = out.layout().numel() / (m * n);
-    let (x, y) = (load::<f32>(a), load::<f32>(b));
-    let mut z = if accumulate { load::<f32>(out.as_view()) } else { vec![0.0; batch * m * n] };
+    let (x, y) = (load::<f32>(a)?, load::<f32>(b)?);
+    let mut z = if accumulate { load::<f32>(out.as_view())? } else { filled(0.0, batch * m * n)? };
     for i in 0..batch {
         let p = Matrix { at: x[i * m * k..].as_ptr(), row: k as isize, col: 1 };
         let q = Matrix { at: y[i * k * n..].as_ptr(), row: n as isize, col: 1 };
@@ -430,6 +430,7 @@ fn half(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, out: &ViewMu
         unsafe { product(m, k, n, p, q, r, n as isize, accumulate, m * k * n >= THREADED) };
     }
     store(&z, out);
+    Ok(())
 }
 
 fn inner(layout: &Layout) -> (usize, usize) {

@@ -79,7 +79,7 @@ fn run<T: Element>(
     indices: ViewMut<'_, Buffer>,
 ) -> Result<()> {
     // SAFETY: T and i64 are the arrays' types; the outputs share no elements with x or each other.
-    let (x, y, positions) = unsafe { (packed::<T>(x), dense_mut::<T>(&values), dense_mut::<i64>(&indices)) };
+    let (x, y, positions) = unsafe { (packed::<T>(x)?, dense_mut::<T>(&values), dense_mut::<i64>(&indices)) };
     let (Some(y), Some(positions)) = (y, positions) else { fail!(internal, "max_pool: outputs must be contiguous") };
     let (plane, windows) = (w.input.iter().product::<usize>(), w.output.iter().product::<usize>());
     let (x, y, positions) = (&x[..], Ptr::new(y.as_mut_ptr()), Ptr::new(positions.as_mut_ptr()));

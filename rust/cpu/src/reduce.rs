@@ -93,9 +93,9 @@ pub fn reduce(kind: Reduction, x: View<'_, Buffer>, dims: u64, out: ViewMut<'_, 
         // As PyTorch does with `dtype=`: elements are converted first.
         let layout = Layout::contiguous(x.layout.shape());
         return match out.dtype().compute() {
-            Compute::I64 => arithmetic_on(kind, &strided::load::<i64>(x), &layout, dims, &out),
-            Compute::F32 => arithmetic_on(kind, &strided::load::<f32>(x), &layout, dims, &out),
-            Compute::F64 => arithmetic_on(kind, &strided::load::<f64>(x), &layout, dims, &out),
+            Compute::I64 => arithmetic_on(kind, &strided::load::<i64>(x)?, &layout, dims, &out),
+            Compute::F32 => arithmetic_on(kind, &strided::load::<f32>(x)?, &layout, dims, &out),
+            Compute::F64 => arithmetic_on(kind, &strided::load::<f64>(x)?, &layout, dims, &out),
         };
     }
     dispatch!(x.dtype, T => {

@@ -23,29 +23,29 @@ pub fn scan(kind: ScanKind, x: View<'_, Buffer>, dim: usize, reverse: bool, out:
         // As PyTorch does with `dtype=`: elements are converted first.
         let scan = Scan { kind, layout: &Layout::contiguous(x.layout.shape()), dim, reverse };
         match out.dtype().compute() {
-            Compute::I64 => scan.elements(Ptr::from_slice(&strided::load::<i64>(x)), &out),
-            Compute::F32 => scan.elements(Ptr::from_slice(&strided::load::<f32>(x)), &out),
-            Compute::F64 => scan.elements(Ptr::from_slice(&strided::load::<f64>(x)), &out),
+            Compute::I64 => scan.elements(Ptr::from_slice(&strided::load::<i64>(x)?), &out),
+            Compute::F32 => scan.elements(Ptr::from_slice(&strided::load::<f32>(x)?), &out),
+            Compute::F64 => scan.elements(Ptr::from_slice(&strided::load::<f64>(x)?), &out),
         }
     } else {
         let scan = Scan { kind, layout: x.layout, dim, reverse };
-        dispatch!(x.dtype, T => scan.elements(Ptr::<T>::of(x.buffer), &out));
+        dispatch!(x.dtype, T => scan.elements(Ptr::<T>::of(x.buffer), &out))
     }
-    Ok(())
 }
 
 impl Scan<'_> {
-    fn elements<T: Element>(&self, x: Ptr<T>, out: &ViewMut<'_, Buffer>) {
+    fn elements<T: Element>(&self, x: Ptr<T>, out: &ViewMut<'_, Buffer>) -> Result<()> {
         if out.dtype() == T::DTYPE {
             self.run::<T, T>(x, Ptr::of(out.buffer()), out.layout());
         } else if out.dtype() == DType::I64 {
             self.run::<T, i64>(x, Ptr::of(out.buffer()), out.layout());
         } else {
             // A rarer pair of types: scan in the accumulator's type, then convert.
-            let mut wide = vec![T::Acc::ZERO; self.layout.numel()];
+            let mut wide = strided::filled(T::Acc::ZERO, self.layout.numel())?;
             self.run::<T, T::Acc>(x, Ptr::from_slice_mut(&mut wide), &Layout::contiguous(self.layout.shape()));
             strided::store(&wide, out);
         }
+        Ok(())
     }
 
     fn run<T: Element, O: Element>(&self, x: Ptr<T>, y: Ptr<O>, out: &Layout) {

@@ -4,9 +4,10 @@
 //! when descending) with its position below it in one integer, so a fast unstable sort is stable.
 
 use crate::buffer::Buffer;
-use crate::strided::{dispatch, Bool, Element, Lines, Ptr, GRAIN};
+use crate::strided::{dispatch, room, Bool, Element, Lines, Ptr, GRAIN};
 use half::{bf16, f16};
 use rayon::prelude::*;
+use std::sync::{Mutex, PoisonError};
 use wengert_ops::{DType, Error, Result, View, ViewMut};
 
 /// Elements with an order-preserving unsigned key.
@@ -99,8 +100,7 @@ pub fn sort(
             "sort: dim {dim} has {len} elements, at most 2^32 − 1 are supported"
         )));
     }
-    dispatch!(x.dtype, T => lines_of::<T>(x, dim, descending, values, indices));
-    Ok(())
+    dispatch!(x.dtype, T => lines_of::<T>(x, dim, descending, values, indices))
 }
 
 fn lines_of<T: Ordered>(
@@ -109,16 +109,23 @@ fn lines_of<T: Ordered>(
     descending: bool,
     values: ViewMut<'_, Buffer>,
     indices: ViewMut<'_, Buffer>,
-) {
+) -> Result<()> {
     let (a, v, i) = (x.layout, values.layout(), indices.layout());
     let lines =
         Lines::new(a.shape(), [a.strides(), v.strides(), i.strides()], [a.offset(), v.offset(), i.offset()], dim);
     let count = v.shape().get(dim).copied().unwrap_or(1);
     let (a, v, i) = (Ptr::<T>::of(x.buffer), Ptr::<T>::of(values.buffer()), Ptr::<i64>::of(indices.buffer()));
     let [from, to, place] = lines.steps;
+    // Each thread needs room for a line of its own.
+    let failed = Mutex::new(None);
     lines.share(|part| {
-        let mut keys: Vec<T::Packed> = Vec::with_capacity(lines.len);
-        let mut sorted: Vec<T> = Vec::with_capacity(count);
+        let (mut keys, mut sorted): (Vec<T::Packed>, Vec<T>) = match (room(lines.len), room(count)) {
+            (Ok(keys), Ok(sorted)) => (keys, sorted),
+            (Err(e), _) | (_, Err(e)) => {
+                *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(e);
+                return;
+            }
+        };
         part.each(|[p, q, r]| {
             keys.clear();
             // SAFETY (all): the lines' positions lie in their buffers; parts are disjoint.
@@ -135,6 +142,7 @@ fn lines_of<T: Ordered>(
             }
         });
     });
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
 /// Brings the `count` smallest keys to the front, sorted.

@@ -4,7 +4,7 @@
 use crate::buffer::Buffer;
 pub use crate::nest::{parallel, Lines, Nest, GRAIN};
 use half::{bf16, f16};
-use wengert_ops::{DType, View, ViewMut};
+use wengert_ops::{DType, Error, Result, View, ViewMut};
 
 /// A stored bool. Foreign memory may hold any byte, so Rust's own `bool` would not do.
 #[derive(Clone, Copy, Default, Debug)]
@@ -310,9 +310,29 @@ pub unsafe fn dense_mut<'a, T: Copy>(out: &ViewMut<'a, Buffer>) -> Option<&'a mu
     layout.is_contiguous().then(|| Ptr::of(out.buffer()).slice_mut(layout.offset() as isize, layout.numel()))
 }
 
+/// Room for `n` values. A vector of a size that the user decides is an error, not the end of the process, where there
+/// is not so much memory.
+pub fn room<T>(n: usize) -> Result<Vec<T>> {
+    let mut out = Vec::new();
+    match out.try_reserve_exact(n) {
+        Ok(()) => Ok(out),
+        Err(_) => Err(Error::memory(format!(
+            "not enough memory: {n} values of {} bytes are needed on the CPU for intermediate results",
+            std::mem::size_of::<T>()
+        ))),
+    }
+}
+
+/// `n` times a value.
+pub fn filled<T: Clone>(value: T, n: usize) -> Result<Vec<T>> {
+    let mut out = room(n)?;
+    out.resize(n, value);
+    Ok(out)
+}
+
 /// All elements of a view in row-major order, as `A` (f32, f64 or i64).
-pub fn load<A: Number>(view: View<'_, Buffer>) -> Vec<A> {
-    let mut out = Vec::with_capacity(view.layout.numel());
+pub fn load<A: Number>(view: View<'_, Buffer>) -> Result<Vec<A>> {
+    let mut out = room(view.layout.numel())?;
     dispatch!(view.dtype, T => {
         let x = Ptr::<T>::of(view.buffer);
         Nest::of(view.layout).rows(|[start], [step], len| {
@@ -320,7 +340,7 @@ pub fn load<A: Number>(view: View<'_, Buffer>) -> Vec<A> {
             out.extend((0..len as isize).map(|i| A::load(unsafe { x.get(start + i * step) })));
         });
     });
-    out
+    Ok(out)
 }
 
 /// Writes row-major `values` into `out`, converting to its dtype. Lengths must agree.
@@ -342,16 +362,16 @@ pub fn store<A: Number>(values: &[A], out: &ViewMut<'_, Buffer>) {
 ///
 /// # Safety
 /// `T` is as wide as the view's dtype and takes every bit pattern; nobody writes meanwhile.
-pub unsafe fn packed<'a, T: Copy>(view: View<'a, Buffer>) -> std::borrow::Cow<'a, [T]> {
+pub unsafe fn packed<'a, T: Copy>(view: View<'a, Buffer>) -> Result<std::borrow::Cow<'a, [T]>> {
     if let Some(slice) = dense(view) {
-        return slice.into();
+        return Ok(slice.into());
     }
     let x = Ptr::<T>::of(view.buffer);
-    let mut out = Vec::with_capacity(view.layout.numel());
+    let mut out = room(view.layout.numel())?;
     Nest::of(view.layout).rows(|[start], [step], len| {
         out.extend((0..len as isize).map(|i| x.get(start + i * step)));
     });
-    out.into()
+    Ok(out.into())
 }
 
 /// Defines `$name`, which runs the always-inlined `$body` compiled for the best instruction set at hand.

@@ -114,12 +114,12 @@ pub fn contiguous_strides(shape: &[usize]) -> Strides {
     strides
 }
 
-/// The product of sizes; sizes beside a 0 may be anything.
-fn count(shape: &[usize]) -> usize {
+/// The product of sizes. Sizes beside a 0 may be anything; a product beyond `usize` counts as the largest number.
+pub fn numel(shape: &[usize]) -> usize {
     if shape.contains(&0) {
         0
     } else {
-        shape.iter().product()
+        shape.iter().fold(1, |n, &s| n.saturating_mul(s))
     }
 }
 
@@ -129,7 +129,7 @@ impl LayoutData {
             shape: SmallVec::from_slice(shape),
             strides: contiguous_strides(shape),
             offset: 0,
-            numel: count(shape),
+            numel: numel(shape),
             contiguous: true,
             plain: true,
         }
@@ -173,7 +173,7 @@ impl Layout {
 
     pub fn strided(shape: Dims, strides: Strides, offset: usize) -> Layout {
         debug_assert_eq!(shape.len(), strides.len());
-        let numel = count(&shape);
+        let numel = numel(&shape);
         let contiguous = is_contiguous(&shape, &strides);
         let plain = contiguous && offset == 0 && strides == contiguous_strides(&shape);
         Layout::counted(LayoutData { shape, strides, offset, numel, contiguous, plain })

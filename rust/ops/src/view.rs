@@ -2,7 +2,8 @@
 
 use crate::error::Result;
 use crate::fail;
-use crate::layout::{checked_numel, Dims, Layout, Strides};
+use crate::infer::unfold_count;
+use crate::layout::{checked_numel, Dims, Layout, Strides, MAX_RANK};
 use smallvec::SmallVec;
 
 /// A view of one tensor, its arguments already wrapped and checked against the input's rank.
@@ -39,6 +40,12 @@ pub enum ViewOp {
         strides: Strides,
         offset: usize,
     },
+    /// Windows of `size` elements, `step` apart, along `dim`; the windows' elements go to a last dim.
+    Unfold {
+        dim: usize,
+        size: usize,
+        step: usize,
+    },
     /// Another handle on the same elements (`view_as`, `alias`).
     Alias,
 }
@@ -56,6 +63,7 @@ impl ViewOp {
             ViewOp::Unsqueeze(_) => "Unsqueeze",
             ViewOp::Squeeze(_) => "Squeeze",
             ViewOp::AsStrided { .. } => "AsStrided",
+            ViewOp::Unfold { .. } => "Unfold",
             ViewOp::Alias => "Alias",
         }
     }
@@ -110,6 +118,9 @@ impl ViewOp {
                 out_strides.push(strides[dim1].wrapping_add(strides[dim2]));
             }
             &ViewOp::Unsqueeze(dim) => {
+                if shape.len() >= MAX_RANK {
+                    fail!(runtime, "unsqueeze: {} dimensions given, at most {MAX_RANK} are supported", shape.len() + 1);
+                }
                 out_shape.extend_from_slice(shape);
                 out_strides.extend_from_slice(strides);
                 let stride = if dim < shape.len() { (shape[dim] as isize).wrapping_mul(strides[dim]) } else { 1 };
@@ -121,6 +132,19 @@ impl ViewOp {
                     out_shape.push(shape[d]);
                     out_strides.push(strides[d]);
                 }
+            }
+            &ViewOp::Unfold { dim, size, step } => {
+                out_shape.extend_from_slice(shape);
+                out_strides.extend_from_slice(strides);
+                let stride = strides.get(dim).copied().unwrap_or(1);
+                if dim < shape.len() {
+                    out_shape[dim] = unfold_count(dim, shape[dim], size as isize, step as isize)?;
+                    // Wrapping: a huge step finds one window.
+                    out_strides[dim] = stride.wrapping_mul(step as isize);
+                }
+                out_shape.push(size);
+                out_strides.push(stride);
+                checked_numel("unfold", &out_shape)?;
             }
             ViewOp::AsStrided { shape, strides, offset } => {
                 checked_numel("as_strided", shape)?;

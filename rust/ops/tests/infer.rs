@@ -78,7 +78,7 @@ impl Random {
         Meta { shape: self.shape(), dtype }
     }
     fn view(&mut self) -> ViewOp {
-        match self.below(10) {
+        match self.below(11) {
             0 => {
                 let n = self.below(5);
                 ViewOp::Permute((0..n).map(|_| self.dim()).collect())
@@ -95,6 +95,7 @@ impl Random {
                 strides: self.signeds().into_iter().collect(),
                 offset: self.size(),
             },
+            9 => ViewOp::Unfold { dim: self.dim(), size: self.size(), step: self.size() },
             _ => ViewOp::Alias,
         }
     }

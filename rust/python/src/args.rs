@@ -132,6 +132,14 @@ pub fn ints(op: &str, name: &str, obj: &Bound<'_, PyAny>) -> PyResult<Ints> {
     }
 }
 
+/// A sequence of integers where one alone is a TypeError.
+pub fn sequence(op: &str, name: &str, obj: &Bound<'_, PyAny>) -> PyResult<Ints> {
+    if obj.is_instance_of::<PyInt>() {
+        return Err(PyTypeError::new_err(format!("{op}(): argument '{name}' must be tuple of ints, not int")));
+    }
+    ints(op, name, obj)
+}
+
 /// `f(2, 3)` and `f((2, 3))` alike.
 pub fn varargs(op: &str, name: &str, args: &Bound<'_, PyTuple>) -> PyResult<Ints> {
     if args.len() == 1 {

@@ -25,6 +25,10 @@ struct Flat {
     given: Option<DType>,
     /// An integer beyond 64 bits is among them, which only floats and truth values can stand for.
     huge: bool,
+    /// A tensor of several elements, or of none, is among them.
+    arrays: bool,
+    /// A tensor of floats is.
+    floats: bool,
 }
 
 const MAX_NESTING: usize = 64;
@@ -128,19 +132,13 @@ impl Flat {
     #[cold]
     fn other(&mut self, obj: &Bound<'_, PyAny>, depth: usize, first: bool) -> PyResult<()> {
         if let Ok(t) = obj.cast::<PyTensor>() {
-            // Inside of a list a tensor is a number, and it must have one element.
+            // Inside of a list a tensor is a number.
             let t = &t.get().inner;
             self.check_depth(depth, obj)?;
-            let into_int = !self.given.unwrap_or(t.dtype()).is_float();
-            if into_int && (t.numel() != 1 || t.dtype().is_float()) {
-                return Err(PyTypeError::new_err(
-                    "only integer tensors of a single element can be converted to an index",
-                ));
-            }
-            if t.numel() != 1 {
-                return Err(PyValueError::new_err("only one element tensors can be converted to Python scalars"));
-            }
-            self.leaf(t.item().raise()?, Some(t.dtype()));
+            self.arrays |= t.numel() != 1;
+            self.floats |= t.dtype().is_float();
+            let value = if t.numel() == 1 { t.item().raise()? } else { Scalar::Int(0) };
+            self.leaf(value, Some(t.dtype()));
             return Ok(());
         }
         if obj.is_instance_of::<PyString>() || obj.is_instance_of::<PyBytes>() {
@@ -246,10 +244,24 @@ pub fn from_data(obj: &Bound<'_, PyAny>, dtype: Option<DType>, device: Device) -
             return copy.to_device(device).raise();
         }
     }
-    let mut flat =
-        Flat { shape: SmallVec::new(), values: SmallVec::new(), category: None, own: None, given: dtype, huge: false };
+    let mut flat = Flat {
+        shape: SmallVec::new(),
+        values: SmallVec::new(),
+        category: None,
+        own: None,
+        given: dtype,
+        huge: false,
+        arrays: false,
+        floats: false,
+    };
     flat.walk(obj, 0, true)?;
     let dtype = dtype.unwrap_or_else(|| flat.dtype());
+    if !dtype.is_float() && (flat.arrays || flat.floats) {
+        return Err(PyTypeError::new_err("only integer tensors of a single element can be converted to an index"));
+    }
+    if flat.arrays {
+        return Err(PyValueError::new_err("only one element tensors can be converted to Python scalars"));
+    }
     if flat.huge && dtype.is_int() {
         return Err(PyValueError::new_err(
             "tensor: Overflow when unpacking long long: the data holds an integer that does not fit in 64 bits; \

@@ -1,6 +1,6 @@
 //! Factories: tensors of given sizes, and tensors like others.
 
-use crate::args::{ints, need_tensor, scalar, sizes, Ints};
+use crate::args::{ints, need_tensor, scalar, sequence, sizes, Ints};
 use crate::error::Raise;
 use crate::tensor::{fresh, PyTensor};
 use crate::types::{extract_device, extract_dtype, size_object, type_name};
@@ -129,10 +129,12 @@ filled_factories! {
 
 /// A number given as such or as a tensor of one element.
 pub fn number(op: &str, name: &str, value: &Bound<'_, PyAny>) -> PyResult<Scalar> {
-    if let Ok(t) = value.cast::<PyTensor>() {
-        return t.get().inner.item().raise();
-    }
-    scalar(value)?.ok_or_else(|| {
+    let found = match value.cast::<PyTensor>() {
+        Ok(t) if t.get().inner.numel() == 1 => Some(t.get().inner.item().raise()?),
+        Ok(_) => None,
+        Err(_) => scalar(value)?,
+    };
+    found.ok_or_else(|| {
         PyTypeError::new_err(format!("{op}(): argument '{name}' must be Number, not {}", type_name(value)))
     })
 }
@@ -147,7 +149,7 @@ fn full(
     options: Option<&Bound<'_, PyDict>>,
 ) -> PyResult<Py<PyAny>> {
     let options = Options::read("full", options, &[])?;
-    let shape = sizes("full", &ints("full", "size", size)?)?;
+    let shape = sizes("full", &sequence("full", "size", size)?)?;
     let value = number("full", "fill_value", fill_value)?;
     let inferred = || value.default_dtype(default_float());
     let dtype = options.dtype.or_else(|| options.out.as_ref().map(|o| o.dtype())).unwrap_or_else(inferred);
@@ -285,8 +287,7 @@ fn int_range(start: i64, end: i64, step: i64, dtype: DType) -> PyResult<Tensor> 
     check_step(step != 0, start == end || (end > start) == (step > 0))?;
     let span = (end as i128 - start as i128).unsigned_abs();
     let count = check_count(span.div_ceil(step.unsigned_abs() as u128) as f64)?;
-    let values: Vec<i64> = (0..count as i64).map(|i| start.wrapping_add(step.wrapping_mul(i))).collect();
-    Tensor::from_i64(&values, &[count]).and_then(|t| t.to_dtype(dtype)).raise()
+    Tensor::sequence(count, dtype, |i| start.wrapping_add(step.wrapping_mul(i as i64))).raise()
 }
 
 fn float_range(start: f64, end: f64, step: f64, dtype: DType) -> PyResult<Tensor> {
@@ -295,13 +296,8 @@ fn float_range(start: f64, end: f64, step: f64, dtype: DType) -> PyResult<Tensor
     }
     check_step(step != 0.0 && !step.is_nan(), start == end || (end > start) == (step > 0.0))?;
     let count = check_count(((end - start) / step).ceil())?;
-    let values: Vec<f64> = if dtype.is_float() {
-        (0..count).map(|i| start + step * i as f64).collect()
-    } else {
-        let (start, step) = (start.trunc(), step.trunc());
-        (0..count).map(|i| start + step * i as f64).collect()
-    };
-    Tensor::from_f64(&values, &[count]).and_then(|t| t.to_dtype(dtype)).raise()
+    let (start, step) = if dtype.is_float() { (start, step) } else { (start.trunc(), step.trunc()) };
+    Tensor::sequence(count, dtype, |i| start + step * i as f64).raise()
 }
 
 /// `steps` numbers from `start` to `end`, both included, evenly spaced.
@@ -330,18 +326,18 @@ fn linspace(
 fn evenly_spaced(start: f64, end: f64, steps: usize, dtype: DType) -> Result<Tensor> {
     let gaps = steps.saturating_sub(1).max(1);
     if steps == 1 {
-        return Tensor::from_f64(&[start], &[1])?.to_dtype(dtype);
+        return Tensor::sequence(1, dtype, |_| start);
     }
     if dtype == DType::F32 {
         let (start, end) = (start as f32, end as f32);
         let step = (end - start) / gaps as f32;
         let at = |i: usize| if i < steps / 2 { start + step * i as f32 } else { end - step * (gaps - i) as f32 };
-        return Tensor::from_f32(&(0..steps).map(at).collect::<Vec<_>>(), &[steps]);
+        return Tensor::sequence(steps, dtype, at);
     }
     let (start, end) = if dtype.is_float() { (start, end) } else { (start.trunc(), end.trunc()) };
     let step = (end - start) / gaps as f64;
     let at = |i: usize| if i < steps / 2 { start + step * i as f64 } else { end - step * (gaps - i) as f64 };
-    Tensor::from_f64(&(0..steps).map(at).collect::<Vec<_>>(), &[steps])?.to_dtype(dtype)
+    Tensor::sequence(steps, dtype, at)
 }
 
 /// A tensor of the given kind in the memory order of `x`, if that is dense.
@@ -455,7 +451,7 @@ impl PyTensor {
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Py<PyAny>> {
         let options = Options::read("new_full", options, &[])?;
-        let shape = sizes("new_full", &ints("new_full", "size", size)?)?;
+        let shape = sizes("new_full", &sequence("new_full", "size", size)?)?;
         let value = number("new_full", "fill_value", fill_value)?;
         self.new_filled(py, "new_full", options, |dtype, device| Tensor::full(&shape, value, dtype, device))
     }

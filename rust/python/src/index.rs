@@ -242,18 +242,11 @@ impl Resolved {
         let mut v = match value.cast::<PyTensor>() {
             Ok(t) => t.get().inner.clone(),
             Err(_) => {
-                if value.is_instance_of::<PyList>()
-                    || value.is_instance_of::<PyTuple>()
-                    || value.hasattr("__array__")?
-                {
-                    from_data(value, Some(self.view.dtype()), wengert::Device::Cpu)?
-                } else {
-                    return Err(PyTypeError::new_err(format!(
-                        "can't assign a {} to a {}",
-                        type_name(value),
-                        self.view.dtype()
-                    )));
-                }
+                return Err(PyTypeError::new_err(format!(
+                    "can't assign a {} to a {} tensor; assign a number or a tensor, as in x[i] = torch.tensor(…)",
+                    type_name(value),
+                    self.view.dtype()
+                )));
             }
         };
         while v.rank() > target.len() && v.shape()[0] == 1 {

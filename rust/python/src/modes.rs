@@ -252,24 +252,7 @@ fn interrupted() -> wengert::Result<()> {
     Python::attach(|py| py.check_signals()).map_err(from_py)
 }
 
-#[pyfunction]
-fn _before_fork() {
-    wengert::fork::before();
-}
-
-#[pyfunction]
-fn _after_fork_in_parent() {
-    wengert::fork::after();
-}
-
-#[pyfunction]
-fn _after_fork_in_child() {
-    wengert_cpu::threads::after_fork_in_child();
-    wengert::fork::after();
-}
-
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    let py = m.py();
     m.add_class::<PyFInfo>()?;
     m.add_class::<PyIInfo>()?;
     m.add_function(wrap_pyfunction!(is_grad_enabled, m)?)?;
@@ -286,14 +269,6 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(get_num_threads, m)?)?;
     m.add_function(wrap_pyfunction!(set_num_threads, m)?)?;
     wengert::set_interrupt_check(interrupted);
-    // Windows has no fork and no such hook.
-    let os = py.import("os")?;
-    if os.hasattr("register_at_fork")? {
-        let hooks = PyDict::new(py);
-        hooks.set_item("before", wrap_pyfunction!(_before_fork, m)?)?;
-        hooks.set_item("after_in_parent", wrap_pyfunction!(_after_fork_in_parent, m)?)?;
-        hooks.set_item("after_in_child", wrap_pyfunction!(_after_fork_in_child, m)?)?;
-        os.call_method("register_at_fork", (), Some(&hooks))?;
-    }
+    wengert::follow_forks();
     Ok(())
 }

@@ -8,7 +8,7 @@ use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-use wengert::optim::{adam_step, clip_grad_norm, sgd_step, zero_grad, Adam, AdamState, Sgd};
+use wengert::optim::{adam_step, clip_grad_norm, sgd_step, total_norm, zero_grad, Adam, AdamState, Sgd};
 use wengert::Tensor;
 
 fn optional_tensors(op: &str, name: &str, obj: &Bound<'_, PyAny>) -> PyResult<Vec<Option<Tensor>>> {
@@ -136,10 +136,18 @@ fn _clip_grad_norm(py: Python<'_>, params: &Bound<'_, PyAny>, max_norm: f64, nor
     fresh(py, py.detach(|| clip_grad_norm(&params, max_norm, norm_type)).raise()?)
 }
 
+/// The norm of order `norm_type` of all elements of the tensors taken together.
+#[pyfunction]
+fn _total_norm(py: Python<'_>, tensors: &Bound<'_, PyAny>, norm_type: f64) -> PyResult<Py<PyAny>> {
+    let all = self::tensors("_total_norm", "tensors", tensors)?;
+    fresh(py, py.detach(|| total_norm(&all, norm_type)).raise()?)
+}
+
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(_sgd_step, m)?)?;
     m.add_function(wrap_pyfunction!(_adam_step, m)?)?;
     m.add_function(wrap_pyfunction!(_zero_grad, m)?)?;
     m.add_function(wrap_pyfunction!(_clip_grad_norm, m)?)?;
+    m.add_function(wrap_pyfunction!(_total_norm, m)?)?;
     Ok(())
 }

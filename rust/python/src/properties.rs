@@ -1,6 +1,7 @@
 //! What a tensor is (sizes, strides, device) and the conversions between kinds; copies and fills.
 
 use crate::args::{index, need_tensor};
+use crate::class::tensor_class;
 use crate::creation::number;
 use crate::error::Raise;
 use crate::tensor::{fresh, PyTensor};
@@ -171,7 +172,7 @@ impl PyTensor {
             return convert(slf, named_type(name.to_str()?)?);
         }
         if let Ok(class) = dtype.cast::<PyType>() {
-            if class.is(slf.py().get_type::<PyTensor>()) {
+            if class.is(tensor_class(slf.py())?) {
                 return convert(slf, wengert::default_float());
             }
             // LongTensor and its like know their dtype.

@@ -1,6 +1,6 @@
 //! Random numbers: generators, and tensors filled from them.
 
-use crate::args::{index, ints, need_tensor, sizes};
+use crate::args::{index, ints, need_tensor, sequence, sizes};
 use crate::creation::{empty_as, like, number, size_arguments, Options};
 use crate::error::Raise;
 use crate::tensor::{fresh, PyTensor};
@@ -237,10 +237,10 @@ fn randint(py: Python<'_>, args: &Bound<'_, PyTuple>, options: Option<&Bound<'_,
             "randint() received an invalid combination of arguments; pass (high, size) or (low, high, size)",
         ));
     };
+    let shape = sizes(op, &sequence(op, "size", &size)?)?;
     let low = low.map_or(Ok(0), |l| index(op, "low", &l))? as i64;
     let high = index(op, "high", &high)? as i64;
     let options = Options::read(op, options, &["low", "high", "size"])?;
-    let shape = sizes(op, &ints(op, "size", &size)?)?;
     let dtype = options.dtype.or_else(|| options.out.as_ref().map(|o| o.dtype())).unwrap_or(DType::I64);
     check_bounds(dtype, low, high)?;
     let t = Tensor::empty(&shape, dtype, options.place()).raise()?;

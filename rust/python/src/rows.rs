@@ -6,6 +6,7 @@
 use crate::args::{operand, Operand};
 use crate::class::tensor_class;
 use crate::error::{to_py, Raise};
+use crate::row_cases::{by_bounds, clamp, numeric_power, Args};
 use crate::tensor::{fresh, tensor_of};
 use crate::types::{dtype_object, type_name};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyUserWarning};
@@ -146,6 +147,7 @@ fn default_of(op: Row, i: usize) -> Option<Scalar> {
         (Row::NanToNum, 1) => 0.0,
         (Row::NanToNum, 2) => f64::INFINITY,
         (Row::NanToNum, 3) => f64::NEG_INFINITY,
+        // Taken out again, as no bounds are not infinite ones.
         (Row::Clamp, 1) => f64::NEG_INFINITY,
         (Row::Clamp, 2) => f64::INFINITY,
         _ => return None,
@@ -161,7 +163,7 @@ fn call(
 ) -> PyResult<Py<PyAny>> {
     let arity = op.arity();
     // The common case: as many positional arguments as the row has inputs.
-    if named.is_none() && given.len() == arity && op != Row::Clamp && op != Row::NanToNum {
+    if named.is_none() && given.len() == arity && !by_bounds(op) && op != Row::NanToNum {
         if arity == 1 {
             if let Some(x) = tensor_of(&given[0]) {
                 if form == Form::InPlace {
@@ -172,6 +174,10 @@ fn call(
             }
         }
         if let Some(args) = everyday(op, form, given) {
+            let (mut op, mut args) = (op, args);
+            if op == Row::Pow {
+                (op, args) = numeric_power(args)?;
+            }
             if form == Form::InPlace {
                 if let Arg::Tensor(x) = args[0] {
                     x.row_(op, &args[1..]).raise()?;
@@ -195,7 +201,7 @@ const DETACH: usize = 200_000;
 
 /// Positional arguments that need no second look: tensors and plain numbers where the row takes them.
 #[inline]
-fn everyday<'a>(op: Row, form: Form, given: &'a [Bound<'_, PyAny>]) -> Option<SmallVec<[Arg<'a>; 4]>> {
+fn everyday<'a>(op: Row, form: Form, given: &'a [Bound<'_, PyAny>]) -> Option<Args<'a>> {
     let info = op.info();
     if op == Row::Polygamma || (op == Row::Where && form != Form::Function) {
         return None;
@@ -208,7 +214,7 @@ fn everyday<'a>(op: Row, form: Form, given: &'a [Bound<'_, PyAny>]) -> Option<Sm
                 return None;
             }
             Arg::Tensor(t)
-        } else if i == 0 || info.tensors_only {
+        } else if tensor_at(op, i) {
             return None;
         } else if let Ok(f) = obj.cast_exact::<PyFloat>() {
             Arg::Scalar(Scalar::Float(f.value()))
@@ -219,6 +225,12 @@ fn everyday<'a>(op: Row, form: Form, given: &'a [Bound<'_, PyAny>]) -> Option<Sm
         });
     }
     Some(args)
+}
+
+/// Whether input `i` must be a tensor.
+#[inline]
+fn tensor_at(op: Row, i: usize) -> bool {
+    i == 0 || op.info().tensors_only || op == Row::Lerp && i == 1
 }
 
 /// `polygamma(n, x)` is `x.polygamma(n)`: which argument a method takes for input `i`.
@@ -250,9 +262,9 @@ fn need(op: Row, i: usize, obj: &Bound<'_, PyAny>) -> PyResult<Operand> {
             }
             wrong(if op == Row::Polygamma { "int" } else { "Number" })
         }
-        Some(Operand::Scalar(_)) if info.tensors_only => wrong("Tensor"),
+        Some(Operand::Scalar(_)) if info.tensors_only || i > 0 && tensor_at(op, i) => wrong("Tensor"),
         Some(given) => Ok(given),
-        None => wrong(if i == 0 || info.tensors_only { "Tensor" } else { "Tensor or Number" }),
+        None => wrong(if tensor_at(op, i) { "Tensor" } else { "Tensor or Number" }),
     }
 }
 
@@ -277,7 +289,6 @@ fn general(
         slots[swapped(op, form, i)] = Some(obj.clone());
     }
     let (mut out, mut alpha, mut rounding) = (None, None, None);
-    let mut integers = false;
     for (key, value) in named {
         let key: &str = key.cast::<PyString>()?.to_str()?;
         match key {
@@ -308,15 +319,7 @@ fn general(
     let first = slots[swapped(op, form, 0)].clone();
     for (i, slot) in slots.iter().enumerate() {
         operands.push(match slot {
-            Some(obj) if !obj.is_none() => {
-                let o = need(op, i, obj)?;
-                if i == 0 {
-                    if let Operand::Tensor(t) = &o {
-                        integers = !t.dtype().is_float();
-                    }
-                }
-                o
-            }
+            Some(obj) if !obj.is_none() => need(op, i, obj)?,
             _ => match default_of(op, i) {
                 Some(s) => Operand::Scalar(s),
                 None => {
@@ -328,24 +331,10 @@ fn general(
             },
         });
     }
-    // Open ends of integer clamps are the ends of the type, not infinities that would make it float.
-    if op == Row::Clamp {
+    let (mut op, mut node) = (op, None);
+    if by_bounds(op) {
         let missing = |i: usize| slots.get(i).is_none_or(|s| s.as_ref().is_none_or(|o| o.is_none()));
-        if missing(1) && missing(2) {
-            return Err(PyRuntimeError::new_err("torch.clamp: At least one of 'min' or 'max' must not be None"));
-        }
-        if integers {
-            if missing(1) {
-                operands[1] = Operand::Scalar(Scalar::Int(i64::MIN));
-            }
-            if missing(2) {
-                operands[2] = Operand::Scalar(Scalar::Int(i64::MAX));
-            }
-        }
-    }
-    let mut op = op;
-    if op == Row::Clamp && operands.iter().skip(1).any(|o| matches!(o, Operand::Tensor(_))) {
-        op = Row::ClampTensor;
+        (op, node) = clamp(op, &mut operands, [missing(1), missing(2)])?;
     }
     if op == Row::NanToNum {
         if let Operand::Tensor(t) = &operands[0] {
@@ -390,7 +379,13 @@ fn general(
             )))
         }
     }
-    run(py, op, form, first.as_ref(), operands, out)
+    let result = run(py, op, form, first.as_ref(), operands, out)?;
+    if let Some(node) = node {
+        if let Some(t) = tensor_of(result.bind(py)) {
+            t.relabel(node);
+        }
+    }
+    Ok(result)
 }
 
 fn run(
@@ -401,7 +396,10 @@ fn run(
     operands: SmallVec<[Operand; 4]>,
     out: Option<Bound<'_, PyAny>>,
 ) -> PyResult<Py<PyAny>> {
-    let args: SmallVec<[Arg<'_>; 4]> = operands.iter().map(|o| o.arg()).collect();
+    let (mut op, mut args): (Row, Args<'_>) = (op, operands.iter().map(|o| o.arg()).collect());
+    if op == Row::Pow {
+        (op, args) = numeric_power(args)?;
+    }
     if form == Form::InPlace {
         let (Arg::Tensor(x), Some(first)) = (args[swapped(op, form, 0)], first) else {
             return Err(PyTypeError::new_err(format!("{}_(): the first argument must be a Tensor", op.name())));

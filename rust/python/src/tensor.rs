@@ -154,7 +154,6 @@ macro_rules! operators {
 
 operators! {
     __add__ __radd__ Add;
-    __sub__ __rsub__ Sub;
     __mul__ __rmul__ Mul;
     __truediv__ __rtruediv__ Div;
     __floordiv__ __rfloordiv__ FloorDivide;
@@ -193,6 +192,12 @@ inplace_operators! {
 
 #[pymethods]
 impl PyTensor {
+    fn __sub__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        binary(py, Row::Sub, &self.inner, other, false)
+    }
+    fn __rsub__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        binary(py, Row::Rsub, &self.inner, other, false)
+    }
     fn __pow__(
         &self,
         py: Python<'_>,
@@ -202,15 +207,9 @@ impl PyTensor {
         if modulo.is_some() {
             return Ok(py.NotImplemented());
         }
-        // A square is one multiplication, and exact.
-        if let Ok(Some(s)) = crate::args::scalar(other) {
-            if s.as_f64() == 2.0
-                && !matches!(s, Scalar::Bool(_))
-                && (self.inner.dtype().is_float() || matches!(s, Scalar::Int(_)))
-            {
-                let out = row(Row::Square, &[Arg::Tensor(&self.inner)]);
-                return done(py, out);
-            }
+        if let Ok(Some(exponent)) = crate::args::scalar(other) {
+            let (op, args) = crate::row_cases::power(&self.inner, exponent)?;
+            return done(py, row(op, &args));
         }
         binary(py, Row::Pow, &self.inner, other, false)
     }
@@ -226,7 +225,14 @@ impl PyTensor {
         binary(py, Row::Pow, &self.inner, other, true)
     }
     fn __ipow__(slf: &Bound<'_, PyTensor>, other: Right<'_, '_>, _modulo: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        inplace(slf, Row::Pow, &other)
+        let x = &slf.get().inner;
+        match other {
+            Right::Tensor(t) => x.row_(Row::Pow, &[Arg::Tensor(&t.get().inner)]).raise(),
+            Right::Scalar(exponent) => {
+                let (op, args) = crate::row_cases::power(x, exponent)?;
+                x.row_(op, &args[1..]).raise()
+            }
+        }
     }
     fn __matmul__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         match other.cast::<PyTensor>() {

@@ -4,7 +4,25 @@ use crate::buffer::Device;
 use crate::dispatch::{apply1, row, Arg};
 use crate::tensor::Tensor;
 use crate::value::Value;
-use wengert_ops::{fail, DType, Layout, Op, Result, Row};
+use wengert_ops::{fail, Backend, DType, Layout, Op, Result, Row};
+
+/// Elements that are computed in one piece before they are converted.
+const BLOCK: usize = 1 << 14;
+
+/// A type of Rust whose values stand in tensors as they are. Any bits are a value of it.
+pub trait Native: Copy {
+    const DTYPE: DType;
+}
+
+macro_rules! natives {
+    ($($t:ty: $dtype:ident,)*) => {
+        $(impl Native for $t {
+            const DTYPE: DType = DType::$dtype;
+        })*
+    };
+}
+
+natives! { u8: U8, i64: I64, f32: F32, f64: F64, }
 
 impl Tensor {
     /// Converts the elements; itself if nothing changes.
@@ -43,8 +61,51 @@ impl Tensor {
 
     /// `0, 1, …, n − 1`.
     pub fn arange(n: usize, dtype: DType) -> Result<Tensor> {
-        let values: Vec<i64> = (0..n as i64).collect();
-        Tensor::from_i64(&values, &[n])?.to_dtype(dtype)
+        Tensor::sequence(n, dtype, |i| i as i64)
+    }
+
+    /// `at(0), at(1), …, at(n − 1)`, converted where they are written.
+    ///
+    /// ```
+    /// use wengert::{DType, Tensor};
+    /// let x = Tensor::sequence(3, DType::F32, |i| 0.5 * i as f64).unwrap();
+    /// assert_eq!(x.to_vec_f64().unwrap(), [0.0, 0.5, 1.0]);
+    /// ```
+    pub fn sequence<T: Native>(n: usize, dtype: DType, at: impl Fn(usize) -> T) -> Result<Tensor> {
+        let fill = |from: usize, to: &mut [T]| to.iter_mut().enumerate().for_each(|(i, x)| *x = at(from + i));
+        if dtype == T::DTYPE {
+            return Tensor::written(&[n], |all| fill(0, all));
+        }
+        let out = Value::empty(Device::Cpu, Layout::checked("sequence", &[n])?, dtype)?;
+        for start in (0..n).step_by(BLOCK) {
+            let part = Tensor::written(&[BLOCK.min(n - start)], |block| fill(start, block))?.value();
+            let layout = Layout::strided(part.layout.shape().into(), part.layout.strides().into(), start);
+            // SAFETY: a part of fresh memory.
+            wengert_cpu::Cpu.copy(part.view()?, unsafe { out.with_layout(layout).view_mut()? })?;
+        }
+        Ok(Tensor::from_value(out))
+    }
+
+    /// A tensor whose row-major elements `write` puts in place, all 0 or left from earlier use before.
+    pub fn written<T: Native>(shape: &[usize], write: impl FnOnce(&mut [T])) -> Result<Tensor> {
+        let value = Value::empty(Device::Cpu, Layout::checked("written", shape)?, T::DTYPE)?;
+        // SAFETY: fresh memory of this very type, in which every pattern of bits is a value.
+        write(&mut unsafe { value.host()?.slice_mut::<T>() }[..value.layout.numel()]);
+        Ok(Tensor::from_value(value))
+    }
+
+    /// A tensor from row-major values.
+    ///
+    /// ```
+    /// let x = wengert::Tensor::from_slice(&[1i64, 2, 3], &[3]).unwrap();
+    /// assert_eq!(x.to_vec_i64().unwrap(), [1, 2, 3]);
+    /// ```
+    pub fn from_slice<T: Native>(values: &[T], shape: &[usize]) -> Result<Tensor> {
+        let numel = wengert_ops::layout::checked_numel("from_slice", shape)?;
+        if values.len() != numel {
+            fail!(runtime, "from_slice: {} values given, shape {shape:?} needs {numel}", values.len());
+        }
+        Tensor::written(shape, |all| all.copy_from_slice(values))
     }
 
     /// Ones.

@@ -79,14 +79,15 @@ impl Tensor {
             fail!(runtime, "{name}: input tensor must have at least 2 dimensions, got shape {:?}", &shape[..]);
         }
         let (rows, cols) = (shape[shape.len() - 2], shape[shape.len() - 1]);
-        let mut mask = vec![0u8; rows * cols];
-        for i in 0..rows {
-            for j in 0..cols {
-                let d = j as isize - i as isize;
-                mask[i * cols + j] = (if lower { d <= k } else { d >= k }) as u8;
+        let mask = Tensor::written(&[rows, cols], |mask: &mut [u8]| {
+            for (i, row) in mask.chunks_exact_mut(cols.max(1)).enumerate() {
+                for (j, inside) in row.iter_mut().enumerate() {
+                    let d = j as isize - i as isize;
+                    *inside = (if lower { d <= k } else { d >= k }) as u8;
+                }
             }
-        }
-        let mask = Tensor::from_bytes(&mask, &[rows, cols], DType::Bool)?;
+        })?;
+        let mask = Tensor::from_value(Value { dtype: DType::Bool, ..mask.value() });
         let zero =
             if self.dtype().is_float() { wengert_ops::Scalar::Float(0.0) } else { wengert_ops::Scalar::Bool(false) };
         let out = mask.where_(self, zero)?;

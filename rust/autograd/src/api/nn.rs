@@ -5,20 +5,34 @@ use crate::tensor::Tensor;
 use std::sync::Arc;
 use wengert_ops::infer;
 use wengert_ops::layout::wrap_dim;
-use wengert_ops::{fail, ConvRole, LossReduction, Meta, Op, Result};
+use wengert_ops::{fail, ConvRole, DType, LossReduction, Meta, Op, Result, ViewOp};
 
 impl Tensor {
-    /// `self @ wᵀ + b`.
+    /// `self @ wᵀ + b`; the bias is of shape `[n]`, or broadcasts to the result.
     pub fn linear(&self, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
         if w.rank() == 1 {
             // A vector of weights drops the last dim, as PyTorch allows.
-            let out = self.matmul(w)?;
-            return match b {
-                Some(b) => out.add(b),
-                None => Ok(out),
-            };
+            if b.is_some() {
+                fail!(
+                    runtime,
+                    "linear: mat2 must be a matrix, got 1-D tensor; a weight of shape {:?} goes without bias",
+                    &w.shape()[..]
+                );
+            }
+            return self.matmul(w);
         }
         match b {
+            // As one row, so that a bias of one row fits.
+            Some(b) if w.rank() == 2 && self.rank() == 1 && b.shape()[..] != w.shape()[..1] => {
+                self.view_op(ViewOp::Unsqueeze(0))?.linear(w, Some(b))?.view_op(ViewOp::Squeeze(1))
+            }
+            Some(b) if w.rank() == 2 && b.shape()[..] != w.shape()[..1] => {
+                let out = apply1(Op::Linear, &[self, w])?;
+                infer::check_same_dtype("linear", out.dtype(), b.dtype())?;
+                let sum = out.add(&b.expand_to(&out.shape()).map_err(|e| e.context("linear"))?)?;
+                sum.relabel("Addmm");
+                Ok(sum)
+            }
             Some(b) => apply1(Op::Linear, &[self, w, b]),
             None => apply1(Op::Linear, &[self, w]),
         }
@@ -36,8 +50,16 @@ impl Tensor {
         apply1(Op::Softmax { dim, log: true }, &[self])
     }
 
-    /// Cross-entropy of logits `[n, c]` against class numbers `[n]`.
+    /// Cross-entropy of logits `[n, c]` against class numbers `[n]`, int64 or uint8.
     pub fn cross_entropy(&self, target: &Tensor, reduction: LossReduction, ignore_index: i64) -> Result<Tensor> {
+        let wide;
+        let target = match target.dtype() {
+            DType::U8 => {
+                wide = target.to_dtype(DType::I64)?;
+                &wide
+            }
+            _ => target,
+        };
         apply1(Op::CrossEntropy { reduction, ignore_index }, &[self, target])
     }
 

@@ -3,8 +3,8 @@
 use crate::dispatch::{apply, apply1};
 use crate::tensor::Tensor;
 use wengert_ops::infer;
-use wengert_ops::layout::{dim_mask, wrap_dim};
-use wengert_ops::{fail, DType, Extremum, Op, Reduction, Result, ScanKind};
+use wengert_ops::layout::{dim_mask, numel, wrap_dim};
+use wengert_ops::{fail, DType, Dims, Extremum, Op, Reduction, Result, ScanKind};
 
 impl Tensor {
     /// Folds dims (all if none are given).
@@ -50,7 +50,8 @@ impl Tensor {
         }
         let shape = self.shape();
         let mask = dim_mask("mean", dims, shape.len())?;
-        let count: usize = shape.iter().enumerate().filter(|(d, _)| mask >> d & 1 == 1).map(|(_, n)| *n).product();
+        let folded: Dims = shape.iter().enumerate().filter(|(d, _)| mask >> d & 1 == 1).map(|(_, n)| *n).collect();
+        let count = numel(&folded);
         let out = self.sum(dims, keepdim)?.div(count as f64)?;
         out.relabel("Mean");
         Ok(out)

@@ -5,8 +5,18 @@ use crate::tensor::Tensor;
 use crate::views;
 use smallvec::SmallVec;
 use wengert_ops::infer;
-use wengert_ops::layout::wrap_dim;
-use wengert_ops::{fail, Dims, Op, Result, Strides, ViewOp};
+use wengert_ops::layout::{numel, wrap_dim};
+use wengert_ops::{fail, DType, Dims, Op, Result, Strides, ViewOp};
+
+/// Refuses more views at once than there is memory for: each takes about this many bytes.
+pub fn check_parts(op: &str, count: usize) -> Result<()> {
+    const BYTES: usize = 256;
+    let much = count.saturating_mul(BYTES);
+    if much > 1 << 28 && Vec::<u8>::new().try_reserve_exact(much).is_err() {
+        fail!(memory, "{op}: not enough memory for {count} tensors; ask for fewer parts");
+    }
+    Ok(())
+}
 
 impl Tensor {
     /// A view by an already checked description.
@@ -88,7 +98,7 @@ impl Tensor {
     /// As [`Tensor::reshape`], with a complete shape.
     pub fn reshape_to(&self, shape: &[usize]) -> Result<Tensor> {
         let layout = self.layout();
-        if layout.numel() != shape.iter().product::<usize>() {
+        if layout.numel() != numel(shape) {
             fail!(runtime, "shape '{shape:?}' is invalid for input of size {}", layout.numel());
         }
         if wengert_ops::view::reshape(&layout, shape).is_some() {
@@ -179,21 +189,11 @@ impl Tensor {
 
     /// Windows of a dim, as a last dim.
     pub fn unfold(&self, dim: isize, size: isize, step: isize) -> Result<Tensor> {
-        let layout = self.layout();
-        let rank = layout.rank();
-        let dim = wrap_dim("unfold", dim, rank)?;
-        let length = if rank == 0 { 1 } else { layout.shape()[dim] };
-        let count = infer::unfold_count(dim, length, size, step)?;
-        let mut shape: Dims = SmallVec::from_slice(layout.shape());
-        let mut strides: Strides = SmallVec::from_slice(layout.strides());
-        let stride = if rank == 0 { 1 } else { strides[dim] };
-        if rank > 0 {
-            shape[dim] = count;
-            strides[dim] = stride * step;
-        }
-        shape.push(size as usize);
-        strides.push(stride);
-        self.view_op(ViewOp::AsStrided { shape, strides, offset: layout.offset() })
+        self.view_made(|layout| {
+            let dim = layout.dim("unfold", dim)?;
+            infer::unfold_count(dim, layout.shape().get(dim).copied().unwrap_or(1), size, step)?;
+            Ok(ViewOp::Unfold { dim, size: size as usize, step: step as usize })
+        })
     }
 
     /// One view per index of a dim.
@@ -203,6 +203,7 @@ impl Tensor {
             fail!(index, "Dimension specified as {dim} but tensor has no dimensions");
         }
         let dim = wrap_dim("unbind", dim, shape.len())?;
+        check_parts("unbind", shape[dim])?;
         views::views(self, (0..shape[dim]).map(|index| ViewOp::Select { dim, index }))
     }
 
@@ -249,6 +250,7 @@ impl Tensor {
         }
         let (size, total) = (size as usize, shape[d]);
         let count = if size == 0 { 1 } else { total.div_ceil(size).max(1) };
+        check_parts("split", count)?;
         views::views(
             self,
             (0..count).map(|i| {
@@ -270,6 +272,7 @@ impl Tensor {
         let d = wrap_dim("chunk", dim, shape.len())?;
         let size = shape[d].div_ceil(n as usize);
         if size == 0 {
+            check_parts("chunk", n as usize)?;
             return self.split_sizes(&vec![0; n as usize], dim);
         }
         self.split(size as isize, dim)
@@ -290,7 +293,7 @@ impl Tensor {
             return Ok(self.clone());
         }
         let mut target: Dims = SmallVec::from_slice(&shape[..a]);
-        target.push(shape[a..=b].iter().product());
+        target.push(numel(&shape[a..=b]));
         target.extend_from_slice(&shape[b + 1..]);
         self.reshape_to(&target)
     }
@@ -387,8 +390,7 @@ impl Tensor {
         let mask = if dims.is_empty() { 0 } else { wengert_ops::layout::dim_mask("flip", dims, shape.len())? };
         let mut out = self.clone();
         for (d, &n) in shape.iter().enumerate().filter(|(d, _)| mask >> d & 1 == 1) {
-            let index: Vec<i64> = (0..n as i64).rev().collect();
-            out = out.index_select(d as isize, &Tensor::from_i64(&index, &[n])?)?;
+            out = out.index_select(d as isize, &Tensor::sequence(n, DType::I64, |i| (n - 1 - i) as i64)?)?;
         }
         if mask == 0 {
             out = self.clone_()?;

@@ -127,8 +127,11 @@ pub fn record_function(
     }
     let op = Op::Custom(Arc::new(CustomNode(function)));
     let mut node = record::node(op, out_values[0].layout.clone(), out_values[0].dtype, 0);
-    for t in inputs {
-        node.edges.push(if requires_grad(t, &guard.key) { tensor::edge(t, &mut guard)? } else { Edge::None });
+    for (i, t) in inputs.iter().enumerate() {
+        let edge = if requires_grad(t, &guard.key) { tensor::edge(t, &mut guard)? } else { Edge::None };
+        let layout = &t.0.state.get(&guard.key).layout;
+        node.saved.extend(record::untold_shape(i, &edge, layout, &guard));
+        node.edges.push(edge);
     }
     for (i, v) in in_values.iter().enumerate() {
         node.saved.push(Saved::new(i as u8, v, &mut guard.key));
@@ -148,10 +151,7 @@ pub fn record_function(
         }
         guard.tape.hold(node);
         let locked = &mut *guard;
-        let state = t.0.state.get_mut(&mut locked.key);
-        if let Edge::Node(old) = std::mem::replace(&mut state.edge, Edge::Node(node.with_output(k as u16))) {
-            locked.tape.release(old, &mut locked.key);
-        }
+        tensor::replace_edge(t, Edge::Node(node.with_output(k as u16)), locked);
     }
     let locked = &mut *guard;
     locked.tape.release(node, &mut locked.key);
@@ -165,6 +165,19 @@ pub(crate) fn vjp(ctx: &Ctx<'_>, op: &dyn CustomOp, grads: &[Option<Tensor>]) ->
     let mut grads = grads.to_vec();
     grads.resize(ctx.metas.len(), None);
     let results = node.0.backward(&BackwardCtx { ctx }, &grads)?;
+    let device = grads.iter().flatten().next().map(|g| g.device());
+    for (i, g) in results.iter().enumerate() {
+        if let (Some(g), Some(device)) = (g, device) {
+            if g.device() != device {
+                fail!(
+                    runtime,
+                    "Function {} returned an invalid gradient at index {i} - expected device {device} but got {}",
+                    op.name(),
+                    g.device()
+                );
+            }
+        }
+    }
     Ok(results.into_iter().collect())
 }
 

@@ -19,7 +19,7 @@ use crate::tape::saved::OUTPUT;
 use crate::tensor::Tensor;
 use crate::value::Value;
 use smallvec::SmallVec;
-use wengert_ops::{fail, DType, Dims, Error, Layout, Op, Result, Scalar};
+use wengert_ops::{fail, DType, Dims, Error, Layout, Op, Result, Scalar, ViewOp};
 
 /// Gradients for the inputs, in their order; missing ones at the end count as none.
 pub(crate) type Grads = SmallVec<[Option<Tensor>; 2]>;
@@ -45,6 +45,8 @@ impl Saves {
 pub(crate) enum Unpacked {
     Scalar(u8, Scalar),
     Array(u8, Value, Edge),
+    /// The shape that an input had, by its number.
+    Shape(u32, Layout),
 }
 
 /// What a rule sees.
@@ -67,6 +69,7 @@ impl Ctx<'_> {
     fn find(&self, slot: u8) -> Option<&Unpacked> {
         self.saved.iter().find(|s| match s {
             Unpacked::Scalar(k, _) | Unpacked::Array(k, _, _) => *k == slot,
+            Unpacked::Shape(..) => false,
         })
     }
 
@@ -74,7 +77,7 @@ impl Ctx<'_> {
         match self.find(slot) {
             Some(Unpacked::Array(_, value, edge)) => Ok(taped(value.clone(), edge)),
             Some(Unpacked::Scalar(_, s)) => Tensor::scalar(*s, self.metas[0].1),
-            None => Err(Error::internal(format!("{:?} did not save operand {slot}", self.op))),
+            _ => Err(Error::internal(format!("{:?} did not save operand {slot}", self.op))),
         }
     }
 
@@ -109,8 +112,11 @@ impl Ctx<'_> {
         }
     }
 
-    /// Shape of an input that wants a gradient, as its own node or leaf has it.
+    /// Shape of an input that wants a gradient, as it was: kept, or what its own node has.
     pub fn input_shape(&self, i: usize) -> Result<Dims> {
+        if let Some(kept) = kept_shape(self.saved, i) {
+            return Ok(Dims::from_slice(kept.shape()));
+        }
         let guard = lock();
         let node = guard.tape.node(self.node);
         Ok(match node.edges.get(i) {
@@ -124,6 +130,14 @@ impl Ctx<'_> {
     pub fn inputs(&self) -> usize {
         lock().tape.node(self.node).edges.len()
     }
+}
+
+/// The shape that was kept of an input.
+pub(crate) fn kept_shape(saved: &[Unpacked], input: usize) -> Option<&Layout> {
+    saved.iter().find_map(|s| match s {
+        Unpacked::Shape(k, layout) if *k as usize == input => Some(layout),
+        _ => None,
+    })
 }
 
 /// A value with its place on the tape (none in an ordinary sweep).
@@ -166,6 +180,24 @@ pub(crate) fn saves(op: &Op, needs: u64) -> Saves {
         }
         Op::Linalg(l) => linalg::saves(*l, needs),
         Op::Custom(_) => Saves::NONE,
+    }
+}
+
+/// The inputs of which the rule of `op` asks for the shape: a bit each.
+pub(crate) fn shapes(op: &Op) -> u64 {
+    match op {
+        // Rearranged dims tell the shape themselves.
+        Op::View(view) => u64::from(!matches!(**view, ViewOp::Permute(_) | ViewOp::Alias)),
+        Op::Reduce { kind: wengert_ops::Reduction::Sum, .. } | Op::Extreme { .. } => 1,
+        Op::Gather { .. } | Op::Index { .. } | Op::Sort { .. } | Op::TopK { .. } => 1,
+        Op::MaxPool(_) | Op::Linear => 1,
+        Op::Scatter { .. } => 1 << 2,
+        Op::Cat { .. } | Op::Custom(_) => u64::MAX,
+        Op::Row(_) | Op::Cast(_) | Op::Pad(_) | Op::Put(_) | Op::Take(_) => 0,
+        Op::Reduce { .. } | Op::ArgReduce { .. } | Op::Scan { .. } | Op::IndexPut { .. } => 0,
+        // One product of all rows or a batch of products: either is right for what the operand is now.
+        Op::Matmul => 0,
+        Op::Conv { .. } | Op::Softmax { .. } | Op::CrossEntropy { .. } | Op::LayerNorm { .. } | Op::Linalg(_) => 0,
     }
 }
 

@@ -31,10 +31,7 @@ pub(crate) fn vjp(ctx: &Ctx<'_>, row: Row, g: &Tensor) -> Result<Grads> {
 fn partial(ctx: &Ctx<'_>, row: Row, which: usize, g: &Tensor) -> Result<Option<Tensor>> {
     let needs = row.needs(which);
     if !needs.defined {
-        return Err(wengert_ops::Error::not_implemented(format!(
-            "the derivative for '{}' is not implemented.",
-            row.name()
-        )));
+        return Err(wengert_ops::Error::runtime(format!("derivative for {} is not implemented", row.name())));
     }
     match needs.constant {
         // Zero is sent, not nothing, so that the input's `.grad` exists as in PyTorch.

@@ -1,8 +1,9 @@
 //! Rules of conversions, views, regions, padding and joins: linear maps, so each rule is the transpose.
 
 use super::{Ctx, Grads, Unpacked};
+use crate::buffer::Device;
 use crate::dispatch::apply1;
-use crate::exec;
+use crate::region;
 use crate::tensor::Tensor;
 use smallvec::{smallvec, SmallVec};
 use std::sync::Arc;
@@ -18,6 +19,9 @@ pub(super) fn vjp(ctx: &Ctx<'_>, g: &Tensor) -> Result<Grads> {
         Op::Cat { dim } => split(ctx, *dim as usize, g),
         Op::Take(region) => one(untake(region, g)),
         Op::Put(region) => {
+            if g.device() != Device::Meta && region::relative(region).is_none() {
+                region::places_inside(region)?;
+            }
             let base = if ctx.needs(0) {
                 let zeros = Tensor::zeros(region.part.shape(), g.dtype(), g.device())?;
                 Some(apply1(Op::Put(region.clone()), &[g, &zeros])?)
@@ -47,10 +51,10 @@ fn unview(view: &ViewOp, shape: &[usize], g: &Tensor) -> Result<Tensor> {
         &ViewOp::Select { dim, index } => {
             pad_dim(&g.view_op(ViewOp::Unsqueeze(dim))?, dim, index, shape[dim] - index - 1)
         }
-        ViewOp::Slice { .. } | ViewOp::Diagonal { .. } => {
+        ViewOp::Slice { .. } | ViewOp::Diagonal { .. } | ViewOp::Unfold { .. } => {
             let base = Layout::contiguous(shape);
             let part = view.apply(&base)?;
-            place(Arc::new(Region { base, part }), g)
+            untake(&Arc::new(Region { base, part }), g)
         }
         // Recorded as `Take`: its arguments mean nothing without the buffer they were over.
         ViewOp::AsStrided { .. } => fail!(internal, "as_strided was taped without its base"),
@@ -72,19 +76,35 @@ fn place(region: Arc<Region>, g: &Tensor) -> Result<Tensor> {
     apply1(Op::Put(region), &[&zeros, g])
 }
 
+/// The gradient of a base from that of its part: elements outside the base have no place in it, and those that the
+/// part names more than once get the sum.
 fn untake(region: &Arc<Region>, g: &Tensor) -> Result<Tensor> {
-    if !region.part.self_overlaps() {
+    let part = region::relative(region);
+    if g.device() == Device::Meta || (part.is_some() && !region.part.self_overlaps()) {
         return place(region.clone(), g);
     }
-    // Elements that the part names more than once get the sum.
-    let shape = region.base.shape();
-    let count = region.base.numel();
-    let part = exec::relative(region, &Layout::contiguous(shape))?;
-    let positions = Tensor::arange(count, DType::I64)?.value().with_layout(part).copied(DType::I64)?;
-    let n = positions.layout.numel();
-    let positions = Tensor::from_value(positions.with_layout(Layout::contiguous(&[n]))).to_device(g.device())?;
-    let zeros = Tensor::zeros(&[count], g.dtype(), g.device())?;
-    zeros.scatter(ScatterMode::Add, 0, &positions, &g.reshape_to(&[n])?)?.reshape_to(shape)
+    let (shape, count) = (region.base.shape(), region.base.numel());
+    let n = region.part.numel();
+    let g = g.reshape_to(&[n])?;
+    if let Some(part) = part {
+        let positions = Tensor::arange(count, DType::I64)?.value().with_layout(part).copied(DType::I64)?;
+        let positions = Tensor::from_value(positions.with_layout(Layout::contiguous(&[n])));
+        let zeros = Tensor::zeros(&[count], g.dtype(), g.device())?;
+        return zeros.scatter(ScatterMode::Add, 0, &positions, &g)?.reshape_to(shape);
+    }
+    let places = region::places(region);
+    // One place more, for what lies outside.
+    let zeros = Tensor::zeros(&[count + 1], g.dtype(), g.device())?;
+    let all = zeros.scatter(ScatterMode::Add, 0, &Tensor::from_i64(&places.of_part, &[n])?, &g)?;
+    let base = match places.shared {
+        None => all.narrow(0, 0, count as isize)?,
+        // Elements of the base that lie on each other share what came to their place.
+        Some((firsts, counts)) => {
+            let counts = Tensor::from_f64(&counts, &[count])?.to_dtype(g.dtype())?;
+            all.index(1, &[&Tensor::from_i64(&firsts, &[count])?])?.div(&counts)?
+        }
+    };
+    base.reshape_to(shape)
 }
 
 fn crop(g: &Tensor, amounts: &[(usize, usize)]) -> Result<Tensor> {
@@ -125,7 +145,7 @@ fn cat_sizes(ctx: &Ctx<'_>, dim: usize, total: usize) -> Result<Vec<usize>> {
         .iter()
         .filter_map(|s| match s {
             Unpacked::Scalar(_, size) => Some(size.as_f64() as usize),
-            Unpacked::Array(..) => None,
+            Unpacked::Array(..) | Unpacked::Shape(..) => None,
         })
         .collect();
     let count = ctx.inputs();
@@ -136,7 +156,9 @@ fn cat_sizes(ctx: &Ctx<'_>, dim: usize, total: usize) -> Result<Vec<usize>> {
     let known: Vec<Option<usize>> = (0..count)
         .map(|i| ctx.input_shape(i).ok().map(|shape| if shape.len() == rank { shape[dim] } else { 0 }))
         .collect();
-    let rest = total - known.iter().flatten().sum::<usize>();
+    let Some(rest) = total.checked_sub(known.iter().flatten().sum::<usize>()) else {
+        fail!(internal, "cat's inputs are larger than what they were joined to");
+    };
     let first = known.iter().position(|s| s.is_none());
     let last = known.iter().rposition(|s| s.is_none());
     if let (Some(first), Some(last)) = (first, last) {

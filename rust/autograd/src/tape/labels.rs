@@ -26,8 +26,7 @@ pub(crate) fn intern(name: &str) -> u16 {
 pub(crate) fn name(op: &Op, label: u16) -> String {
     if label != 0 {
         if let Some(name) = NAMES.read().unwrap_or_else(|e| e.into_inner()).get(label as usize - 1) {
-            // A name may come with its own number: `SumBackward1`.
-            return if name.contains("Backward") { (*name).to_owned() } else { format!("{name}Backward0") };
+            return numbered(name);
         }
     }
     let stem = match op {
@@ -84,5 +83,14 @@ pub(crate) fn name(op: &Op, label: u16) -> String {
             Linalg::Inverse => "LinalgInvEx",
         },
     };
-    format!("{stem}Backward0")
+    numbered(stem)
+}
+
+/// A name may come with its own number: `SumBackward1`.
+fn numbered(name: &str) -> String {
+    if name.contains("Backward") {
+        name.to_owned()
+    } else {
+        format!("{name}Backward0")
+    }
 }

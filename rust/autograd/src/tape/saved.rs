@@ -6,7 +6,7 @@ use crate::value::Value;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use wengert_ops::{DType, Layout, Scalar};
+use wengert_ops::{DType, Layout, Result, Scalar};
 
 /// Where a saved value came from: unpacked with `create_graph`, it is taped again as that.
 pub(crate) const OUTPUT: u8 = 0x80;
@@ -16,6 +16,11 @@ pub(crate) enum Saved {
     Scalar {
         slot: u8,
         value: Scalar,
+    },
+    /// No elements, only the shape of input number `input`, where the rule wants it and its edge does not tell it.
+    Shape {
+        input: u32,
+        layout: Layout,
     },
     /// The whole buffer is held: a later in-place write copies first.
     Whole {
@@ -34,10 +39,9 @@ pub(crate) enum Saved {
 }
 
 impl Saved {
-    pub fn slot(&self) -> u8 {
-        match self {
-            Saved::Scalar { slot, .. } | Saved::Whole { slot, .. } | Saved::Part { slot, .. } => *slot,
-        }
+    /// Whether elements are kept, which a backward pass frees.
+    pub fn holds_elements(&self) -> bool {
+        matches!(self, Saved::Whole { .. } | Saved::Part { .. })
     }
 
     /// Snapshots a value. Call under the lock, before any write of the same operation.
@@ -69,18 +73,22 @@ impl Saved {
         Saved::Whole { slot, dtype: value.dtype, writes: 0, buffer: value.buffer, layout: value.layout }
     }
 
-    /// The saved array (`None` for scalars); the flag says that it was written over since, which can
+    /// The saved array with its slot (`None` for scalars and shapes); the flag says that it was written over since, which can
     /// happen only to memory shared with numpy or DLPack.
-    pub fn value(&self, key: &Key) -> Option<(Value, bool)> {
+    pub fn value(&self, key: &Key) -> Option<(u8, Value, bool)> {
         match self {
-            Saved::Scalar { .. } => None,
-            Saved::Whole { dtype, writes, buffer, layout, .. } => {
+            Saved::Scalar { .. } | Saved::Shape { .. } => None,
+            Saved::Whole { slot, dtype, writes, buffer, layout } => {
                 let stale = *writes & PINNED != 0 && buffer.writes.load(Ordering::Relaxed) | PINNED != *writes;
-                Some((Value { buffer: buffer.clone(), layout: layout.clone(), dtype: *dtype }, stale))
+                Some((*slot, Value { buffer: buffer.clone(), layout: layout.clone(), dtype: *dtype }, stale))
             }
-            Saved::Part { dtype, save, .. } => {
+            Saved::Part { slot, dtype, save } => {
                 let place = save.place.get(key);
-                Some((Value { buffer: place.buffer.clone(), layout: place.layout.clone(), dtype: *dtype }, false))
+                Some((
+                    *slot,
+                    Value { buffer: place.buffer.clone(), layout: place.layout.clone(), dtype: *dtype },
+                    false,
+                ))
             }
         }
     }
@@ -151,9 +159,16 @@ impl Spans {
     }
 }
 
-/// Before `low..high` of `buffer` (bytes) is overwritten: the partial saves that touch it.
-pub(crate) fn touched(buffer: &Buffer, low: usize, high: usize, key: &Key) -> Vec<Arc<PartialSave>> {
-    buffer.spans.get(key).as_ref().map_or_else(Vec::new, |s| s.touching(low, high))
+/// Before `low..high` of `buffer` (bytes) is overwritten: gives the partial saves that touch it copies of their own.
+/// Returns how many there were.
+pub(crate) fn move_out(buffer: &Arc<Buffer>, low: usize, high: usize, key: &mut Key) -> Result<usize> {
+    let touched = buffer.spans.get(key).as_ref().map_or_else(Vec::new, |s| s.touching(low, high));
+    for save in &touched {
+        let value = save.value(key);
+        let copy = value.copied(value.dtype)?;
+        save.move_to(copy, key);
+    }
+    Ok(touched.len())
 }
 
 impl PartialSave {
@@ -163,13 +178,13 @@ impl PartialSave {
         (&place.buffer, &place.layout)
     }
 
-    pub fn value(&self, key: &Key) -> Value {
+    fn value(&self, key: &Key) -> Value {
         let place = self.place.get(key);
         Value { buffer: place.buffer.clone(), layout: place.layout.clone(), dtype: self.dtype }
     }
 
     /// Points the save at a copy of its elements.
-    pub fn move_to(&self, copy: Value, key: &mut Key) {
+    fn move_to(&self, copy: Value, key: &mut Key) {
         let place = self.place.get_mut(key);
         let span = place.span.take();
         let old = std::mem::replace(&mut place.buffer, copy.buffer);

@@ -21,7 +21,7 @@ fn checked<'a>(
         );
     }
     // SAFETY: the dtype was just checked, and inputs are not written during the call.
-    let targets = unsafe { packed::<i64>(targets) };
+    let targets = unsafe { packed::<i64>(targets)? };
     let mut count = 0;
     for &t in targets.iter().filter(|&&t| t != ignore) {
         if t < 0 || t as u64 >= classes as u64 {
@@ -78,7 +78,7 @@ pub(super) fn backward<T: Real>(
         return Ok(());
     }
     // SAFETY: the dtypes were matched to T; the output shares no elements with the inputs.
-    let (g, saved, gx) = unsafe { (packed::<T>(g), packed::<T>(saved), output::<T>(gx, n * classes)?) };
+    let (g, saved, gx) = unsafe { (packed::<T>(g)?, packed::<T>(saved)?, output::<T>(gx, n * classes)?) };
     if g.len() != if reduction == LossReduction::None { n } else { 1 } {
         fail!(internal, "cross_entropy: {} incoming gradients for {n} rows", g.len());
     }

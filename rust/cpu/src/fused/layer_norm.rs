@@ -26,7 +26,7 @@ pub(super) fn forward<T: Real>(
     }
     // SAFETY: the dtype was matched to T; outputs share no elements with x or each other.
     let (x, y, mean, rstd) =
-        unsafe { (packed::<T>(x), output::<T>(y, rows * n)?, output::<T>(mean, rows)?, output::<T>(rstd, rows)?) };
+        unsafe { (packed::<T>(x)?, output::<T>(y, rows * n)?, output::<T>(mean, rows)?, output::<T>(rstd, rows)?) };
     let (x, eps) = (&x[..], T::from_f64(eps));
     let (y, mean, rstd) = (Ptr::new(y.as_mut_ptr()), Ptr::new(mean.as_mut_ptr()), Ptr::new(rstd.as_mut_ptr()));
     parallel(rows, n * 2, |range| {
@@ -72,8 +72,9 @@ pub(super) fn backward<T: Real>(
         return Ok(());
     }
     // SAFETY: the dtypes were matched to T; the output shares no elements with the inputs.
-    let (g, x, mean, rstd, gx) =
-        unsafe { (packed::<T>(g), packed::<T>(x), packed::<T>(mean), packed::<T>(rstd), output::<T>(gx, rows * n)?) };
+    let (g, x, mean, rstd, gx) = unsafe {
+        (packed::<T>(g)?, packed::<T>(x)?, packed::<T>(mean)?, packed::<T>(rstd)?, output::<T>(gx, rows * n)?)
+    };
     let (g, x, mean, rstd, gx) = (&g[..], &x[..], &mean[..], &rstd[..], Ptr::new(gx.as_mut_ptr()));
     parallel(rows, n * 2, |range| {
         for i in range {

@@ -23,7 +23,7 @@ pub(super) fn forward<T: Real>(dim: usize, log: bool, x: View<'_, Buffer>, y: &V
         return Ok(());
     }
     // SAFETY: the dtype was matched to T; the output shares no elements with x (contract of ViewMut).
-    let (x, y) = unsafe { (packed::<T>(x), output::<T>(y, x.layout.numel())?) };
+    let (x, y) = unsafe { (packed::<T>(x)?, output::<T>(y, x.layout.numel())?) };
     let (x, y, size) = (&x[..], Ptr::new(y.as_mut_ptr()), n * inner);
     let tasks = if inner == 1 { outer } else { outer * inner.div_ceil(BLOCK) };
     parallel(tasks, n * inner.min(BLOCK) * 4, |range| {
@@ -134,7 +134,7 @@ pub(super) fn backward<T: Real>(
         return Ok(());
     }
     // SAFETY: the dtypes were matched to T; the output shares no elements with the inputs.
-    let (g, y, gx) = unsafe { (packed::<T>(g), packed::<T>(y), output::<T>(gx, y.layout.numel())?) };
+    let (g, y, gx) = unsafe { (packed::<T>(g)?, packed::<T>(y)?, output::<T>(gx, y.layout.numel())?) };
     let (g, y, gx) = (&g[..], &y[..], Ptr::new(gx.as_mut_ptr()));
     let size = n * inner;
     parallel(outer, size * 4, |range| {

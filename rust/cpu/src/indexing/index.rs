@@ -64,7 +64,11 @@ fn tuples(
     y_strides: &[isize],
 ) -> Result<SmallVec<[(isize, isize); 16]>> {
     let shape = indices[0].layout.shape();
-    let mut tuples: SmallVec<[(isize, isize); 16]> = SmallVec::with_capacity(indices[0].layout.numel());
+    let mut tuples: SmallVec<[(isize, isize); 16]> = SmallVec::new();
+    let count = indices[0].layout.numel();
+    tuples
+        .try_reserve_exact(count)
+        .map_err(|_| Error::memory(format!("not enough memory: {count} places are indexed at once on the CPU")))?;
     for (k, (&d, index)) in named.iter().zip(indices).enumerate() {
         let (size, step) = (x.shape()[d] as i64, x.strides()[d]);
         let p = Ptr::<i64>::of(index.buffer);

@@ -61,7 +61,7 @@ impl Array {
         if self.dtype.is_float() {
             store(&self.f64s(), &array.out());
         } else {
-            store(&load::<i64>(self.view()), &array.out());
+            store(&self.i64s(), &array.out());
         }
         array
     }
@@ -81,11 +81,11 @@ impl Array {
     }
 
     pub fn f64s(&self) -> Vec<f64> {
-        load(self.view())
+        load(self.view()).unwrap()
     }
 
     pub fn i64s(&self) -> Vec<i64> {
-        load(self.view())
+        load(self.view()).unwrap()
     }
 }
 

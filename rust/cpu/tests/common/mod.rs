@@ -121,7 +121,7 @@ impl Tensor {
     }
     /// Row-major values.
     pub fn values(&self) -> Vec<f64> {
-        load(self.view())
+        load(self.view()).unwrap()
     }
     pub fn shape(&self) -> &[usize] {
         self.layout.shape()

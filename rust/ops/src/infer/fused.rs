@@ -9,7 +9,7 @@ use crate::layout::{checked_numel, Dims};
 use crate::op::{LossReduction, Meta};
 use smallvec::{smallvec, SmallVec};
 
-/// The shape of `x @ wᵀ + b`: x `[…, k]`, w `[n, k]`, b something that broadcasts to `[n]`.
+/// The shape of `x @ wᵀ + b`: x `[…, k]`, w `[n, k]`, b `[n]`.
 ///
 /// ```
 /// use wengert_ops::infer::linear_shape;
@@ -25,7 +25,7 @@ pub fn linear_shape(x: &[usize], w: &[usize], b: Option<&[usize]>) -> Result<Dim
         fail!(runtime, "both arguments to linear need to be at least 1D, but they are 0D and {}D", w.len());
     }
     let out = matmul_shapes("linear", x, &[k, n])?.out;
-    if let Some(b) = b.filter(|b| !matches!(b, [] | [1])) {
+    if let Some(b) = b {
         if b != [n] {
             fail!(
                 runtime,
@@ -163,7 +163,7 @@ mod tests {
         refuses(linear(&[f32s(&[3]), f32s(&[5, 4])]), Runtime, "cannot be multiplied (1x3 and 4x5)");
         let words = "must match the existing size (4) at non-singleton dimension 1.  Target sizes: [2, 5].";
         refuses(linear(&[f32s(&[2, 3]), f32s(&[5, 3]), f32s(&[4])]), Runtime, words);
-        assert!(linear(&[f32s(&[2, 3]), f32s(&[5, 3]), f32s(&[1])]).is_ok());
+        refuses(linear(&[f32s(&[2, 3]), f32s(&[5, 3]), f32s(&[1])]), Runtime, "the bias must have shape [5]");
         refuses(linear(&[f32s(&[]), f32s(&[5, 3])]), Runtime, "at least 1D, but they are 0D and 2D");
         refuses(linear(&[f32s(&[2, 3]), Meta::new(&[5, 3], DType::F64)]), Runtime, "float != double");
         refuses(linear(&[f32s(&[2, 3])]), Type, "2 or 3 inputs");

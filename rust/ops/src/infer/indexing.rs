@@ -249,6 +249,12 @@ pub(super) fn sort(inputs: &[Meta], dim: usize) -> Result<SmallVec<[Meta; 2]>> {
 
 pub(super) fn topk(inputs: &[Meta], k: usize, dim: usize) -> Result<SmallVec<[Meta; 2]>> {
     let [x] = exactly("topk", inputs)?;
+    if x.dtype == DType::Bool {
+        fail!(
+            not_implemented,
+            "topk does not support bool dtypes; convert them first, for example with .to(torch.uint8)"
+        );
+    }
     values_and_positions(topk_shape(&x.shape, k, dim)?, x.dtype)
 }
 

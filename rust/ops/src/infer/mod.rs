@@ -13,6 +13,7 @@ mod matmul;
 mod name;
 mod number;
 mod reduce;
+mod retype;
 mod view;
 mod window;
 
@@ -27,6 +28,7 @@ pub use matmul::{batch_shape, check_same_dtype, matmul_shapes, MatmulShapes};
 pub use name::{linalg_name, op_name, view_name, LINALG_NAMES, OP_NAMES, VIEW_NAMES};
 pub use number::check_number;
 pub use reduce::{check_nonempty, reduce_dtype, reduced_shape, sum_dtype};
+pub use retype::retype;
 pub use view::{
     expand_target, narrow_range, permute_order, reshape_target, select_index, slice_range, unfold_count, view_shape,
 };
@@ -174,7 +176,7 @@ fn check_mask(op: &str, mask: u64, rank: usize) -> Result<()> {
 }
 
 /// Whether `from` broadcasts to exactly `to`.
-fn broadcasts_to(from: &[usize], to: &[usize]) -> bool {
+pub fn broadcasts_to(from: &[usize], to: &[usize]) -> bool {
     from.len() <= to.len() && from.iter().rev().zip(to.iter().rev()).all(|(&f, &t)| f == t || f == 1)
 }
 

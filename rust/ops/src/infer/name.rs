@@ -80,6 +80,7 @@ names! {
     ViewOp::Unsqueeze(_) => "unsqueeze",
     ViewOp::Squeeze(_) => "squeeze",
     ViewOp::AsStrided { .. } => "as_strided",
+    ViewOp::Unfold { .. } => "unfold",
     ViewOp::Alias => "alias",
 }
 

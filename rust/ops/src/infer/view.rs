@@ -74,6 +74,20 @@ pub fn view_shape(view: &ViewOp, shape: &[usize]) -> Result<Dims> {
             check_mask(op, mask, rank)?;
             out = (0..rank).filter(|&d| mask >> d & 1 == 0 || shape[d] != 1).map(|d| shape[d]).collect();
         }
+        &ViewOp::Unfold { dim, size, step } => {
+            let (Ok(window), Ok(stride)) = (isize::try_from(size), isize::try_from(step)) else {
+                fail!(runtime, "unfold: windows of size {size}, {step} apart, do not lie in shape {shape:?}");
+            };
+            if rank == 0 {
+                // As a vector of one element, of which the count of windows is dropped.
+                check_dim(op, dim, 1)?;
+                unfold_count(0, 1, window, stride)?;
+            } else {
+                let dim = check_dim(op, dim, rank)?;
+                out[dim] = unfold_count(dim, shape[dim], window, stride)?;
+            }
+            out.push(size);
+        }
         ViewOp::AsStrided { shape, strides, .. } => {
             if shape.len() != strides.len() {
                 fail!(
@@ -300,6 +314,8 @@ mod tests {
             (ViewOp::Diagonal { offset: 3, dim1: 2, dim2: 0 }, &[3, 0]),
             (ViewOp::Unsqueeze(3), &[2, 3, 4, 1]),
             (ViewOp::Squeeze(0b111), &[2, 3, 4]),
+            (ViewOp::Unfold { dim: 2, size: 2, step: 1 }, &[2, 3, 3, 2]),
+            (ViewOp::Unfold { dim: 0, size: 0, step: 9 }, &[1, 3, 4, 0]),
         ];
         for (view, shape) in views {
             assert_eq!(&view_shape(&view, &[2, 3, 4]).unwrap()[..], shape, "{view:?}");
@@ -324,6 +340,10 @@ mod tests {
             (ViewOp::Diagonal { offset: 0, dim1: 1, dim2: 1 }, Runtime, "cannot be identical 1, 1"),
             (ViewOp::Unsqueeze(3), Index, "expected to be in range of [-3, 2], but got 3"),
             (ViewOp::Squeeze(0b100), Index, "got 2"),
+            (ViewOp::Unfold { dim: 2, size: 1, step: 1 }, Index, "got 2"),
+            (ViewOp::Unfold { dim: 1, size: 4, step: 1 }, Runtime, "maximum size for tensor at dimension 1 is 3"),
+            (ViewOp::Unfold { dim: 1, size: 2, step: 0 }, Runtime, "step is 0"),
+            (ViewOp::Unfold { dim: 1, size: usize::MAX, step: 1 }, Runtime, "do not lie"),
         ] {
             refuses(view_shape(&view, shape), kind, words);
         }

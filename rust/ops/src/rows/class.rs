@@ -63,6 +63,7 @@ impl Demand {
                 operands.get(1).map_or(first, |o| o.0),
                 operands.get(2).map_or(first, |o| o.0)
             ),
+            Demand::OneDtype if row == Row::Lerp && !first.is_float() => refuse(row, first),
             Demand::OneDtype => match operands.iter().enumerate().find(|(i, o)| o.0 != first && !(*i == 2 && o.1)) {
                 Some((i, o)) => fail!(
                     runtime,
@@ -138,7 +139,7 @@ fn refuse<T>(row: Row, dtype: DType) -> Result<T> {
 
 fn bool_arith(row: Row) -> Result<()> {
     match row {
-        Row::Sub => fail!(
+        Row::Sub | Row::Rsub => fail!(
             not_implemented,
             "Subtraction, the `-` operator, with two bool tensors is not supported. \
              Use the `^` or `logical_xor()` operator instead."
@@ -162,6 +163,8 @@ fn bool_arith(row: Row) -> Result<()> {
         | Row::FloorDivide
         | Row::TruncDivide
         | Row::Clamp
+        | Row::ClampMin
+        | Row::ClampMax
         | Row::ClampTensor
         | Row::Hardtanh
         | Row::Addcmul

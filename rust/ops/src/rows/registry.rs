@@ -16,7 +16,7 @@ pub struct RowInfo {
     /// Refuses integers and bool, instead of promoting them (activations).
     pub strict: bool,
     pub doc: &'static str,
-    /// Name of the gradient node, without `Backward0`.
+    /// Name of the gradient node, without `Backward0`; whole where another number ends it.
     pub label: &'static str,
     /// An interval per input in which tests may draw.
     pub domain: &'static [(f64, f64)],
@@ -120,7 +120,9 @@ const fn label(row: Row, variant: &'static str) -> &'static str {
         Row::Square => "Pow",
         Row::GeluTanh => "Gelu",
         Row::Selu => "Elu",
-        Row::ClampTensor => "Clamp",
+        Row::Clamp => "ClampBackward1",
+        Row::ClampTensor => "ClampBackward0",
+        Row::Rsub => "RsubBackward1",
         Row::Xlog1Py => "SpecialXlog1Py",
         Row::TruncDivide => "Div",
         _ => variant,
@@ -128,7 +130,7 @@ const fn label(row: Row, variant: &'static str) -> &'static str {
 }
 
 const fn hidden(row: Row) -> bool {
-    matches!(row, Row::AddScaled | Row::Copy | Row::TruncDivide | Row::GeluTanh | Row::ClampTensor)
+    matches!(row, Row::AddScaled | Row::Copy | Row::TruncDivide | Row::GeluTanh | Row::ClampTensor | Row::Rsub)
 }
 
 /// Inputs of these names are numbers.
@@ -149,7 +151,7 @@ const fn numbers(args: &[&str]) -> u8 {
 
 const fn demand(row: Row) -> Demand {
     match row {
-        Row::Sub => Demand::NoBool,
+        Row::Sub | Row::Rsub => Demand::NoBool,
         Row::Lerp | Row::Heaviside => Demand::OneDtype,
         Row::Addcdiv => Demand::FloatQuotient,
         _ => Demand::Any,
@@ -182,7 +184,7 @@ const fn exact_out(row: Row, class: &str, args: &[&str]) -> bool {
     let one_array = args.len() == 1 + numbers(args).count_ones() as usize;
     match row {
         Row::Square | Row::Threshold | Row::Positive | Row::Copy => false,
-        Row::Lerp | Row::Clamp | Row::Heaviside => true,
+        Row::Lerp | Row::Clamp | Row::ClampMin | Row::ClampMax | Row::Heaviside => true,
         _ => one_array && matches!(class.as_bytes(), b"arith" | b"real" | b"bit" | b"test"),
     }
 }

@@ -23,6 +23,7 @@ macro_rules! elementwise_table {
 arith Add add (a, b) -> y = a + b, [1.0, 1.0], (-2.0, 2.0) (-2.0, 2.0), "Sum.";
 arith AddScaled add_scaled (a, b, alpha) -> y = a + alpha * b, [1.0, alpha, b], (-2.0, 2.0) (-2.0, 2.0) (-2.0, 2.0), "`a + alpha * b`.";
 arith Sub sub (a, b) -> y = a - b, [1.0, -1.0], (-2.0, 2.0) (-2.0, 2.0), "Difference.";
+arith Rsub rsub (x, b) -> y = b - x, [-1.0, 1.0], (-2.0, 2.0) (-2.0, 2.0), "`b - x`.";
 arith Mul mul (a, b) -> y = a * b, [b, a], (-2.0, 2.0) (-2.0, 2.0), "Product.";
 float Div div (a, b) -> y = a / b, [1.0 / b, -y / b], (-2.0, 2.0) (0.5, 2.0), "Quotient.";
 arith Pow pow (a, b) -> y = pow(a, b), [select(eq(b, 0.0), 0.0, b * pow(a, b - 1.0)), select(and(eq(a, 0.0), ge(b, 0.0)), 0.0, y * log(a))], (0.25, 2.0) (-2.0, 2.0), "`a` to the power `b`.";
@@ -42,6 +43,8 @@ arith Fmax fmax (a, b) -> y = fmax(a, b), [select(eq(a, b), 0.5, select(or(gt(a,
 arith Fmin fmin (a, b) -> y = fmin(a, b), [select(eq(a, b), 0.5, select(or(lt(a, b), isnan(b)), 1.0, 0.0)), select(eq(a, b), 0.5, select(or(lt(a, b), isnan(b)), 0.0, 1.0))], (-2.0, 2.0) (-2.0, 2.0) ! a - b, "The lesser of two; a number wins over NaN.";
 arith Relu relu (x) -> y = maximum(x, 0.0), [not(le(x, 0.0))], (-2.0, 2.0) ! x, "`x` where positive, else 0.";
 arith Clamp clamp (x, min, max) -> y = minimum(maximum(x, min), max), [and(gt(x, min), lt(x, max)), and(lt(x, min), lt(min, max)), or(gt(x, max), gt(min, max))], (-2.0, 2.0) (-1.0, -0.25) (0.25, 1.0) ! (x - min) * (x - max), "`x` held between `min` and `max`.";
+arith ClampMin clamp_min (x, min) -> y = maximum(x, min), [gt(x, min), le(x, min)], (-2.0, 2.0) (-1.0, 1.0) ! x - min, "`x`, at least `min`.";
+arith ClampMax clamp_max (x, max) -> y = minimum(x, max), [lt(x, max), ge(x, max)], (-2.0, 2.0) (-1.0, 1.0) ! x - max, "`x`, at most `max`.";
 arith ClampTensor clamp_tensor (x, min, max) -> y = minimum(maximum(x, min), max), [select(or(lt(x, min), gt(x, max)), 0.0, select(and(or(eq(x, min), eq(x, max)), lt(min, max)), 0.5, 1.0)), select(gt(min, max), 0.0, select(lt(x, min), 1.0, select(and(eq(x, min), lt(min, max)), 0.5, 0.0))), select(or(gt(x, max), gt(min, max)), 1.0, select(and(eq(x, max), lt(min, max)), 0.5, 0.0))], (-2.0, 2.0) (-1.0, -0.25) (0.25, 1.0) ! (x - min) * (x - max), "`clamp` with array bounds: a tie's gradient is halved.";
 arith Hardtanh hardtanh (x, min_val, max_val) -> y = minimum(maximum(x, min_val), max_val), [not(or(le(x, min_val), ge(x, max_val))), le(x, min_val), ge(x, max_val)], (-2.0, 2.0) (-1.0, -0.25) (0.25, 1.0) ! (x - min_val) * (x - max_val), "`x` held between `min_val` and `max_val`, without gradient at the bounds.";
 arith Threshold threshold (x, threshold, value) -> y = select(le(x, threshold), value, x), [not(le(x, threshold)), 0.0, le(x, threshold)], (-2.0, 2.0) (-0.5, 0.5) (-2.0, 2.0) ! x - threshold, "`x` where above the threshold, else `value`.";

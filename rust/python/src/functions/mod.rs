@@ -178,6 +178,28 @@ fn _write_out(name: &str, out: Object<'_, '_>, result: Object<'_, '_>, cast: boo
     write_out(name, out, result, cast)
 }
 
+/// An argument that may be left out, but not be None.
+pub enum Maybe<'a, 'py> {
+    Missing,
+    Given(Borrowed<'a, 'py, PyAny>),
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Maybe<'a, 'py> {
+    type Error = PyErr;
+    fn extract(obj: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        Ok(Maybe::Given(obj))
+    }
+}
+
+impl<'a, 'py> Maybe<'a, 'py> {
+    pub fn given(&self) -> Option<&Bound<'py, PyAny>> {
+        match self {
+            Maybe::Missing => None,
+            Maybe::Given(obj) => Some(obj),
+        }
+    }
+}
+
 /// A dim under PyTorch's or numpy's name.
 pub fn either<'a, 'py>(dim: Option<Object<'a, 'py>>, axis: Option<Object<'a, 'py>>) -> Option<Object<'a, 'py>> {
     dim.or(axis)

@@ -1,6 +1,6 @@
 //! Reductions, scans and orders.
 
-use super::{either, need_dim, run, values_indices, Object};
+use super::{either, need_dim, run, values_indices, Maybe, Object};
 use crate::args::{dims, index, Ints};
 use crate::tensor::{done, fresh, PyTensor};
 use crate::types::optional_dtype;
@@ -223,17 +223,17 @@ macro_rules! extremes {
         #[pymethods]
         impl PyTensor {$(
             $(#[$doc])*
-            #[pyo3(signature = (dim=None, keepdim=false, *, other=None, axis=None, keepdims=None))]
+            #[pyo3(signature = (dim=Maybe::Missing, keepdim=false, *, other=None, axis=None, keepdims=None))]
             fn $name(
                 &self,
                 py: Python<'_>,
-                dim: Option<Object<'_, '_>>,
+                dim: Maybe<'_, '_>,
                 keepdim: bool,
                 other: Option<Object<'_, '_>>,
                 axis: Option<Object<'_, '_>>,
                 keepdims: Option<bool>,
             ) -> PyResult<Py<PyAny>> {
-                extreme(py, &self.inner, $kind, either(dim, axis), keepdims.unwrap_or(keepdim), other)
+                extreme(py, &self.inner, $kind, either(dim.given(), axis), keepdims.unwrap_or(keepdim), other)
             }
         )*}
     };

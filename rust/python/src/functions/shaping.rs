@@ -4,10 +4,10 @@ use super::{dim_or, either, named, need_dim, spread, tuple, Object};
 use crate::args::{index, ints, need_tensor, Ints};
 use crate::error::Raise;
 use crate::tensor::{done, fresh, wrap, PyTensor};
-use crate::types::PyDType;
-use pyo3::exceptions::{PyNotImplementedError, PyRuntimeError, PyTypeError};
+use crate::types::{extract_dtype, PyDType};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyInt, PyTuple};
+use pyo3::types::{PyInt, PyTuple, PyType};
 use wengert::layout::{dim_mask, wrap_dim};
 use wengert::{Tensor, ViewOp};
 
@@ -161,7 +161,8 @@ impl PyTensor {
         done(py, self.inner.expand(&spread("expand", "size", args, size)?))
     }
 
-    /// Another shape over the same elements; an error where strides do not allow it.
+    /// Another shape over the same elements; an error where strides do not allow it. `view(dtype)` reads the bytes as
+    /// elements of another dtype, off the tape.
     ///
     /// Example:
     ///     >>> wg.zeros(2, 3).view(3, -1).shape
@@ -175,18 +176,12 @@ impl PyTensor {
         dtype: Option<Object<'_, '_>>,
     ) -> PyResult<Py<PyAny>> {
         let first = if args.len() == 1 { Some(args.get_item(0)?) } else { None };
-        if let Some(dtype) = dtype.or(first.as_ref()).and_then(|d| d.cast::<PyDType>().ok()) {
-            let dtype = dtype.get().0;
-            if dtype == self.inner.dtype() {
-                return done(py, self.inner.view_op(ViewOp::Alias));
-            }
-            return Err(PyNotImplementedError::new_err(format!(
-                "view(dtype): the elements of a {} tensor cannot be seen as {dtype} in this version; convert them with .to({dtype})",
-                self.inner.dtype()
-            )));
+        let is_dtype = |d: &&Bound<'_, PyAny>| d.is_instance_of::<PyDType>() || d.is_instance_of::<PyType>();
+        if let Some(dtype) = dtype.or(first.as_ref().filter(is_dtype)) {
+            return done(py, self.inner.view_dtype(extract_dtype(dtype)?));
         }
-        if dtype.is_some() {
-            return Err(PyTypeError::new_err("view(): argument 'dtype' must be a wengert dtype"));
+        if args.is_empty() && size.is_none() {
+            return Err(PyTypeError::new_err("view() missing 1 required positional arguments: \"size\" (or a dtype)"));
         }
         done(py, self.inner.view(&spread("view", "size", args, size)?))
     }

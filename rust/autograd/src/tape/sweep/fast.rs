@@ -2,12 +2,12 @@
 //! lock is taken once for many nodes. Whatever is out of the ordinary goes the long way, node by node.
 
 use super::marks::Slot;
-use super::{Step, Sweep};
+use super::{free_saved, Step, Sweep};
 use crate::buffer::Device;
 use crate::lock::{Key, Locked};
-use crate::tape::node::{flag, Edge, NodeRef};
+use crate::tape::node::{Edge, NodeRef};
 use crate::tape::saved::{Saved, OUTPUT};
-use crate::tensor::{Cell, Tensor};
+use crate::tensor::{Cell, Tensor, TensorImpl};
 use crate::value::Value;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -26,24 +26,30 @@ impl Sweep {
     pub(super) fn rows(&mut self, locked: &mut Locked) -> Result<Progress> {
         for _ in 0..SESSION {
             let Some(node) = self.next() else { return Ok(Progress::Done) };
-            if self.create || !self.fast_row(node, locked)? {
+            if self.create {
                 return Ok(Progress::Slow(Box::new(self.take_step(node, locked)?)));
+            }
+            match self.fast_row(node, locked)? {
+                None => return Ok(Progress::Slow(Box::new(self.take_step(node, locked)?))),
+                Some(late) if !late.is_empty() => return Ok(Progress::Late(late)),
+                Some(_) => {}
             }
         }
         Ok(Progress::Pause)
     }
 
-    fn fast_row(&mut self, node: NodeRef, locked: &mut Locked) -> Result<bool> {
+    /// Steps over a plain row; `None` if it is not one. What could not be added under the lock is given back.
+    fn fast_row(&mut self, node: NodeRef, locked: &mut Locked) -> Result<Option<Late>> {
         let n = locked.tape.node(node);
-        let Op::Row(row) = n.op else { return Ok(false) };
+        let Op::Row(row) = n.op else { return Ok(None) };
         if n.flags != 0 || n.layout.numel() > SMALL {
-            return Ok(false);
+            return Ok(None);
         }
         // What arrives here has been asked for.
         if self.asked_for(node) {
-            return Ok(false);
+            return Ok(None);
         }
-        let Some(g) = self.plain_gradient(node, &n.layout, n.dtype, &locked.key) else { return Ok(false) };
+        let Some(g) = self.plain_gradient(node, &n.layout, n.dtype, &locked.key) else { return Ok(None) };
         let mut results: SmallVec<[(usize, Value); 2]> = SmallVec::new();
         for (i, edge) in n.edges.iter().enumerate() {
             if !self.useful(edge) {
@@ -60,39 +66,31 @@ impl Sweep {
                 Edge::Leaf(l) => l.dtype() == n.dtype && l.state.get(&locked.key).layout.shape() == n.layout.shape(),
             };
             if !fits {
-                return Ok(false);
+                return Ok(None);
             }
             match partial(row, i, &g, &n.saved, &n.layout, n.dtype, &locked.key)? {
                 Some(value) => results.push((i, value)),
-                None => return Ok(false),
+                None => return Ok(None),
             }
         }
         self.take_slot(node);
         drop(g);
+        let mut late = Late::new();
         for (i, value) in results {
-            match &locked.tape.node(node).edges[i] {
-                Edge::Node(t) => {
-                    let target = *t;
-                    self.add_to_slot(target, value, locked)?;
-                }
-                Edge::Leaf(l) => {
-                    let leaf = l.clone();
-                    self.add_to_leaf(leaf, value, &locked.key)?;
-                }
-                Edge::None => {}
+            let edge = &locked.tape.node(node).edges[i];
+            let left = match edge {
+                Edge::Node(target) => self.add_to_slot(*target, value, locked)?,
+                Edge::Leaf(leaf) => self.add_to_leaf(leaf, value, &locked.key)?,
+                Edge::None => None,
+            };
+            if let Some(value) = left {
+                late.push((edge.clone(), Tensor::from_value(value)));
             }
         }
-        if !self.retain {
-            let n = locked.tape.node_mut(node);
-            if n.saved.iter().any(|s| !matches!(s, Saved::Scalar { .. })) {
-                n.flags |= flag::FREED;
-                let saved = std::mem::take(&mut n.saved);
-                for s in &saved {
-                    s.release(&mut locked.key);
-                }
-            }
+        if !self.retain && locked.tape.node(node).saved.iter().any(Saved::holds_elements) {
+            free_saved(node, locked);
         }
-        Ok(true)
+        Ok(Some(late))
     }
 
     /// The gradient that has arrived, if it is contiguous host memory of the output's own shape and dtype.
@@ -109,51 +107,55 @@ impl Sweep {
         plain.then_some(value)
     }
 
-    fn add_to_slot(&mut self, target: NodeRef, value: Value, locked: &Locked) -> Result<()> {
+    /// Adds to what has arrived at a node; given back if somebody is writing that, which must be waited for outside
+    /// the lock.
+    fn add_to_slot(&mut self, target: NodeRef, value: Value, locked: &Locked) -> Result<Option<Value>> {
         let slot = self.slot(target, locked);
         match std::mem::take(slot) {
             Slot::Empty => *slot = Slot::Value(value),
             Slot::Value(old) => *slot = Slot::Value(sum(old, value, 1)?),
-            Slot::One(old) => {
-                let old_value = match old.try_value(&locked.key) {
-                    Some(v) => v,
-                    None => old.value(),
-                };
-                *slot = Slot::Value(fresh_sum(&old_value, &value)?);
-            }
+            Slot::One(old) => match old.try_value(&locked.key) {
+                Some(old) => *slot = Slot::Value(fresh_sum(&old, &value)?),
+                None => {
+                    *slot = Slot::One(old);
+                    return Ok(Some(value));
+                }
+            },
             Slot::Many(many) => *slot = Slot::Many(many),
         }
-        Ok(())
+        Ok(None)
     }
 
-    fn add_to_leaf(&mut self, leaf: Arc<crate::tensor::TensorImpl>, value: Value, key: &Key) -> Result<()> {
-        let id = Arc::as_ptr(&leaf) as usize;
+    /// As [`Sweep::add_to_slot`], for a leaf.
+    fn add_to_leaf(&mut self, leaf: &Arc<TensorImpl>, value: Value, key: &Key) -> Result<Option<Value>> {
+        let id = Arc::as_ptr(leaf) as usize;
         let Some(&at) = self.leaf_index.get(&id) else {
             self.leaf_index.insert(id, self.leaves.len());
-            self.leaves.push((leaf, Tensor::from_value(value)));
-            return Ok(());
+            self.leaves.push((leaf.clone(), Tensor::from_value(value)));
+            return Ok(None);
         };
         let old = &mut self.leaves[at].1;
         let state = old.0.state.get(key);
         let own = matches!(&state.cell, Cell::Own(b, _) if Arc::strong_count(b) == 1 && !b.is_pinned());
-        let Some(old_value) = old.try_value(key) else {
-            *old = Tensor::from_value(fresh_sum(&old.value(), &value)?);
-            return Ok(());
-        };
+        let Some(old_value) = old.try_value(key) else { return Ok(Some(value)) };
         if own && Arc::strong_count(&old.0) == 1 && old_value.layout.is_contiguous() {
             // Held by the leaf's entry and by `old_value`.
             sum(old_value, value, 2)?;
         } else {
             *old = Tensor::from_value(fresh_sum(&old_value, &value)?);
         }
-        Ok(())
+        Ok(None)
     }
 }
+
+/// Gradients that must wait for a writer before they are added.
+pub(super) type Late = SmallVec<[(Edge, Tensor); 2]>;
 
 /// How a fast session ended.
 pub(super) enum Progress {
     Done,
     Pause,
+    Late(Late),
     Slow(Box<Step>),
 }
 
@@ -224,7 +226,7 @@ fn partial(
                     _ => return Ok(None),
                 }
             }
-            Saved::Whole { .. } => return Ok(None),
+            Saved::Whole { .. } | Saved::Shape { .. } => return Ok(None),
         };
         if slot & OUTPUT != 0 {
             y = operand;

@@ -1,8 +1,9 @@
 //! Gradients on their way in and out: the first one, sums, hooks of leaves, `.grad`.
 
-use crate::lock::{defer, lock};
+use super::Sweep;
+use crate::lock::{defer, lock, Key};
 use crate::tape::Hook;
-use crate::tensor::{self, Tensor};
+use crate::tensor::{self, Cell, Tensor, TensorImpl};
 use crate::value::Value;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -14,6 +15,9 @@ pub(super) fn check_hook_result(g: &Tensor, new: &Tensor) -> Result<()> {
     }
     if new.dtype() != g.dtype() {
         fail!(runtime, "hook has changed the type of value: {} became {}", g.dtype(), new.dtype());
+    }
+    if new.device() != g.device() {
+        fail!(runtime, "hook has changed the device of value: {} became {}", g.device(), new.device());
     }
     Ok(())
 }
@@ -71,14 +75,6 @@ pub(super) fn root_gradient(i: usize, root: &Tensor, given: Option<&Tensor>, cre
             "Mismatch in shape: grad_output[{i}] has a shape of torch.Size({:?}) and output[{i}] has a shape of torch.Size({:?}).",
             &g.shape()[..],
             &root.shape()[..]
-        );
-    }
-    if !g.dtype().is_float() {
-        fail!(
-            runtime,
-            "Mismatch in dtype: grad_output[{i}] has a dtype of {} and output[{i}] has a dtype of {}",
-            g.dtype(),
-            root.dtype()
         );
     }
     if create {
@@ -152,14 +148,80 @@ pub(super) fn add_to_grad(t: &Tensor, g: Tensor, create: bool) -> Result<()> {
     }
 }
 
-/// A gradient as it becomes a `.grad`: dense, with a cell of its own.
+/// A gradient as it becomes a `.grad`: dense, with a cell of its own. Memory that the outside sees is copied, and so is
+/// a part of something larger: else the next write to it would copy all of that.
 fn first_gradient(g: Tensor, create: bool) -> Result<Tensor> {
-    let value = g.value();
-    let dense = value.layout.is_contiguous();
     if create {
-        return if dense { Ok(g) } else { g.clone_() };
+        // A taped tensor cannot share its elements unnoticed.
+        return g.clone_();
     }
-    Ok(Tensor::from_value(if dense { value } else { value.copied(value.dtype)? }))
+    let value = g.value();
+    let keep = value.layout.is_contiguous() && !value.buffer.is_pinned() && !value.is_part();
+    Ok(Tensor::from_value(if keep { value } else { value.copied(value.dtype)? }))
+}
+
+impl Sweep {
+    /// Gives leaves without hooks and without a gradient theirs, in one hold of the lock; the others remain.
+    fn commit_first(&mut self) {
+        let mut guard = lock();
+        let plain = |leaf: &TensorImpl, key: &Key| leaf.state.get(key).cold.is_none();
+        if self.create || !self.leaves.iter().all(|(leaf, _)| plain(leaf, &guard.key)) {
+            return;
+        }
+        let key = &mut guard.key;
+        self.leaves.retain(|(leaf, g)| {
+            let state = g.0.state.get(key);
+            // Memory that the outside sees must not become a leaf's.
+            let own = matches!(&state.cell, Cell::Own(buffer, _) if !buffer.is_pinned())
+                && state.layout.is_contiguous()
+                && !state.edge.is_some();
+            // The entry's handle is the only one: nobody else sees the tensor that becomes `.grad`.
+            if !own || state.flags != 0 || Arc::strong_count(&g.0) != 1 || leaf.state.get(key).grad.is_some() {
+                return true;
+            }
+            leaf.state.get_mut(key).grad = Some(g.clone());
+            false
+        });
+    }
+
+    /// Gives the leaves their gradients, all hooks having succeeded first.
+    pub(super) fn commit(&mut self) -> Result<()> {
+        self.commit_first();
+        if self.leaves.is_empty() {
+            return Ok(());
+        }
+        let _mode = crate::mode::GradMode::set(self.create);
+        let mut ready = Vec::with_capacity(self.leaves.len());
+        for (leaf, g) in std::mem::take(&mut self.leaves) {
+            let leaf = Tensor(leaf);
+            let g = run_leaf_hooks(&leaf, g)?;
+            ready.push((leaf, g));
+        }
+        let mut post: Vec<Tensor> = Vec::new();
+        for (leaf, g) in ready {
+            add_to_grad(&leaf, g, self.create)?;
+            let guard = lock();
+            if leaf.0.state.get(&guard.key).cold.as_ref().is_some_and(|c| !c.post_hooks.is_empty()) {
+                post.push(leaf.clone());
+            }
+            drop(guard);
+        }
+        for leaf in post {
+            let hooks: Vec<Hook> = {
+                let guard = lock();
+                leaf.0
+                    .state
+                    .get(&guard.key)
+                    .cold
+                    .as_ref()
+                    .map_or_else(Vec::new, |c| c.post_hooks.iter().map(|h| h.1.clone()).collect())
+            };
+            for hook in hooks {
+                hook(&leaf)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Tensor {

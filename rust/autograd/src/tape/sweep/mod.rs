@@ -2,21 +2,24 @@
 //!
 //! All marks belong to the sweep, so that several may run at once and a hook may start one.
 
+mod deliver;
 mod fast;
 mod gradients;
 mod marks;
 mod paths;
 mod shortcut;
 
-use crate::lock::{lock, Key, Locked};
+use crate::depth;
+use crate::lock::{lock, Locked};
 use crate::rules::{self, Ctx, Unpacked};
 use crate::tape::labels;
 use crate::tape::node::{flag, Edge, NodeRef};
 use crate::tape::saved::{Saved, OUTPUT};
 use crate::tape::{Hook, NodeHook};
-use crate::tensor::{self, Cell, Tensor, TensorImpl};
+use crate::tensor::{self, Tensor, TensorImpl};
+use deliver::apart;
 use fast::Progress;
-use gradients::{add, add_to_grad, check_hook_result, checked_gradients, fit, root_gradient, run_leaf_hooks};
+use gradients::{add_to_grad, check_hook_result, checked_gradients, root_gradient, run_leaf_hooks};
 use marks::{Marks, Slot};
 use paths::Wanted;
 use smallvec::SmallVec;
@@ -71,6 +74,8 @@ pub(super) struct Step {
     retains: Vec<(u16, Tensor)>,
     node_hooks: Vec<(bool, NodeHook)>,
     stale: bool,
+    /// Whether what the node has saved goes once its gradients have been handed on.
+    free: bool,
 }
 
 static INTERRUPTED: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
@@ -81,6 +86,7 @@ pub fn set_interrupt_check(check: fn() -> Result<()>) {
 }
 
 pub(crate) fn check_interrupt() -> Result<()> {
+    depth::check_stop()?;
     let check = INTERRUPTED.load(Ordering::Acquire);
     if check.is_null() {
         return Ok(());
@@ -114,20 +120,24 @@ pub fn backward(
     options: SweepOptions,
     inputs: Option<&[Tensor]>,
 ) -> Result<()> {
-    let mut sweep = Sweep::new(options, inputs.map_or(0, |i| i.len()));
-    sweep.run(roots, grads, inputs)?;
-    match inputs {
-        None => sweep.commit(),
-        Some(inputs) => {
-            let captured = std::mem::take(&mut sweep.captured);
-            for (input, g) in inputs.iter().zip(captured) {
-                if let Some(g) = g {
-                    add_to_grad(input, g, options.create_graph)?;
-                }
-            }
-            Ok(())
+    depth::enter(|| into_grads(roots, grads, options, inputs))
+}
+
+fn into_grads(
+    roots: &[Tensor],
+    grads: &[Option<Tensor>],
+    options: SweepOptions,
+    inputs: Option<&[Tensor]>,
+) -> Result<()> {
+    // Inputs that are no leaves keep their gradients from now on, as in PyTorch.
+    for input in inputs.into_iter().flatten() {
+        if input.requires_grad() {
+            input.retain_grad()?;
         }
     }
+    let mut sweep = Sweep::new(options, inputs.map_or(0, |i| i.len()));
+    sweep.run(roots, grads, inputs)?;
+    sweep.commit()
 }
 
 /// Gradients of `outputs` with respect to `inputs`; nothing is added to `.grad`.
@@ -138,9 +148,12 @@ pub fn grad(
     options: SweepOptions,
     allow_unused: bool,
 ) -> Result<Vec<Option<Tensor>>> {
-    let mut sweep = Sweep::new(options, inputs.len());
-    sweep.run(outputs, grads, Some(inputs))?;
-    let captured = std::mem::take(&mut sweep.captured);
+    let captured = depth::enter(|| {
+        let mut sweep = Sweep::new(options, inputs.len());
+        sweep.run(outputs, grads, Some(inputs))?;
+        sweep.capture_leaves()?;
+        Ok(std::mem::take(&mut sweep.captured))
+    })?;
     if !allow_unused && captured.iter().any(|g| g.is_none()) {
         fail!(
             runtime,
@@ -196,23 +209,46 @@ impl Sweep {
             match progress {
                 Progress::Done => break,
                 Progress::Pause => {}
+                Progress::Late(gradients) => {
+                    for (edge, g) in gradients {
+                        self.arrive(edge, g)?;
+                    }
+                }
                 Progress::Slow(step) => self.step(*step)?,
             }
         }
-        if inputs.is_some() {
-            let leaves = std::mem::take(&mut self.leaves);
-            for (leaf, g) in leaves {
-                let g = run_leaf_hooks(&Tensor(leaf.clone()), g)?;
-                let id = Arc::as_ptr(&leaf) as usize;
-                if let Some(places) = self.wanted.as_ref().and_then(|w| w.leaves.get(&id)) {
-                    for &place in places {
-                        self.captured[place] = Some(g.clone());
-                    }
+        Ok(())
+    }
+
+    /// Notes the gradients of a node's outputs that `inputs=` names.
+    fn capture(&mut self, node: NodeRef, grads: &[Option<Tensor>]) {
+        let Some(wanted) = &self.wanted else { return };
+        for (output, g) in grads.iter().enumerate() {
+            if let (Some(places), Some(g)) = (wanted.nodes.get(&(node.chunk, node.index, output as u16)), g) {
+                // Hooks may write to theirs.
+                let g = if self.create { g.clone() } else { Tensor::from_value(g.value()) };
+                for &place in places {
+                    self.captured[place] = Some(g.clone());
+                }
+            }
+        }
+    }
+
+    /// Notes the gradients of the leaves that `inputs=` names, after their hooks.
+    fn capture_leaves(&mut self) -> Result<()> {
+        let _mode = crate::mode::GradMode::set(self.create);
+        for (leaf, g) in std::mem::take(&mut self.leaves) {
+            let g = run_leaf_hooks(&Tensor(leaf.clone()), g)?;
+            let id = Arc::as_ptr(&leaf) as usize;
+            if let Some(places) = self.wanted.as_ref().and_then(|w| w.leaves.get(&id)) {
+                for &place in places {
+                    self.captured[place] = Some(g.clone());
                 }
             }
         }
         Ok(())
     }
+
     /// Whether `inputs=` names an output of this (one-output) node.
     pub(super) fn asked_for(&self, n: NodeRef) -> bool {
         self.wanted.as_ref().is_some_and(|w| w.nodes.contains_key(&(n.chunk, n.index, 0)))
@@ -258,55 +294,35 @@ impl Sweep {
             metas.extend(more.iter().cloned());
         }
         let has_hooks = n.flags & flag::HOOKS != 0;
-        let free = !self.retain
-            && needs != 0
-            && (matches!(op, Op::Custom(_)) || n.saved.iter().any(|s| !matches!(s, Saved::Scalar { .. })));
-        let source_edges: Option<SmallVec<[Edge; 2]>> = create.then(|| n.edges.clone());
-        let taken = if free {
-            n.flags |= flag::FREED;
-            std::mem::take(&mut n.saved)
-        } else {
-            SmallVec::new()
-        };
+        let free =
+            !self.retain && needs != 0 && (matches!(op, Op::Custom(_)) || n.saved.iter().any(Saved::holds_elements));
         let mut saved: SmallVec<[Unpacked; 2]> = SmallVec::new();
         let mut stale = false;
-        let mut unpack = |s: &Saved, locked: &Locked| {
-            let slot = s.slot();
-            let edge = match &source_edges {
-                None => Edge::None,
-                Some(_) if slot & OUTPUT != 0 => {
-                    let output = (slot & !OUTPUT) as u16;
-                    let (_, dtype) = locked.tape.node(node).meta(output);
-                    if dtype.is_float() {
-                        Edge::Node(node.with_output(output))
-                    } else {
-                        Edge::None
-                    }
+        let n = locked.tape.node(node);
+        let source = |slot: u8| match slot & OUTPUT {
+            _ if !create => Edge::None,
+            0 => n.edges.get(slot as usize).cloned().unwrap_or_default(),
+            _ => {
+                let output = (slot & !OUTPUT) as u16;
+                if n.meta(output).1.is_float() {
+                    Edge::Node(node.with_output(output))
+                } else {
+                    Edge::None
                 }
-                Some(edges) => edges.get(slot as usize).cloned().unwrap_or_default(),
-            };
+            }
+        };
+        for s in &n.saved {
             saved.push(match s {
-                Saved::Scalar { value, .. } => Unpacked::Scalar(slot, *value),
-                other => match other.value(&locked.key) {
-                    Some((value, old)) => {
+                Saved::Scalar { slot, value } => Unpacked::Scalar(*slot, *value),
+                Saved::Shape { input, layout } => Unpacked::Shape(*input, layout.clone()),
+                elements => match elements.value(&locked.key) {
+                    Some((slot, value, old)) => {
                         stale |= old;
-                        Unpacked::Array(slot, value, edge)
+                        Unpacked::Array(slot, value, source(slot))
                     }
-                    None => return,
+                    None => continue,
                 },
             });
-        };
-        if free {
-            for s in &taken {
-                unpack(s, locked);
-            }
-            for s in &taken {
-                s.release(&mut locked.key);
-            }
-        } else {
-            for s in &locked.tape.node(node).saved {
-                unpack(s, locked);
-            }
         }
         let (mut hooks, mut retains, mut node_hooks) = (Vec::new(), Vec::new(), Vec::new());
         if has_hooks {
@@ -316,7 +332,7 @@ impl Sweep {
                 retains = side.retain.iter().filter_map(|(o, t)| t.upgrade().map(|t| (*o, Tensor(t)))).collect();
             }
         }
-        Ok(Step { slot, node, op, saved, needs, edges, metas, hooks, retains, node_hooks, stale })
+        Ok(Step { slot, node, op, saved, needs, edges, metas, hooks, retains, node_hooks, stale, free })
     }
 
     fn step(&mut self, mut step: Step) -> Result<()> {
@@ -327,6 +343,11 @@ impl Sweep {
             Slot::One(g) => SmallVec::from_iter([Some(g)]),
             Slot::Many(many) => many.into_iter().collect(),
         };
+        // As in PyTorch: what is asked for of a node that also runs is taken before its hooks, of another one after.
+        let runs = step.needs != 0 || self.wanted.is_none();
+        if runs {
+            self.capture(node, &grads);
+        }
         for (output, hook) in &step.hooks {
             if let Some(Some(g)) = grads.get(*output as usize) {
                 if let Some(new) = hook(g)? {
@@ -335,30 +356,24 @@ impl Sweep {
                 }
             }
         }
+        for (output, t) in &step.retains {
+            if let Some(Some(g)) = grads.get(*output as usize) {
+                add_to_grad(t, g.clone(), self.create)?;
+            }
+        }
+        if !runs {
+            self.capture(node, &grads);
+            return Ok(());
+        }
         for (_, hook) in step.node_hooks.iter().filter(|(after, _)| !after) {
             if let Some(new) = hook(&grads, None)? {
                 grads = checked_gradients(&grads, new)?.into_iter().collect();
             }
         }
-        for (output, t) in &step.retains {
-            if let Some(Some(g)) = grads.get(*output as usize) {
-                if self.wanted.is_none() {
-                    add_to_grad(t, g.clone(), self.create)?;
-                }
-            }
-        }
-        if let Some(wanted) = &self.wanted {
-            for (output, g) in grads.iter().enumerate() {
-                if let (Some(places), Some(g)) = (wanted.nodes.get(&(node.chunk, node.index, output as u16)), g) {
-                    for &place in places {
-                        self.captured[place] = Some(g.clone());
-                    }
-                }
-            }
-        }
         if step.needs == 0 {
             return Ok(());
         }
+        self.check_kept_shapes(&step)?;
         if step.stale {
             fail!(
                 runtime,
@@ -400,176 +415,35 @@ impl Sweep {
                 step.edges
             );
         }
-        let mut rest: SmallVec<[(Edge, Tensor); 2]> = SmallVec::new();
+        let mut rest: SmallVec<[(usize, Edge, Tensor); 2]> = SmallVec::new();
         {
-            let guard = lock();
+            let mut guard = lock();
+            if step.free {
+                free_saved(node, &mut guard);
+            }
             for (i, g) in results.into_iter().enumerate() {
                 let (Some(g), 1) = (g, step.needs >> i.min(63) & 1) else { continue };
                 let edge = &guard.tape.node(node).edges[i];
+                let g = if self.create { g } else { apart(g, &guard.key) };
                 if let Some(g) = self.first(edge, &guard, g) {
-                    rest.push((edge.clone(), g));
+                    rest.push((i, edge.clone(), g));
                 }
             }
         }
-        for (edge, g) in rest {
-            self.arrive(edge, g)?;
+        for (i, edge, g) in rest {
+            self.deliver(&step, i, edge, g)?;
         }
         Ok(())
     }
+}
 
-    /// Adds a gradient to what has arrived at an edge, summed and cast to the target's shape and dtype.
-    fn arrive(&mut self, edge: Edge, g: Tensor) -> Result<()> {
-        match edge {
-            Edge::None => Ok(()),
-            Edge::Leaf(leaf) => {
-                let (layout, dtype) = {
-                    let guard = lock();
-                    (leaf.state.get(&guard.key).layout.clone(), leaf.dtype())
-                };
-                let g = fit(g, &layout, dtype)?;
-                let id = Arc::as_ptr(&leaf) as usize;
-                match self.leaf_index.get(&id) {
-                    Some(&at) => {
-                        let slot = &mut self.leaves[at].1;
-                        *slot = add(slot.clone(), g, self.create, 2)?;
-                    }
-                    None => {
-                        self.leaf_index.insert(id, self.leaves.len());
-                        self.leaves.push((leaf, g));
-                    }
-                }
-                Ok(())
-            }
-            Edge::Node(n) => {
-                let guard = lock();
-                let (layout, dtype) = guard.tape.node(n).meta(n.output);
-                let (layout, outputs) = (layout.clone(), guard.tape.node(n).outputs());
-                drop(guard);
-                let g = fit(g, &layout, dtype)?;
-                let mut guard = lock();
-                let slot = self.slot(n, &guard);
-                let old = match slot {
-                    Slot::Empty => None,
-                    Slot::Value(old) => Some(Tensor::from_value(old.clone())),
-                    Slot::One(old) if outputs == 1 => Some(old.clone()),
-                    Slot::One(_) => None,
-                    Slot::Many(many) => many[n.output as usize].clone(),
-                };
-                // The slot's own handle is the second one while we add.
-                guard = {
-                    drop(guard);
-                    let sum = match old {
-                        Some(old) => add(old, g, self.create, 2)?,
-                        None => g,
-                    };
-                    let guard = lock();
-                    let slot = self.slot(n, &guard);
-                    let replaced = if outputs == 1 {
-                        std::mem::replace(slot, Slot::One(sum))
-                    } else {
-                        if !matches!(slot, Slot::Many(_)) {
-                            *slot = Slot::Many(vec![None; outputs]);
-                        }
-                        if let Slot::Many(many) = slot {
-                            many[n.output as usize] = Some(sum);
-                        }
-                        Slot::Empty
-                    };
-                    drop(guard);
-                    drop(replaced);
-                    lock()
-                };
-                drop(guard);
-                Ok(())
-            }
-        }
-    }
-
-    /// Stores a gradient that is the first at its edge and fits there: the common case. Gives back any other.
-    fn first(&mut self, edge: &Edge, locked: &Locked, g: Tensor) -> Option<Tensor> {
-        let fits = |layout: &Layout, dtype: DType| {
-            let l = &g.0.state.get(&locked.key).layout;
-            g.dtype() == dtype && (l.same(layout) || l.shape() == layout.shape())
-        };
-        match edge {
-            Edge::Leaf(leaf) => {
-                let id = Arc::as_ptr(leaf) as usize;
-                if !fits(&leaf.state.get(&locked.key).layout, leaf.dtype()) || self.leaf_index.contains_key(&id) {
-                    return Some(g);
-                }
-                self.leaf_index.insert(id, self.leaves.len());
-                self.leaves.push((leaf.clone(), g));
-                None
-            }
-            Edge::Node(n) => {
-                let target = locked.tape.node(*n);
-                if target.more.is_some() || !fits(&target.layout, target.dtype) {
-                    return Some(g);
-                }
-                let slot = self.slot(*n, locked);
-                if !matches!(slot, Slot::Empty) {
-                    return Some(g);
-                }
-                *slot = Slot::One(g);
-                None
-            }
-            Edge::None => None,
-        }
-    }
-
-    /// Gives leaves without hooks and without a gradient theirs, in one hold of the lock; the others remain.
-    fn commit_first(&mut self) {
-        let mut guard = lock();
-        let plain = |leaf: &TensorImpl, key: &Key| leaf.state.get(key).cold.is_none();
-        if self.create || !self.leaves.iter().all(|(leaf, _)| plain(leaf, &guard.key)) {
-            return;
-        }
-        let key = &mut guard.key;
-        self.leaves.retain(|(leaf, g)| {
-            let state = g.0.state.get(key);
-            let own = matches!(&state.cell, Cell::Own(..)) && state.layout.is_contiguous() && !state.edge.is_some();
-            // The entry's handle is the only one: nobody else sees the tensor that becomes `.grad`.
-            if !own || state.flags != 0 || Arc::strong_count(&g.0) != 1 || leaf.state.get(key).grad.is_some() {
-                return true;
-            }
-            leaf.state.get_mut(key).grad = Some(g.clone());
-            false
-        });
-    }
-
-    /// Gives the leaves their gradients, all hooks having succeeded first.
-    fn commit(&mut self) -> Result<()> {
-        self.commit_first();
-        let mut ready = Vec::with_capacity(self.leaves.len());
-        for (leaf, g) in std::mem::take(&mut self.leaves) {
-            let leaf = Tensor(leaf);
-            let g = run_leaf_hooks(&leaf, g)?;
-            ready.push((leaf, g));
-        }
-        let mut post: Vec<Tensor> = Vec::new();
-        for (leaf, g) in ready {
-            add_to_grad(&leaf, g, self.create)?;
-            let guard = lock();
-            if leaf.0.state.get(&guard.key).cold.as_ref().is_some_and(|c| !c.post_hooks.is_empty()) {
-                post.push(leaf.clone());
-            }
-            drop(guard);
-        }
-        for leaf in post {
-            let hooks: Vec<Hook> = {
-                let guard = lock();
-                leaf.0
-                    .state
-                    .get(&guard.key)
-                    .cold
-                    .as_ref()
-                    .map_or_else(Vec::new, |c| c.post_hooks.iter().map(|h| h.1.clone()).collect())
-            };
-            for hook in hooks {
-                hook(&leaf)?;
-            }
-        }
-        Ok(())
+/// Lets go of what a node has saved: it cannot be swept again.
+fn free_saved(node: NodeRef, locked: &mut Locked) {
+    let n = locked.tape.node_mut(node);
+    n.flags |= flag::FREED;
+    let saved = std::mem::take(&mut n.saved);
+    for s in &saved {
+        s.release(&mut locked.key);
     }
 }
 

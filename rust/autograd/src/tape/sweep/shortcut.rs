@@ -3,6 +3,7 @@
 use super::marks::Slot;
 use super::{Step, Sweep};
 use crate::lock::lock;
+use crate::region;
 use crate::tape::node::Edge;
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
@@ -14,12 +15,17 @@ impl Sweep {
     /// a view's gradient is added into the base's slot, a Put's region is zeroed in a slot it owns alone.
     pub(super) fn shortcut(&mut self, step: &Step, grads: &mut SmallVec<[Option<Tensor>; 2]>) -> Result<bool> {
         let Some(Some(g)) = grads.first() else { return Ok(false) };
+        // A kept shape says that the target's is none to go by.
+        if !step.saved.is_empty() && !matches!(step.op, Op::Put(_)) {
+            return Ok(false);
+        }
         match &step.op {
             Op::Put(region) => {
                 let mut value_grad = None;
-                let relative = crate::exec::relative(region, &region.base.fresh())?;
-                let dense = g.0.device == crate::Device::Cpu && g.value().layout.is_contiguous();
-                if !dense {
+                let Some(relative) = region::relative(region) else { return Ok(false) };
+                let layout = g.layout();
+                let dense = g.0.device == crate::Device::Cpu && layout.is_contiguous();
+                if !dense || layout.shape() != region.base.shape() {
                     return Ok(false);
                 }
                 if step.needs & 2 != 0 {
@@ -39,15 +45,16 @@ impl Sweep {
                     }
                     let value = g.value();
                     let part = value.with_layout(offset_by(&relative, value.layout.offset()));
-                    // SAFETY: the gradient belongs to this sweep alone.
+                    // SAFETY: the gradient belongs to this sweep alone, and the region lies in its base, whose shape
+                    // the gradient has.
                     wengert_ops::Backend::fill(&wengert_cpu::Cpu, wengert_ops::Scalar::Int(0), unsafe {
                         part.view_mut()?
                     })?;
                     drop((value, part));
-                    self.arrive(edges[0].clone(), g)?;
+                    self.deliver(step, 0, edges[0].clone(), g)?;
                 }
                 if let (Some(v), Some(edge)) = (value_grad, edges.get(1)) {
-                    self.arrive(edge.clone(), v)?;
+                    self.deliver(step, 1, edge.clone(), v)?;
                 }
                 Ok(true)
             }
@@ -71,9 +78,17 @@ impl Sweep {
                         | wengert_ops::ViewOp::Diagonal { .. } => view.apply(&base)?,
                         _ => return Ok(false),
                     },
-                    Op::Take(region) if !region.part.self_overlaps() => crate::exec::relative(region, &base)?,
+                    Op::Take(region) if !region.part.self_overlaps() && region.base.shape() == base.shape() => {
+                        match region::relative(region) {
+                            Some(part) => part,
+                            None => return Ok(false),
+                        }
+                    }
                     _ => return Ok(false),
                 };
+                if part.span().1 > base.numel() || part.shape() != g.layout().shape() {
+                    return Ok(false);
+                }
                 let guard = lock();
                 let slot = std::mem::take(self.slot(n, &guard));
                 drop(guard);
@@ -94,7 +109,8 @@ impl Sweep {
                 let value = whole.value();
                 let target = value.with_layout(offset_by(&part, value.layout.offset()));
                 let inputs = [crate::exec::RowInput::Value(&target), crate::exec::RowInput::Value(&g.value())];
-                // SAFETY: the gradient belongs to this sweep alone; the first input is the output itself.
+                // SAFETY: the gradient belongs to this sweep alone, the part lies in it as checked above, and the first
+                // input is the output itself.
                 crate::exec::row_into(wengert_ops::Row::Add, g.dtype(), &inputs, unsafe { target.view_mut()? })?;
                 drop(value);
                 let guard = lock();
