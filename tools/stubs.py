@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import wengert as wg
+from wengert._functions import inplace_functions, legacy
 from wengert._functions._compose import REGISTRY
 
 PACKAGE = Path(__file__).parents[1] / "python" / "wengert"
@@ -377,13 +378,11 @@ def package_text():
         for m in sorted(wg._SUBMODULES)
         if (PACKAGE / m).is_dir() or (PACKAGE / f"{m}.py").is_file()
     )
-    text += "from ._as_torch import install_as_torch as install_as_torch\n"
     text += "".join(f"from ._core import {n} as {n}\n" for n in core if n not in types)
+    text += "from ._functions.legacy import set_default_tensor_type as set_default_tensor_type\n"
     text += "from ._printoptions import set_printoptions as set_printoptions\n"
-    text += "from ._serialization import load as load\n"
-    text += "from ._serialization import save as save\nfrom ._size import Size as Size\n"
-    random = ("get_rng_state", "initial_seed", "seed", "set_rng_state")
-    text += "".join(f"from .random import {n} as {n}\n" for n in random)
+    text += "from ._size import Size as Size\n"
+    text += "".join(f"from .{m} import {n} as {name}\n" for name, (m, n) in sorted(wg._LATER.items()))
     text += "from .version import __version__ as __version__\n\n"
     text += "".join(f"{n}: builtins.float\n" for n in ("e", "inf", "nan", "pi")) + "newaxis: None\n"
     text += "".join(f"{n}: str\n" for n in ("contiguous_format", "preserve_format", "strided"))
@@ -392,6 +391,11 @@ def package_text():
     for name, entry in sorted(REGISTRY.items()):
         if entry.function and entry.namespace is None and name not in core:
             text += definition(name, entry.call)
+    text += "".join(f"class {name}(Tensor): ...\n" for name in sorted(legacy.TYPES))
+    text += "".join(
+        f"def {name}(input: Tensor, *args: Any, **kwargs: Any) -> Tensor: ...\n"
+        for name in sorted(inplace_functions.FUNCTIONS)
+    )
     return text + "def typename(obj: Any) -> str: ...\n"
 
 

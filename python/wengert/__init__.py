@@ -11,10 +11,12 @@ Python, in `wengert._functions`. Submodules load on first use.
 """
 
 import math as _math
+from types import MethodType as _MethodType
 
 from . import _core
 from ._core import Tensor  # noqa: F401
-from ._functions import _compose
+from ._functions import _compose, inplace_functions, legacy
+from ._functions.legacy import set_default_tensor_type  # noqa: F401
 from ._printoptions import set_printoptions  # noqa: F401
 from ._size import Size  # noqa: F401
 from .autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: F401
@@ -22,7 +24,8 @@ from .version import __version__  # noqa: F401
 
 inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
 newaxis = None
-_core._register_size(Size)
+# The core makes shapes of checked sizes, so past Size.__new__, whose Python would cost more than the rest.
+_core._register_size(_MethodType(tuple.__new__, Size))
 
 _SUBMODULES = frozenset(
     (
@@ -44,14 +47,67 @@ _SUBMODULES = frozenset(
         "viz",
     )
 )
+# Names that load their module on first use: name → (module, name there).
 _LATER = {
     "save": ("_serialization", "save"),
     "load": ("_serialization", "load"),
     "install_as_torch": ("_as_torch", "install_as_torch"),
-    "seed": ("random", "seed"),
-    "initial_seed": ("random", "initial_seed"),
-    "get_rng_state": ("random", "get_rng_state"),
-    "set_rng_state": ("random", "set_rng_state"),
+    **{name: ("random", name) for name in ("seed", "initial_seed", "get_rng_state", "set_rng_state")},
+    **{
+        name: ("_settings", name)
+        for name in (
+            "are_deterministic_algorithms_enabled",
+            "get_float32_matmul_precision",
+            "is_deterministic_algorithms_warn_only_enabled",
+            "set_float32_matmul_precision",
+            "use_deterministic_algorithms",
+        )
+    },
+    **{
+        name: ("nn._functional.torch_level", name)
+        for name in (
+            "adaptive_max_pool1d",
+            "alpha_dropout",
+            "alpha_dropout_",
+            "batch_norm",
+            "binary_cross_entropy_with_logits",
+            "constant_pad_nd",
+            "cosine_embedding_loss",
+            "dropout",
+            "dropout_",
+            "embedding",
+            "feature_alpha_dropout",
+            "feature_dropout",
+            "group_norm",
+            "hinge_embedding_loss",
+            "instance_norm",
+            "kl_div",
+            "layer_norm",
+            "margin_ranking_loss",
+            "poisson_nll_loss",
+            "rrelu",
+            "triplet_margin_loss",
+        )
+    },
+    **{
+        name: ("nn.functional", name)
+        for name in (
+            "adaptive_avg_pool1d",
+            "avg_pool1d",
+            "bilinear",
+            "channel_shuffle",
+            "conv_transpose1d",
+            "conv_transpose2d",
+            "conv_transpose3d",
+            "cosine_similarity",
+            "pairwise_distance",
+            "pdist",
+            "pixel_shuffle",
+            "pixel_unshuffle",
+            "prelu",
+            "rms_norm",
+        )
+    },
 }
 
 
@@ -75,7 +131,7 @@ def _export():
         bool=_core.bool,
     )
     names["Size"] = Size
-    return names
+    return names | inplace_functions.FUNCTIONS | legacy.TYPES
 
 
 globals().update(_export())
@@ -109,8 +165,6 @@ def typename(obj):
         'torch.FloatTensor'
     """
     if isinstance(obj, Tensor):
-        from ._functions.comparing import _name
-
-        return f"torch.{_name(obj)}Tensor"
+        return obj.type()
     kind = obj if isinstance(obj, type) else type(obj)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -1,6 +1,14 @@
 """The shape of a tensor: a tuple that prints as PyTorch's."""
 
 
+def _integers(sizes):
+    """The sizes as ints: what Python counts with, but no floats."""
+    for i, size in enumerate(sizes):
+        if not hasattr(size, "__index__"):
+            raise TypeError(f"torch.Size() takes an iterable of 'int' (item {i} is '{type(size).__name__}')")
+    return [size.__index__() for size in sizes]
+
+
 class Size(tuple):
     """A tuple of sizes.
 
@@ -10,6 +18,13 @@ class Size(tuple):
     """
 
     __slots__ = ()
+
+    def __new__(cls, sizes=()):
+        sizes = tuple(sizes)
+        for size in sizes:
+            if type(size) is not int:
+                return tuple.__new__(cls, _integers(sizes))
+        return tuple.__new__(cls, sizes)
 
     def __repr__(self):
         return f"torch.Size([{', '.join(map(str, self))}])"

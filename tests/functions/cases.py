@@ -110,8 +110,6 @@ CASES = {
     "ldexp": [lambda t: _(t.f(3), t.i(3))],
     "float_power": [lambda t: _(t.f(3, low=0.5), 2.5), lambda t: _(t.i(3, low=1), t.f(3))],
     "clip": [lambda t: _(t.f(5), -1, 1), lambda t: _(t.f(5), max=0.5), lambda t: _(t.i(5), 0)],
-    "clamp_min": [lambda t: _(t.f(5), 0.5), lambda t: _(t.f(5), t.f(5))],
-    "clamp_max": [lambda t: _(t.f(5), 0.5), lambda t: _(t.f(5), t.f(5))],
     "rsub": [lambda t: _(t.f(3), t.f(3), alpha=2), lambda t: _(t.i(3), 5)],
     "mvlgamma": [lambda t: _(t.f(3, low=2, high=4), 3)],
     **{

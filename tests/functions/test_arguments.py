@@ -238,6 +238,25 @@ def test_sizes_spread_or_not(name):
         agree(f"{name}()", lambda m, x: getattr(x, name)(), (3, 4), "float64")
 
 
+@pytest.mark.parametrize("bias", [(), (1,), (5,), (2, 5), (2, 1), (1, 5), (3, 5), (4,), (2, 2, 5)], ids=str)
+def test_biases_of_linear(bias):
+    for shape in ((2, 4), (4,), (0, 4)):
+        agree(
+            f"linear with a bias of {bias}",
+            lambda m, x: m.nn.functional.linear(
+                x, make(m, (5, 4), "float64", 6), make(m, bias, "float64", 7)
+            ),
+            shape,
+            "float64",
+        )
+    agree(
+        "a vector of weights",
+        lambda m, x: m.nn.functional.linear(x, x[0], make(m, bias, "float64")),
+        (2, 4),
+        "float64",
+    )
+
+
 CONVERSIONS = {
     "float()": float,
     "int()": int,

@@ -7,8 +7,8 @@ from cases import CASES, FACTORS, Makers
 from torch_parity import check_same, leaves, to_wengert
 from wengert._functions._compose import REGISTRY
 
-# Tried in test_more.py: an in-place form only, and random numbers.
-ELSEWHERE = {"fill_diagonal", "multinomial"}
+# Tried in test_more.py and test_torch_level.py: an in-place form only, random numbers, a capsule, an error.
+ELSEWHERE = {"fill_diagonal", "multinomial", "to_dlpack", "imag"}
 
 
 def find(module, name):

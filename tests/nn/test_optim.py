@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 import wengert as wg
-from nn_compare import both, data, torch
+from nn_compare import both, data
 
 
 def descend(lib, make, steps=8, dtype="float64", after=None):

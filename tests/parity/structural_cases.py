@@ -155,6 +155,14 @@ PRODUCTS = {
     "einsum trace": Op(lambda m, x: m.einsum("ii", x), (3, 3)),
     "einsum sum": Op(lambda m, x: m.einsum("...ij->...j", x), (2, 3, 4)),
     "linear": Op(lambda m, x, w, b: m.nn.functional.linear(x, w, b), (2, 3, 4), (5, 4), (5,)),
+    "linear with one number": Op(lambda m, x, w, b: m.nn.functional.linear(x, w, b), (2, 3, 4), (5, 4), (1,)),
+    "linear with a 0-d bias": Op(lambda m, x, w, b: m.nn.functional.linear(x, w, b), (2, 4), (5, 4), ()),
+    "linear with a whole bias": Op(
+        lambda m, x, w, b: m.nn.functional.linear(x, w, b), (2, 4), (5, 4), (2, 5)
+    ),
+    "linear of integers": Op(
+        lambda m, x, w, b: m.nn.functional.linear(x, w, b), (2, 4), (5, 4), (5,), grad=False, dtypes=NUMBERS
+    ),
     "linear without bias": Op(lambda m, x, w: m.nn.functional.linear(x, w), (4,), (5, 4)),
 }
 INDEXING = {

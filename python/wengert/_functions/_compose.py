@@ -4,7 +4,10 @@ Nothing here reads signatures: stubs come offline from the sources (tools/stubs.
 import stays a matter of milliseconds.
 """
 
+import warnings
+
 from .._core import Tensor, _write_out
+from ._dims import ints
 
 REGISTRY = {}
 """Every composed function: ``"name"`` or ``"namespace.name"`` → `Composed`. Tests enumerate it."""
@@ -37,6 +40,8 @@ def composed(
     aliases=(),
     keywords=None,
     over=False,
+    starred=False,
+    old_order=False,
 ):
     """Registers a definition whose first argument is the tensor.
 
@@ -44,11 +49,13 @@ def composed(
     if given), `out` lets callers pass ``out=`` of the result's dtype ("cast": of any that holds it),
     `aliases` are further names with the same forms, `keywords` further names of its arguments beside
     those that numpy has for them: ``{"sections": "indices_or_sections"}``. `over` puts it in the place of
-    a kernel of that name, which takes fewer arguments and still serves the plain in-place form.
+    a kernel of that name, which takes fewer arguments and still serves the plain in-place form. `starred`
+    lets the method take its ints one by one, as in ``x.flip(0, 1)``; `old_order` accepts PyTorch's deprecated
+    ``addmm(beta, input, alpha, mat1, mat2)``.
     """
 
     def register(definition):
-        call = _call(definition, out, _spellings(definition, keywords or {}))
+        call = _call(definition, out, _spellings(definition, keywords or {}), old_order)
         for name in (definition.__name__.rstrip("_"), *aliases):
             key = f"{namespace}.{name}" if namespace else name
             alias_of = None if name == definition.__name__.rstrip("_") else definition.__name__.rstrip("_")
@@ -56,7 +63,7 @@ def composed(
                 name, call, method, inplace, function, namespace, alias_of, bool(out), over
             )
             if method:
-                _attach(name, call, over)
+                _attach(name, _starred(name, call) if starred else call, over)
             if inplace:
                 _attach(name + "_", _inplace(name, call), over)
         return call
@@ -103,15 +110,15 @@ def _spellings(definition, keywords):
 def _respelled(definition, spellings, args, kwargs):
     """Arguments under the definition's own names, or None where no other names were given.
 
-    ``*dims`` may come by its name, too: ``flip(x, dims=(0,))``.
+    ``*dims`` may come by its name, too: ``x.repeat(repeats=(2,))``.
     """
     given = {spellings.get(name, name): value for name, value in kwargs.items()}
     if len(given) < len(kwargs):
         return None
     code = definition.__code__
-    starred = (
-        code.co_varnames[code.co_argcount + code.co_kwonlyargcount] if code.co_flags & _STARRED else None
-    )
+    starred = None
+    if code.co_flags & _STARRED:
+        starred = code.co_varnames[code.co_argcount + code.co_kwonlyargcount]
     if starred in given:
         before = code.co_varnames[len(args) : code.co_argcount]
         if len(args) > code.co_argcount or not all(name in given for name in before):
@@ -122,29 +129,57 @@ def _respelled(definition, spellings, args, kwargs):
     return args, given
 
 
-def _check_input(definition, args, kwargs):
-    """PyTorch's error for an `input` that is no tensor, and so lacks what tensors have."""
-    if definition.__code__.co_varnames[:1] == ("input",) and (args or "input" in kwargs):
-        input = args[0] if args else kwargs["input"]
-        if not isinstance(input, Tensor):
+def _reordered(definition, args, kwargs):
+    """The arguments of ``addmm(beta, input, alpha, mat1, mat2)``, ``input.addmm(beta, mat1, mat2)`` and the like."""
+    tensors = tuple(a for a in args if isinstance(a, Tensor))
+    places = tuple(i for i, a in enumerate(args) if not isinstance(a, Tensor))
+    if len(tensors) != definition.__code__.co_argcount or places not in ((0,), (0, 2), (1,), (1, 2)):
+        return None
+    numbers = dict(zip(("beta", "alpha"), (args[i] for i in places), strict=False))
+    name = definition.__name__
+    first, second, third = definition.__code__.co_varnames[:3]
+    warnings.warn(
+        f"This overload of {name} is deprecated; consider using "
+        f"{name}({first}, {second}, {third}, *, beta=1, alpha=1) instead.",
+        stacklevel=4,
+    )
+    return tensors, {**numbers, **kwargs}
+
+
+# What every definition calls an argument that is a tensor.
+_TENSORS = frozenset(("input", "other", "index", "y", "A", "B", "vec2", "mat1", "mat2", "batch1", "batch2"))
+
+
+def _check_tensors(definition, args, kwargs):
+    """PyTorch's error for an argument that is no tensor, and so lacks what tensors have."""
+    code = definition.__code__
+    given = zip(code.co_varnames[: code.co_argcount], args, strict=False)
+    for position, (name, value) in enumerate((*given, *kwargs.items())):
+        if name in _TENSORS and not isinstance(value, Tensor):
             raise TypeError(
-                f"{definition.__name__}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+                f"{definition.__name__}(): argument '{name}' (position {position + 1}) must be Tensor, "
+                f"not {type(value).__name__}"
             ) from None
 
 
-def _call(definition, out, spellings):
+def _call(definition, out, spellings, old_order):
     """The definition with ``out=`` where it has it; other spellings are looked at only where the plain call fails."""
     cast = out == "cast"
 
     def call(*args, **kwargs):
         try:
             return definition(*args, **kwargs)
-        except (TypeError, AttributeError):
-            _check_input(definition, args, kwargs)
+        except AttributeError:
+            _check_tensors(definition, args, kwargs)
+            raise
+        except TypeError:
             again = _respelled(definition, spellings, args, kwargs) if kwargs else None
+            if again is None and old_order:
+                again = _reordered(definition, args, kwargs)
             if again is None:
+                _check_tensors(definition, args[:1], {})
                 raise
-        return definition(*again[0], **again[1])
+        return call(*again[0], **again[1])
 
     if out:
         plain = call
@@ -159,6 +194,17 @@ def _call(definition, out, spellings):
     call.__module__ = definition.__module__
     call.__wrapped__ = definition
     return call
+
+
+def _starred(name, call):
+    """The method that takes ints one by one, or a sequence of them."""
+
+    def method(self, *dims, **named):
+        return call(self, ints("dims", dims), **named) if dims else call(self, **named)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = call.__doc__
+    return method
 
 
 class Results(tuple):

@@ -47,6 +47,22 @@ def ints(name, args):
     return tuple(integer(name, a) for a in args)
 
 
+def tuple_of_ints(function, name, position, value):
+    """The ints of a sequence; a single one is PyTorch's error."""
+    if not hasattr(value, "__iter__") or getattr(value, "ndim", 1) == 0:
+        raise TypeError(
+            f"{function}(): argument '{name}' (position {position}) must be tuple of ints, not {type(value).__name__}"
+        )
+    return tuple(integer(name, v) for v in value)
+
+
+def truth(function, name, value):
+    """A bool argument."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{function}(): argument '{name}' must be bool, not {type(value).__name__}")
+    return value
+
+
 def broadcast_sizes(*shapes):
     """The common shape of several shapes, or PyTorch's error."""
     ndim = max((len(s) for s in shapes), default=0)

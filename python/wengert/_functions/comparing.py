@@ -29,22 +29,8 @@ def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     return close | ((error <= atol + (rtol * other).abs()) & error.isfinite())
 
 
-_NAMES = {
-    "float32": "Float",
-    "float64": "Double",
-    "float16": "Half",
-    "bfloat16": "BFloat16",
-    "int64": "Long",
-    "int32": "Int",
-    "int16": "Short",
-    "int8": "Char",
-    "uint8": "Byte",
-    "bool": "Bool",
-}
-
-
 def _name(x):
-    return _NAMES[str(x.dtype).rpartition(".")[2]]
+    return x.type().removeprefix("torch.").removesuffix("Tensor")
 
 
 @composed()
@@ -81,6 +67,8 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False):
     """
     from .ordering import searchsorted
 
+    if not isinstance(elements, _core.Tensor) and not isinstance(test_elements, _core.Tensor):
+        raise TypeError("isin(): elements or test_elements must be a Tensor")
     if not isinstance(elements, _core.Tensor):
         elements = _core.tensor(elements)
     if not isinstance(test_elements, _core.Tensor):
@@ -106,7 +94,7 @@ def isreal(input):
     return _core.ones(input.shape, dtype=_core.bool)
 
 
-@composed(function=False)
+@composed()
 def is_same_size(input, other):
     """Whether both shapes are equal.
 

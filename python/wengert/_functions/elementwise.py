@@ -65,32 +65,6 @@ def clip(input, min=None, max=None):
     return _core.clamp(input, min, max)
 
 
-@composed(inplace=True, out=True)
-def clamp_min(input, min):
-    """At least `min`.
-
-    Example:
-        >>> wg.clamp_min(wg.tensor([-1, 5]), 0)
-        tensor([0, 5])
-    """
-    return _core.maximum(input, min) if _both_bool(input, min) else _core.clamp(input, min=min)
-
-
-@composed(inplace=True, out=True)
-def clamp_max(input, max):
-    """At most `max`.
-
-    Example:
-        >>> wg.clamp_max(wg.tensor([-1, 5]), 0)
-        tensor([-1,  0])
-    """
-    return _core.minimum(input, max) if _both_bool(input, max) else _core.clamp(input, max=max)
-
-
-def _both_bool(*given):
-    return all(isinstance(x, _core.Tensor) and x.dtype == _core.bool for x in given)
-
-
 @composed(inplace=True, out="cast")
 def ldexp(input, other):
     """input · 2**other.
@@ -121,7 +95,7 @@ def float_power(input, exponent):
     return _core.pow(*wide)
 
 
-@composed(method=False)
+@composed(method=False, over=True)
 def rsub(input, other, *, alpha=1):
     """other - alpha · input.
 
@@ -129,7 +103,7 @@ def rsub(input, other, *, alpha=1):
         >>> wg.rsub(wg.tensor([1]), 5)
         tensor([4])
     """
-    return other - (input if alpha == 1 else alpha * input)
+    return _core.rsub(input if alpha == 1 else alpha * input, other)
 
 
 @composed(inplace=True, out="cast")

@@ -382,6 +382,8 @@ def gradient(input, *, spacing=1, dim=None, edge_order=1):
     """
     dims = range(input.ndim) if dim is None else [dim] if isinstance(dim, int) else dim
     dims = [wrap_dim(d, input.ndim) for d in dims]
+    if isinstance(spacing, str):
+        raise TypeError("gradient(): spacing must be a number, a tensor, or a sequence of them, not str")
     spacings = [spacing] * len(dims) if isinstance(spacing, (int, float, _core.Tensor)) else list(spacing)
     if len(spacings) != len(dims):
         raise RuntimeError(

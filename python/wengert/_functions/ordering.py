@@ -3,8 +3,8 @@
 from .. import _core
 from .._core import int32, int64
 from ._compose import composed, results
-from ._dims import integer, wrap_dim
-from .reductions import HALVES
+from ._dims import integer, truth, wrap_dim
+from .reductions import HALVES, constant_of
 
 _median = results("median", "values", "indices")
 _nanmedian = results("nanmedian", "values", "indices")
@@ -24,7 +24,29 @@ def _take_at(input, dim, index, keepdim, kind):
     return kind(values, index) if keepdim else kind(values.squeeze(dim), index.squeeze(dim))
 
 
+def _no_bool(name, input):
+    if input.dtype == _core.bool:
+        raise NotImplementedError(
+            f"{name}() is not implemented for bool tensors; convert them first, for example with .to(torch.uint8)"
+        )
+
+
+def _full_median(name, input, skip_nan):
+    """The median of all elements; those that are equal to it share its gradient evenly."""
+    if input.numel() == 0:
+        return constant_of(input.sum(), input.new_full((), float("nan")))
+    value = _median_along(name, input.detach().reshape(-1), 0, False, _median, skip_nan)[0]
+    if not input.requires_grad:
+        return value
+    fixed = input.detach()
+    if value.isnan():
+        return input.masked_select(fixed.isnan()).mean()
+    return input.masked_select(fixed == value).amax()
+
+
 def _median_along(name, input, dim, keepdim, kind, skip_nan):
+    _no_bool(name, input)
+    truth(name, "keepdim", keepdim)
     dim = wrap_dim(dim, input.ndim)
     if input.ndim == 0:
         return kind(input.clone(), _core.zeros((), dtype=int64))
@@ -55,9 +77,7 @@ def median(input, dim=None, keepdim=False):
     """
     if dim is not None:
         return _median_along("median", input, dim, keepdim, _median, False)
-    if input.numel() == 0:
-        return input.new_full((), float("nan"))
-    return _median_along("median", input.reshape(-1), 0, False, _median, False)[0]
+    return _full_median("median", input, False)
 
 
 @composed(out=True)
@@ -70,9 +90,7 @@ def nanmedian(input, dim=None, keepdim=False):
     """
     if dim is not None:
         return _median_along("nanmedian", input, dim, keepdim, _nanmedian, True)
-    if input.numel() == 0:
-        return input.new_full((), float("nan"))
-    return _median_along("nanmedian", input.reshape(-1), 0, False, _nanmedian, True)[0]
+    return _full_median("nanmedian", input, True)
 
 
 @composed(out=True)
@@ -83,6 +101,7 @@ def kthvalue(input, k, dim=-1, keepdim=False):
         >>> wg.kthvalue(wg.tensor([3., 1., 2.]), 2).values
         tensor(2.)
     """
+    _no_bool("kthvalue", input)
     dim = wrap_dim(dim, input.ndim)
     count = input.shape[dim] if input.ndim else 1
     k = integer("k", k)
@@ -371,7 +390,11 @@ def bincount(input, weights=None, minlength=0):
         >>> wg.bincount(wg.tensor([0, 2, 2]))
         tensor([1, 0, 2])
     """
-    if input.ndim != 1 or input.is_floating_point() or (input.numel() and int(input.amin()) < 0):
+    if input.is_floating_point() or input.dtype == _core.bool:
+        raise NotImplementedError(
+            f"bincount() is not implemented for {input.dtype}; it counts non-negative integers"
+        )
+    if input.ndim != 1 or (input.numel() and int(input.amin()) < 0):
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     if minlength < 0:
         raise RuntimeError(f"minlength should be >= 0, got {minlength}")
@@ -392,7 +415,7 @@ def histc(input, bins=100, min=0, max=0):
         tensor([0., 2., 1., 0.])
     """
     if not input.is_floating_point():
-        raise RuntimeError(f"histc: expected a floating point tensor, got {input.dtype}")
+        raise NotImplementedError(f"histc: expected a floating point tensor, got {input.dtype}")
     if bins <= 0:
         raise RuntimeError(f"torch.histc: bins must be > 0, got {bins}")
     if min > max:

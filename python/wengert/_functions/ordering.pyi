@@ -6,8 +6,8 @@ from typing import Any
 from .. import _core as _core
 from .._core import int32 as int32, int64 as int64
 from ._compose import composed as composed, results as results
-from ._dims import integer as integer, wrap_dim as wrap_dim
-from .reductions import HALVES as HALVES
+from ._dims import integer as integer, truth as truth, wrap_dim as wrap_dim
+from .reductions import HALVES as HALVES, constant_of as constant_of
 _median: Any
 _nanmedian: Any
 _kthvalue: Any
@@ -17,6 +17,8 @@ _cummin: Any
 _aminmax: Any
 _INF: Any
 def _take_at(input: Any, dim: Any, index: Any, keepdim: bool, kind: Any) -> Any: ...
+def _no_bool(name: Any, input: Any) -> Any: ...
+def _full_median(name: Any, input: Any, skip_nan: Any) -> Any: ...
 def _median_along(name: Any, input: Any, dim: Any, keepdim: bool, kind: Any, skip_nan: Any) -> Any: ...
 def median(input: Any, dim: Any = ..., keepdim: bool = ...) -> Any: ...
 def nanmedian(input: Any, dim: Any = ..., keepdim: bool = ...) -> Any: ...

@@ -1,5 +1,7 @@
 """Products of vectors and matrices composed from matmul."""
 
+import warnings
+
 from .. import _core
 from ._compose import composed
 from ._dims import broadcast_sizes, product, wrap_dim
@@ -109,7 +111,7 @@ def _blend(name, input, addend, beta, alpha):
     return (target if beta == 1 else target * beta) + addend
 
 
-@composed(inplace=True, out=True)
+@composed(inplace=True, out=True, old_order=True)
 def addmm(input, mat1, mat2, *, beta=1, alpha=1):
     """beta · input + alpha · mat1 @ mat2.
 
@@ -121,7 +123,7 @@ def addmm(input, mat1, mat2, *, beta=1, alpha=1):
     return _blend("addmm", input, _core.mm(mat1, mat2), beta, alpha)
 
 
-@composed(inplace=True, out=True)
+@composed(inplace=True, out=True, old_order=True)
 def addmv(input, mat, vec, *, beta=1, alpha=1):
     """beta · input + alpha · mat @ vec.
 
@@ -132,7 +134,7 @@ def addmv(input, mat, vec, *, beta=1, alpha=1):
     return _blend("addmv", input, _core.mv(mat, vec), beta, alpha)
 
 
-@composed(inplace=True, out="cast")
+@composed(inplace=True, out="cast", old_order=True)
 def addr(input, vec1, vec2, *, beta=1, alpha=1):
     """beta · input + alpha · outer(vec1, vec2).
 
@@ -152,7 +154,7 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1):
     return _blend("addr", input.to(dtype), product.to(dtype), beta, alpha)
 
 
-@composed(inplace=True, out=True)
+@composed(inplace=True, out=True, old_order=True)
 def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
     """beta · input + alpha · batch1 @ batch2, matrices in batches.
 
@@ -163,7 +165,7 @@ def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
     return _blend("baddbmm", input, _core.bmm(batch1, batch2), beta, alpha)
 
 
-@composed(inplace=True, out=True)
+@composed(inplace=True, out=True, old_order=True)
 def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
     """beta · input + alpha · the sum over the batch of batch1 @ batch2.
 
@@ -278,6 +280,11 @@ def cross(input, other, dim=None):
         fitting = [d for d, n in enumerate(input.shape) if n == 3]
         if not fitting:
             raise RuntimeError("no dimension of size 3 in input")
+        warnings.warn(
+            "Using torch.cross without specifying the dim arg is deprecated. Please either pass the dim explicitly or "
+            "simply use torch.linalg.cross.",
+            stacklevel=3,
+        )
         dim = fitting[0]
     return cross_along(input, other, dim)
 

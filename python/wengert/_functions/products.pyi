@@ -3,6 +3,7 @@
 
 from typing import Any
 
+import warnings
 from .. import _core as _core
 from ._compose import composed as composed
 from ._dims import broadcast_sizes as broadcast_sizes, product as product, wrap_dim as wrap_dim

@@ -1,9 +1,11 @@
 """Sums of squares, norms and other folds composed from sum, amax, sort and cumsum."""
 
+import warnings
+
 from .. import _core
 from .._core import bfloat16, float16, float32
 from ._compose import composed
-from ._dims import product, wrap_dim, wrap_dims
+from ._dims import product, truth, wrap_dim, wrap_dims
 
 HALVES = (float16, bfloat16)
 
@@ -37,6 +39,8 @@ def _spread(name, input, dim, unbiased, correction):
         dim, unbiased = None, dim
     if unbiased is not None and correction is not None:
         raise TypeError(f"{name}() received both unbiased and correction; pass one of them")
+    if unbiased is not None:
+        truth(name, "unbiased", unbiased)
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
     if not input.is_floating_point():
@@ -58,8 +62,13 @@ def _var_mean(name, input, dim, unbiased, keepdim, correction):
             mean = mean.reshape(square.shape)
     else:
         mean, square, count = x, (x - x).square(), 1
-    freedom = max(count - correction, 0)
-    return square / freedom, mean
+    if count <= correction:
+        warnings.warn(
+            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor "
+            "(input numel divided by output numel).",
+            stacklevel=4,
+        )
+    return square / max(count - correction, 0), mean
 
 
 @composed(out="cast")
@@ -151,7 +160,7 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None):
         tensor(1.5000)
     """
     if not input.is_floating_point():
-        raise RuntimeError(
+        raise NotImplementedError(
             f"nanmean(): expected input to have floating point or complex dtype but got {input.dtype}"
         )
     count = (~input.isnan()).sum(wrap_dims(dim, input.ndim), keepdim=keepdim)
@@ -238,11 +247,13 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
         >>> wg.norm(wg.tensor([3., 4.]))
         tensor(5.)
     """
-    if p == "nuc":
+    if isinstance(p, str) and p != "fro":
         from ..linalg import matrix_norm
 
-        dims = (-2, -1) if dim is None else tuple(dim)
-        return matrix_norm(input, "nuc", dims, keepdim, dtype=dtype)
+        dims = (-2, -1) if dim is None else dim
+        if isinstance(dims, int) or len(dims) != 2:
+            raise RuntimeError(f"linalg.matrix_norm: dim must be a 2-tuple. Got {dim}")
+        return matrix_norm(input, p, dims, keepdim, dtype=dtype)
     if p is None or p == "fro":
         p = 2.0
     return vector_norm_over("norm()", input, float(p), dim, keepdim, dtype)
@@ -261,6 +272,8 @@ def renorm(input, p, dim, maxnorm):
     dims = tuple(d for d in range(input.ndim) if d != dim)
     if not dims:
         raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions")
+    if maxnorm < 0:
+        raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
     norms = vector_norm_over("renorm()", input, float(p), dims, True, None)
     scale = _core.where(norms > maxnorm, maxnorm / (norms + 1e-7), _core.ones_like(norms))
     return input * scale

@@ -3,10 +3,11 @@
 
 from typing import Any
 
+import warnings
 from .. import _core as _core
 from .._core import bfloat16 as bfloat16, float16 as float16, float32 as float32
 from ._compose import composed as composed
-from ._dims import product as product, wrap_dim as wrap_dim, wrap_dims as wrap_dims
+from ._dims import product as product, truth as truth, wrap_dim as wrap_dim, wrap_dims as wrap_dims
 HALVES: Any
 def widen(input: Any) -> Any: ...
 def to_float(input: Any) -> Any: ...

@@ -1,21 +1,23 @@
 """Rearrangements composed from views, cat and gathers."""
 
+import warnings
+
 from .. import _core
 from ._compose import composed
-from ._dims import broadcast_sizes, integer, ints, wrap_dim, wrap_dims
+from ._dims import broadcast_sizes, integer, ints, tuple_of_ints, wrap_dim, wrap_dims
 
 _SPLITS = dict.fromkeys(("sections", "indices", "tensor_indices_or_sections"), "indices_or_sections")
 
 
-@composed()
-def flip(input, *dims):
+@composed(starred=True)
+def flip(input, dims):
     """Reverses the order along `dims`. A copy, as in PyTorch.
 
     Example:
         >>> wg.flip(wg.tensor([1, 2, 3]), (0,))
         tensor([3, 2, 1])
     """
-    dims = ints("dims", dims)
+    dims = tuple_of_ints("flip", "dims", 2, dims)
     dims = wrap_dims(dims, input.ndim) if dims else ()
     if not dims or not input.ndim:
         return input.clone()
@@ -35,7 +37,7 @@ def fliplr(input):
     """
     if input.ndim < 2:
         raise RuntimeError("Input must be >= 2-d.")
-    return flip(input, 1)
+    return flip(input, (1,))
 
 
 @composed()
@@ -48,7 +50,7 @@ def flipud(input):
     """
     if input.ndim < 1:
         raise RuntimeError("Input must be >= 1-d.")
-    return flip(input, 0)
+    return flip(input, (0,))
 
 
 @composed()
@@ -73,8 +75,8 @@ def rot90(input, k=1, dims=(0, 1)):
     if k == 0:
         return input.clone()
     if k == 2:
-        return flip(input, a, b)
-    return flip(input, b).transpose(a, b) if k == 1 else flip(input, a).transpose(a, b)
+        return flip(input, (a, b))
+    return flip(input, (b if k == 1 else a,)).transpose(a, b)
 
 
 @composed()
@@ -135,15 +137,15 @@ def repeat(input, *repeats):
     return result.clone() if all(r == 1 for r in repeats) else result
 
 
-@composed()
-def tile(input, *dims):
+@composed(starred=True)
+def tile(input, dims):
     """Like :meth:`repeat`, with fewer counts than dims read from the right.
 
     Example:
         >>> wg.tile(wg.tensor([1, 2]), (2,))
         tensor([1, 2, 1, 2])
     """
-    dims = ints("dims", dims)
+    dims = tuple_of_ints("tile", "dims", 2, dims)
     return repeat(input, (1,) * (input.ndim - len(dims)) + dims)
 
 
@@ -395,7 +397,7 @@ def broadcast_to(input, size):
         tensor([[1, 2],
                 [1, 2]])
     """
-    return input.expand(size)
+    return input.expand(tuple_of_ints("broadcast_to", "size", 2, size))
 
 
 @composed(method=False)
@@ -425,7 +427,7 @@ def broadcast_tensors(*tensors):
 
 
 @composed(method=False)
-def meshgrid(*tensors, indexing="ij"):
+def meshgrid(*tensors, indexing=None):
     """Coordinate grids of several 1-D tensors; `indexing` "xy" swaps the first two dims.
 
     Example:
@@ -434,6 +436,12 @@ def meshgrid(*tensors, indexing="ij"):
                 [2]])
     """
     tensors = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
+    if indexing is None:
+        warnings.warn(
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.",
+            stacklevel=3,
+        )
+        indexing = "ij"
     if indexing not in ("ij", "xy"):
         raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
     tensors = [t.reshape(-1) if t.ndim < 2 else t for t in tensors]

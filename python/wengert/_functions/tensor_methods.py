@@ -1,5 +1,7 @@
 """What a Tensor is to Python beyond its kernels: printing, copying, pickling, membership."""
 
+from numbers import Number
+
 from .. import _core
 from .._core import Tensor
 
@@ -17,7 +19,7 @@ def _format(self, spec):
 
 
 def _contains(self, element):
-    if isinstance(element, (Tensor, int, float, bool)):
+    if isinstance(element, (Tensor, Number)):
         return bool((self == element).any())
     raise RuntimeError(
         f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
@@ -27,7 +29,7 @@ def _contains(self, element):
 def _reversed(self):
     from .shaping import flip
 
-    return self if self.ndim == 0 else flip(self, 0)
+    return self if self.ndim == 0 else flip(self, (0,))
 
 
 def _rebuild(cls, data, dtype, shape, requires_grad, attributes):
@@ -111,9 +113,21 @@ def _array_wrap(self, array, context=None, return_scalar=False):
     return _core.from_numpy(array)
 
 
-def _ndimension(self):
-    """The number of dims."""
-    return self.ndim
+def _new(self, *args, **kwargs):
+    """A tensor of this one's dtype by sizes, `x.new(2, 3)`, or from data, `x.new([1, 2])`."""
+    return _core._legacy(self.dtype, *args, **kwargs)
+
+
+def _prelu(self, weight):
+    """x where positive, weight · x elsewhere; see `nn.functional.prelu`."""
+    from ..nn.functional import prelu
+
+    return prelu(self, weight)
+
+
+def _resize_as(self, the_template, *, memory_format=None):
+    """Resizes to the shape of another tensor, as `resize_` does."""
+    return self.resize_(the_template.shape)
 
 
 def _map(self, tensor, function):
@@ -131,50 +145,9 @@ def _apply(self, function):
     return self.copy_(_core.tensor(values, dtype=self.dtype).reshape(self.shape))
 
 
-def _type(self, dtype=None, non_blocking=False):
-    """The name of the tensor's type, "torch.FloatTensor", or the tensor converted to a dtype or such a name."""
-    from .comparing import _NAMES, _name
-
-    if dtype is None:
-        return f"torch.{_name(self)}Tensor"
-    if isinstance(dtype, str):
-        wanted = [n for n, title in _NAMES.items() if dtype == f"torch.{title}Tensor"]
-        if not wanted:
-            raise ValueError(f"invalid type: {dtype!r}")
-        dtype = getattr(_core, wanted[0])
-    return self.to(dtype)
-
-
-def _is_signed(self):
-    """Whether the dtype has negative numbers."""
-    return self.dtype not in (_core.uint8, _core.bool)
-
-
-def _get_device(self):
-    """-1: not on an accelerator."""
-    return -1
-
-
-def _cuda(self, *args, **kwargs):
-    """Raises RuntimeError: there are no CUDA devices."""
-    raise RuntimeError(
-        "wengert has no CUDA devices: leave tensors on the CPU, or ask cuda.is_available() first"
-    )
-
-
 def _share_memory(self):
     """The tensor itself: worker threads share memory anyway."""
     return self
-
-
-def _cumsum(self, dim, *, dtype=None):
-    """In-place version of :func:`wengert.cumsum`."""
-    return self._assign_(self.cumsum(dim, dtype=dtype or self.dtype))
-
-
-def _cumprod(self, dim, *, dtype=None):
-    """In-place version of :func:`wengert.cumprod`."""
-    return self._assign_(self.cumprod(dim, dtype=dtype or self.dtype))
 
 
 for _name, _method in (
@@ -185,27 +158,13 @@ for _name, _method in (
     ("__reduce_ex__", _reduce),
     ("__copy__", _copy),
     ("__deepcopy__", _deepcopy),
-    ("ndimension", _ndimension),
+    ("prelu", _prelu),
+    ("resize_as_", _resize_as),
+    ("new", _new),
     ("map_", _map),
     ("apply_", _apply),
-    ("type", _type),
-    ("is_signed", _is_signed),
-    ("get_device", _get_device),
-    ("cuda", _cuda),
     ("share_memory_", _share_memory),
-    ("cumsum_", _cumsum),
-    ("cumprod_", _cumprod),
-    ("swapaxes_", lambda self, axis0, axis1: self.transpose_(axis0, axis1)),
-    ("swapdims_", lambda self, dim0, dim1: self.transpose_(dim0, dim1)),
-    ("nelement", lambda self: self.numel()),
-    ("is_cpu", property(lambda self: self.device.type == "cpu")),
-    ("is_cuda", property(lambda self: False)),
-    ("is_meta", property(lambda self: self.device.type == "meta")),
-    ("itemsize", property(lambda self: self.element_size())),
-    ("H", property(lambda self: self.adjoint() if self.ndim else self)),
-    ("mH", property(lambda self: self.adjoint())),
     ("__array_priority__", 1000),
     ("__array_wrap__", _array_wrap),
 ):
-    if _name.startswith("__") or _name not in Tensor.__dict__:
-        setattr(Tensor, _name, _method)
+    setattr(Tensor, _name, _method)

@@ -3,9 +3,9 @@
 
 from typing import Any
 
-from .._core import Tensor as Variable
 from .backward import backward as backward, grad as grad
 from .grad_mode import enable_grad as enable_grad, inference_mode as inference_mode, no_grad as no_grad, set_grad_enabled as set_grad_enabled
 _LATER: Any
 _MODULES: Any
 def __getattr__(name: Any) -> Any: ...
+def __dir__() -> Any: ...

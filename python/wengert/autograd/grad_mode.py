@@ -109,7 +109,11 @@ class set_grad_enabled(_Mode):
     __slots__ = ("mode",)
 
     def __init__(self, mode):
-        self.mode = bool(mode)
+        if not isinstance(mode, bool):
+            raise TypeError(
+                f"set_grad_enabled(): argument 'enabled' (position 1) must be bool, not {type(mode).__name__}"
+            )
+        self.mode = mode
         self._previous = _core._set_grad_enabled(self.mode)
 
     def __call__(self, function):

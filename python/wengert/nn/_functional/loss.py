@@ -76,6 +76,7 @@ def cross_entropy(
     loss = nll_loss(log_prob, target, weight, ignore_index=ignore_index, reduction=reduction)
     if label_smoothing == 0.0:
         return loss
+    target = target.to(_core.int64)
     counted = target != ignore_index
     if weight is None:
         spread = -log_prob.sum(class_dim)
@@ -121,10 +122,12 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
                 f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({target.shape[0]})."
             )
         raise RuntimeError(f"Expected target size {list(expected)}, got {list(target.shape)}")
-    if target.is_floating_point() or target.dtype == _core.bool:
+    if target.dtype not in (_core.int64, _core.uint8):
         raise RuntimeError(
-            f"nll_loss(): expected target of dtype int64 (class indices), but got {target.dtype}"
+            f"nll_loss(): expected target dtype to be Long or Byte (class indices), but got {target.dtype}; "
+            "cast the target with .long()"
         )
+    target = target.to(_core.int64)
     classes = input.shape[class_dim]
     counted = target != ignore_index
     chosen = where(counted, target, 0)
@@ -132,7 +135,7 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
         for extreme in (chosen.min().item(), chosen.max().item()):
             if not 0 <= extreme < classes:
                 raise IndexError(f"Target {extreme} is out of bounds.")
-    loss = -input.gather(class_dim, chosen.to(_core.int64).unsqueeze(class_dim)).squeeze(class_dim)
+    loss = -input.gather(class_dim, chosen.unsqueeze(class_dim)).squeeze(class_dim)
     if weight is not None:
         if tuple(weight.shape) != (classes,):
             raise RuntimeError(
@@ -215,6 +218,18 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     return loss.sum() / weight.sum() if reduction == "mean" else _reduce(loss, reduction)
 
 
+def _weighted(loss, weight, dtype):
+    """loss · weight, in the dtype given and the loss's shape."""
+    if weight is not None:
+        shape = loss.shape
+        loss = loss * weight
+        if loss.shape != shape:
+            raise RuntimeError(
+                f"output with shape {list(shape)} doesn't match the broadcast shape {list(loss.shape)}"
+            )
+    return loss if loss.dtype == dtype else loss.to(dtype)
+
+
 def _floored_log(x):
     """log(x), at least −100; below 1e-12 the slope is held at 1e12 so that gradients stay finite."""
     tiny = x < 1e-12
@@ -231,11 +246,17 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
             f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. "
             "Please ensure they have the same size."
         )
-    fixed = input.detach()
-    if not ((fixed >= 0) & (fixed <= 1)).all():
-        raise RuntimeError("all elements of input should be between 0 and 1")
+    if target.dtype != input.dtype:
+        raise RuntimeError(
+            f"binary_cross_entropy(): Found dtype {target.dtype} but expected {input.dtype}: cast the target"
+        )
+    if not input.is_floating_point():
+        raise NotImplementedError(f"binary_cross_entropy() is not implemented for {input.dtype}")
+    for name, given in (("input", input.detach()), ("target", target.detach())):
+        if not ((given >= 0) & (given <= 1)).all():
+            raise RuntimeError(f"all elements of {name} should be between 0 and 1")
     loss = (target - 1) * _floored_log(1 - input) - target * _floored_log(input)
-    return _reduce(loss if weight is None else loss * weight, reduction)
+    return _reduce(_weighted(loss, weight, input.dtype), reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -245,11 +266,18 @@ def binary_cross_entropy_with_logits(
     reduction = _legacy_reduction(size_average, reduce, reduction)
     if tuple(target.shape) != tuple(input.shape):
         raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
+    if not input.is_floating_point():
+        raise NotImplementedError(f"binary_cross_entropy_with_logits() is not implemented for {input.dtype}")
+    opposite = 1 - target
+    if not target.is_floating_point():
+        raise RuntimeError(
+            f"binary_cross_entropy_with_logits(): result type {input.dtype} can't be cast to the target's "
+            f"{target.dtype}: cast the target with .float()"
+        )
     log_prob = logsigmoid(input)
     if pos_weight is not None:
         log_prob = log_prob * ((pos_weight - 1) * target + 1)
-    loss = (1 - target) * input - log_prob
-    return _reduce(loss if weight is None else loss * weight, reduction)
+    return _reduce(_weighted(opposite * input - log_prob, weight, target.dtype), reduction)
 
 
 def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
@@ -263,6 +291,8 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
             "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
             stacklevel=2,
         )
+    if not (input.is_floating_point() and target.is_floating_point()):
+        raise RuntimeError(f"kl_div: Integral inputs not supported, got {input.dtype} and {target.dtype}")
     if log_target:
         loss = target.exp() * (target - input)
     else:

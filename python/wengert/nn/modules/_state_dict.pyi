@@ -3,6 +3,7 @@
 
 from typing import Any
 
+import warnings
 from collections import OrderedDict as OrderedDict, namedtuple as namedtuple
 from collections.abc import Mapping as Mapping
 from wengert._core import Tensor as Tensor

@@ -62,13 +62,7 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
     tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     if not tensors:
         return _core.tensor(0.0)
-    norm_type = float(norm_type)
-    with no_grad():
-        if norm_type == float("inf"):
-            norm = _core.stack([t.abs().amax() for t in tensors]).amax()
-        else:
-            norms = [(t.abs() ** norm_type).sum() for t in tensors]
-            norm = _core.stack(norms).sum() ** (1.0 / norm_type)
+    norm = _core._total_norm(tensors, float(norm_type))
     if error_if_nonfinite:
         _require_finite(norm, norm_type)
     return norm
