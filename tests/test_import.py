@@ -1,6 +1,7 @@
 """What `import wengert` brings along, and how long it takes."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -17,7 +18,9 @@ print(json.dumps([took, heavy, first.tolist(), after]))
 
 
 def fresh():
-    done = subprocess.run([sys.executable, "-c", CODE], check=True, capture_output=True, text=True)
+    # As installed: with the bytecode that pip leaves.
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run([sys.executable, "-c", CODE], check=True, capture_output=True, text=True, env=env)
     return json.loads(done.stdout)
 
 

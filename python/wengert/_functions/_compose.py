@@ -55,7 +55,7 @@ def composed(
     """
 
     def register(definition):
-        call = _call(definition, out, _spellings(definition, keywords or {}), old_order)
+        call = _call(definition, out, keywords or {}, old_order)
         for name in (definition.__name__.rstrip("_"), *aliases):
             key = f"{namespace}.{name}" if namespace else name
             alias_of = None if name == definition.__name__.rstrip("_") else definition.__name__.rstrip("_")
@@ -107,11 +107,12 @@ def _spellings(definition, keywords):
     }
 
 
-def _respelled(definition, spellings, args, kwargs):
+def _respelled(definition, keywords, args, kwargs):
     """Arguments under the definition's own names, or None where no other names were given.
 
     ``*dims`` may come by its name, too: ``x.repeat(repeats=(2,))``.
     """
+    spellings = _spellings(definition, keywords)
     given = {spellings.get(name, name): value for name, value in kwargs.items()}
     if len(given) < len(kwargs):
         return None
@@ -162,7 +163,7 @@ def _check_tensors(definition, args, kwargs):
             ) from None
 
 
-def _call(definition, out, spellings, old_order):
+def _call(definition, out, keywords, old_order):
     """The definition with ``out=`` where it has it; other spellings are looked at only where the plain call fails."""
     cast = out == "cast"
 
@@ -173,7 +174,7 @@ def _call(definition, out, spellings, old_order):
             _check_tensors(definition, args, kwargs)
             raise
         except TypeError:
-            again = _respelled(definition, spellings, args, kwargs) if kwargs else None
+            again = _respelled(definition, keywords, args, kwargs) if kwargs else None
             if again is None and old_order:
                 again = _reordered(definition, args, kwargs)
             if again is None:
