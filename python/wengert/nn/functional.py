@@ -105,3 +105,9 @@ celu_, elu_, hardtanh_, leaky_relu_ = _Tensor.celu_, _Tensor.elu_, _Tensor.hardt
 relu_, selu_, threshold_ = _Tensor.relu_, _Tensor.selu_, _Tensor.threshold_
 
 __all__ = [name for name in dir() if not name.startswith("_")]
+
+
+def __getattr__(name):
+    raise AttributeError(
+        f"wengert has no nn.functional.{name} yet (module 'wengert.nn.functional' has no attribute {name!r})"
+    )

@@ -25,3 +25,4 @@ leaky_relu_: Any
 relu_: Any
 selu_: Any
 threshold_: Any
+def __getattr__(name: Any) -> Any: ...
