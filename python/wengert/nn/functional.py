@@ -32,6 +32,7 @@ from ._functional.activation import (
     tanhshrink,
     threshold,
 )
+from ._functional.attention import scaled_dot_product_attention
 from ._functional.bag import embedding_bag
 from ._functional.conv import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from ._functional.dropout import (
