@@ -13,6 +13,7 @@ from . import compiler as compiler
 from . import cuda as cuda
 from . import debug as debug
 from . import distributed as distributed
+from . import distributions as distributions
 from . import func as func
 from . import linalg as linalg
 from . import mps as mps
