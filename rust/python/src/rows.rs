@@ -185,7 +185,10 @@ fn call(
                 }
             }
             let large = args.iter().any(|a| matches!(a, Arg::Tensor(t) if t.numel() > DETACH));
-            return crate::tensor::done(py, if large { py.detach(|| row(op, &args)) } else { row(op, &args) });
+            return crate::tensor::done(
+                py,
+                if large { crate::owned::detached(py, || row(op, &args)) } else { row(op, &args) },
+            );
         }
         let mut operands: SmallVec<[Operand; 4]> = SmallVec::new();
         for i in 0..arity {
@@ -418,7 +421,7 @@ fn run(
         return scalars_only(py, op, &args);
     }
     let large = args.iter().any(|a| matches!(a, Arg::Tensor(t) if t.numel() > DETACH));
-    let result = if large { py.detach(|| row(op, &args)) } else { row(op, &args) };
+    let result = if large { crate::owned::detached(py, || row(op, &args)) } else { row(op, &args) };
     let result = result.map_err(to_py)?;
     match out {
         None => fresh(py, result),

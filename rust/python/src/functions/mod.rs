@@ -234,7 +234,7 @@ pub fn spread(op: &str, name: &str, args: &Bound<'_, PyTuple>, named: Option<Obj
 #[inline]
 pub fn run<T: Send>(py: Python<'_>, work: usize, kernel: impl FnOnce() -> wengert::Result<T> + Send) -> PyResult<T> {
     if work >= LONG {
-        py.detach(kernel).raise()
+        crate::owned::detached(py, kernel).raise()
     } else {
         kernel().raise()
     }
