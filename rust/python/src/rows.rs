@@ -420,6 +420,10 @@ fn run(
     if !args.iter().any(|a| matches!(a, Arg::Tensor(_))) {
         return scalars_only(py, op, &args);
     }
+    if let Some(out) = out.as_ref().and_then(tensor_of) {
+        let tensors = args.iter().filter_map(|a| if let Arg::Tensor(t) = a { Some(*t) } else { None });
+        crate::functions::check_overlap(out, tensors)?;
+    }
     let large = args.iter().any(|a| matches!(a, Arg::Tensor(t) if t.numel() > DETACH));
     let result = if large { crate::owned::detached(py, || row(op, &args)) } else { row(op, &args) };
     let result = result.map_err(to_py)?;
