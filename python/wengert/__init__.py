@@ -29,13 +29,19 @@ _core._register_size(_MethodType(tuple.__new__, Size))
 
 _SUBMODULES = frozenset(
     (
+        "accelerator",
+        "amp",
         "as_torch",
         "autograd",
         "backends",
+        "compiler",
         "cuda",
         "debug",
+        "distributed",
+        "distributions",
         "func",
         "linalg",
+        "mps",
         "nn",
         "numeric",
         "optim",
@@ -43,22 +49,33 @@ _SUBMODULES = frozenset(
         "special",
         "sym",
         "testing",
+        "types",
         "utils",
+        "version",
         "viz",
+        "xpu",
     )
 )
 # Names that load their module on first use: name → (module, name there).
 _LATER = {
     "save": ("_serialization", "save"),
     "load": ("_serialization", "load"),
+    "autocast": ("amp", "autocast"),
+    "GradScaler": ("amp", "GradScaler"),
     "install_as_torch": ("_as_torch", "install_as_torch"),
     **{name: ("random", name) for name in ("seed", "initial_seed", "get_rng_state", "set_rng_state")},
     **{
         name: ("_settings", name)
         for name in (
             "are_deterministic_algorithms_enabled",
+            "channels_last",
+            "channels_last_3d",
+            "compile",
+            "get_default_device",
             "get_float32_matmul_precision",
+            "is_autocast_enabled",
             "is_deterministic_algorithms_warn_only_enabled",
+            "set_default_device",
             "set_float32_matmul_precision",
             "use_deterministic_algorithms",
         )

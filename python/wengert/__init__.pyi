@@ -4,18 +4,27 @@ import builtins
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+from . import accelerator as accelerator
+from . import amp as amp
 from . import as_torch as as_torch
 from . import autograd as autograd
 from . import backends as backends
+from . import compiler as compiler
 from . import cuda as cuda
 from . import debug as debug
+from . import distributed as distributed
+from . import func as func
 from . import linalg as linalg
+from . import mps as mps
 from . import nn as nn
 from . import optim as optim
 from . import random as random
 from . import special as special
 from . import testing as testing
+from . import types as types
 from . import utils as utils
+from . import version as version
+from . import xpu as xpu
 from ._core import Generator as Generator
 from ._core import InternalError as InternalError
 from ._core import LinAlgError as LinAlgError
@@ -263,16 +272,21 @@ from ._core import zeros_like as zeros_like
 from ._functions.legacy import set_default_tensor_type as set_default_tensor_type
 from ._printoptions import set_printoptions as set_printoptions
 from ._size import Size as Size
+from .amp import GradScaler as GradScaler
 from .nn.functional import adaptive_avg_pool1d as adaptive_avg_pool1d
 from .nn._functional.torch_level import adaptive_max_pool1d as adaptive_max_pool1d
 from .nn._functional.torch_level import alpha_dropout as alpha_dropout
 from .nn._functional.torch_level import alpha_dropout_ as alpha_dropout_
 from ._settings import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
+from .amp import autocast as autocast
 from .nn.functional import avg_pool1d as avg_pool1d
 from .nn._functional.torch_level import batch_norm as batch_norm
 from .nn.functional import bilinear as bilinear
 from .nn._functional.torch_level import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
 from .nn.functional import channel_shuffle as channel_shuffle
+from ._settings import channels_last as channels_last
+from ._settings import channels_last_3d as channels_last_3d
+from ._settings import compile as compile
 from .nn._functional.torch_level import constant_pad_nd as constant_pad_nd
 from .nn.functional import conv_transpose1d as conv_transpose1d
 from .nn.functional import conv_transpose2d as conv_transpose2d
@@ -284,6 +298,7 @@ from .nn._functional.torch_level import dropout_ as dropout_
 from .nn._functional.torch_level import embedding as embedding
 from .nn._functional.torch_level import feature_alpha_dropout as feature_alpha_dropout
 from .nn._functional.torch_level import feature_dropout as feature_dropout
+from ._settings import get_default_device as get_default_device
 from ._settings import get_float32_matmul_precision as get_float32_matmul_precision
 from .random import get_rng_state as get_rng_state
 from .nn._functional.torch_level import group_norm as group_norm
@@ -291,6 +306,7 @@ from .nn._functional.torch_level import hinge_embedding_loss as hinge_embedding_
 from .random import initial_seed as initial_seed
 from ._as_torch import install_as_torch as install_as_torch
 from .nn._functional.torch_level import instance_norm as instance_norm
+from ._settings import is_autocast_enabled as is_autocast_enabled
 from ._settings import is_deterministic_algorithms_warn_only_enabled as is_deterministic_algorithms_warn_only_enabled
 from .nn._functional.torch_level import kl_div as kl_div
 from .nn._functional.torch_level import layer_norm as layer_norm
@@ -306,6 +322,7 @@ from .nn.functional import rms_norm as rms_norm
 from .nn._functional.torch_level import rrelu as rrelu
 from ._serialization import save as save
 from .random import seed as seed
+from ._settings import set_default_device as set_default_device
 from ._settings import set_float32_matmul_precision as set_float32_matmul_precision
 from .random import set_rng_state as set_rng_state
 from .nn._functional.torch_level import triplet_margin_loss as triplet_margin_loss

@@ -1,4 +1,9 @@
-"""Switches that programs set and that leave results as they are: all kernels repeat themselves, and compute in full."""
+"""Switches and wrappers that programs use and that leave results as they are.
+
+All kernels repeat themselves and compute in full; devices are the CPU; functions run as they are written.
+"""
+
+from . import _core
 
 _STATE = {"deterministic": False, "warn_only": False, "matmul": "highest"}
 
@@ -63,3 +68,78 @@ def get_float32_matmul_precision():
         'highest'
     """
     return _STATE["matmul"]
+
+
+def compile(
+    model=None, *, fullgraph=False, dynamic=None, backend="inductor", mode=None, options=None, disable=False
+):
+    """The function or module itself: it runs as it is written. Serves as a decorator, with arguments or without.
+
+    Raises:
+        TypeError: for what cannot be called.
+
+    Example:
+        >>> @wg.compile
+        ... def double(x):
+        ...     return x * 2
+        >>> double(wg.ones(1))
+        tensor([2.])
+    """
+    if model is None:
+        return compile
+    if not callable(model):
+        raise TypeError(f"compile(): a function or module is wanted, but got {type(model).__name__}")
+    return model
+
+
+def get_default_device():
+    """The device on which tensors are made: the CPU.
+
+    Example:
+        >>> wg.get_default_device()
+        device(type='cpu')
+    """
+    return _core.device("cpu")
+
+
+def set_default_device(device):
+    """Accepts the CPU, on which tensors are made in any case, and None.
+
+    Raises:
+        RuntimeError: for any other device; give `device=` where a tensor is made.
+
+    Example:
+        >>> wg.set_default_device("cpu")
+    """
+    if device is not None and _core.device(device).type != "cpu":
+        raise RuntimeError(
+            f"set_default_device(): tensors are made on the cpu by default; give device='{device}' to each "
+            "factory instead"
+        )
+
+
+def is_autocast_enabled(device_type=None):
+    """False: see :class:`wengert.autocast`.
+
+    Example:
+        >>> wg.is_autocast_enabled()
+        False
+    """
+    return False
+
+
+class _MemoryFormat:
+    """An order of dims in memory, by its name. Tensors stay row-major, whichever is asked for."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def __repr__(self):
+        return f"torch.{self._name}"
+
+    def __reduce__(self):
+        return self._name
+
+
+channels_last = _MemoryFormat("channels_last")
+channels_last_3d = _MemoryFormat("channels_last_3d")

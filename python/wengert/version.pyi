@@ -4,3 +4,5 @@
 from typing import Any
 
 __version__: Any
+cuda: Any
+hip: Any

@@ -3,7 +3,9 @@
 
 from typing import Any
 
-from . import functional as functional, init as init, modules as modules, parameter as parameter, utils as utils
+from . import functional as functional, init as init, modules as modules, parallel as parallel, parameter as parameter, utils as utils
 from .modules import *
 from .modules import __all__ as _modules
+from .parallel import DataParallel as DataParallel
 from .parameter import Buffer as Buffer, Parameter as Parameter
+def __getattr__(name: Any) -> Any: ...

@@ -32,6 +32,7 @@ from ._functional.activation import (
     tanhshrink,
     threshold,
 )
+from ._functional.attention import scaled_dot_product_attention
 from ._functional.bag import embedding_bag
 from ._functional.conv import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from ._functional.dropout import (
@@ -105,3 +106,9 @@ celu_, elu_, hardtanh_, leaky_relu_ = _Tensor.celu_, _Tensor.elu_, _Tensor.hardt
 relu_, selu_, threshold_ = _Tensor.relu_, _Tensor.selu_, _Tensor.threshold_
 
 __all__ = [name for name in dir() if not name.startswith("_")]
+
+
+def __getattr__(name):
+    raise AttributeError(
+        f"wengert has no nn.functional.{name} yet (module 'wengert.nn.functional' has no attribute {name!r})"
+    )

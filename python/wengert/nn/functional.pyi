@@ -7,6 +7,7 @@ from .._core import Tensor as _Tensor
 from .._core import conv1d as conv1d, conv2d as conv2d, conv3d as conv3d, max_pool1d as max_pool1d, max_pool2d as max_pool2d, max_pool3d as max_pool3d
 from ._functional.activation import _relu as relu
 from ._functional.activation import celu as celu, elu as elu, gelu as gelu, glu as glu, gumbel_softmax as gumbel_softmax, hardshrink as hardshrink, hardsigmoid as hardsigmoid, hardswish as hardswish, hardtanh as hardtanh, leaky_relu as leaky_relu, log_softmax as log_softmax, logsigmoid as logsigmoid, mish as mish, prelu as prelu, relu6 as relu6, rrelu as rrelu, selu as selu, sigmoid as sigmoid, silu as silu, softmax as softmax, softmin as softmin, softplus as softplus, softshrink as softshrink, softsign as softsign, tanh as tanh, tanhshrink as tanhshrink, threshold as threshold
+from ._functional.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from ._functional.bag import embedding_bag as embedding_bag
 from ._functional.conv import conv_transpose1d as conv_transpose1d, conv_transpose2d as conv_transpose2d, conv_transpose3d as conv_transpose3d
 from ._functional.dropout import alpha_dropout as alpha_dropout, dropout as dropout, dropout1d as dropout1d, dropout2d as dropout2d, dropout3d as dropout3d, feature_alpha_dropout as feature_alpha_dropout
@@ -25,3 +26,4 @@ leaky_relu_: Any
 relu_: Any
 selu_: Any
 threshold_: Any
+def __getattr__(name: Any) -> Any: ...

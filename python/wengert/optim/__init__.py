@@ -1,6 +1,6 @@
 """Optimizers and learning-rate schedules."""
 
-from . import lr_scheduler
+from . import lr_scheduler, swa_utils
 from .adam import Adam, AdamW
 from .adam_variants import Adamax, NAdam, RAdam
 from .by_sign import ASGD, Rprop
@@ -24,4 +24,11 @@ __all__ = [
     "RMSprop",
     "Rprop",
     "lr_scheduler",
+    "swa_utils",
 ]
+
+
+def __getattr__(name):
+    raise AttributeError(
+        f"wengert has no optim.{name} yet (module 'wengert.optim' has no attribute {name!r})"
+    )

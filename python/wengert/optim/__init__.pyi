@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from . import lr_scheduler as lr_scheduler
+from . import lr_scheduler as lr_scheduler, swa_utils as swa_utils
 from .adam import Adam as Adam, AdamW as AdamW
 from .adam_variants import Adamax as Adamax, NAdam as NAdam, RAdam as RAdam
 from .by_sign import ASGD as ASGD, Rprop as Rprop
@@ -11,4 +11,5 @@ from .lbfgs import LBFGS as LBFGS
 from .optimizer import Optimizer as Optimizer
 from .scaled import Adadelta as Adadelta, Adagrad as Adagrad, RMSprop as RMSprop
 from .sgd import SGD as SGD
-__all__ = ['ASGD', 'LBFGS', 'SGD', 'Adadelta', 'Adagrad', 'Adam', 'AdamW', 'Adamax', 'NAdam', 'Optimizer', 'RAdam', 'RMSprop', 'Rprop', 'lr_scheduler']
+__all__ = ['ASGD', 'LBFGS', 'SGD', 'Adadelta', 'Adagrad', 'Adam', 'AdamW', 'Adamax', 'NAdam', 'Optimizer', 'RAdam', 'RMSprop', 'Rprop', 'lr_scheduler', 'swa_utils']
+def __getattr__(name: Any) -> Any: ...

@@ -8,6 +8,8 @@ from ._one_cycle import OneCycleLR
 from ._plateau import ReduceLROnPlateau
 from ._scheduler import LRScheduler, _check_optimizer, _one_for_each_group
 
+_LRScheduler = LRScheduler  # the name that older programs derive their own schedules from
+
 __all__ = [
     "ChainedScheduler",
     "ConstantLR",

@@ -9,6 +9,7 @@ from ._cyclic import CyclicLR as CyclicLR
 from ._one_cycle import OneCycleLR as OneCycleLR
 from ._plateau import ReduceLROnPlateau as ReduceLROnPlateau
 from ._scheduler import LRScheduler as LRScheduler, _check_optimizer as _check_optimizer, _one_for_each_group as _one_for_each_group
+_LRScheduler: Any
 __all__ = ['ChainedScheduler', 'ConstantLR', 'CosineAnnealingLR', 'CosineAnnealingWarmRestarts', 'CyclicLR', 'ExponentialLR', 'LRScheduler', 'LambdaLR', 'LinearLR', 'MultiStepLR', 'MultiplicativeLR', 'OneCycleLR', 'PolynomialLR', 'ReduceLROnPlateau', 'SequentialLR', 'StepLR']
 
 class LambdaLR(LRScheduler):

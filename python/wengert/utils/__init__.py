@@ -1,6 +1,6 @@
-"""Helpers around training: data loading and hook handles. Each loads on first use."""
+"""Helpers around training: data loading, recomputation and hook handles. Each loads on first use."""
 
-__all__ = ["data", "hooks"]
+__all__ = ["checkpoint", "data", "hooks"]
 
 
 def __getattr__(name):
@@ -8,4 +8,4 @@ def __getattr__(name):
         from importlib import import_module
 
         return import_module("." + name, __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(f"wengert has no utils.{name} yet")

@@ -3,5 +3,5 @@
 
 from typing import Any
 
-__all__ = ['data', 'hooks']
+__all__ = ['checkpoint', 'data', 'hooks']
 def __getattr__(name: Any) -> Any: ...

@@ -1,12 +1,17 @@
 //! The tape as users see it: gradient nodes by name, their inputs, hooks; and what is alive.
 
 use crate::lock::{lock, Locked};
-use crate::tape::node::{Edge, NodeRef};
+use crate::rules::{
+    self,
+    custom::{Function, SavedVariable},
+};
+use crate::tape::node::{self, Edge, NodeRef};
+use crate::tape::saved::{self, Saved, OUTPUT};
 use crate::tape::{labels, Hook, NodeHook};
 use crate::tensor::{edge, flag, requires_grad, Tensor};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
-use wengert_ops::{fail, Result};
+use wengert_ops::{fail, Result, Scalar};
 
 static NEXT_HOOK: AtomicU64 = AtomicU64::new(1);
 
@@ -19,6 +24,14 @@ pub enum NextFunction {
     Node(GraphNode, usize),
     /// The leaf whose `.grad` is added to.
     Leaf(Tensor),
+}
+
+/// Something that a node has saved.
+pub enum SavedOperand {
+    /// Nothing: no gradient that is wanted reads it.
+    None,
+    Tensor(Tensor),
+    Scalar(Scalar),
 }
 
 impl GraphNode {
@@ -67,6 +80,65 @@ impl GraphNode {
         let removed = hooks.iter().position(|h| h.0 == id).map(|at| hooks.remove(at));
         drop(guard);
         drop(removed);
+    }
+
+    /// The user's function that was applied there.
+    pub fn function(&self) -> Option<Arc<dyn Function>> {
+        rules::custom::function(&lock().tape.node(self.0).op).cloned()
+    }
+
+    /// What the user's function there has saved.
+    pub fn unpack(&self, saved: &SavedVariable) -> Result<Tensor> {
+        saved.unpack_in(Some(self.0))
+    }
+
+    /// PyTorch's names of what the rule there reads: `self`, `other`, `result`, …
+    pub fn operands(&self) -> Vec<&'static str> {
+        let guard = lock();
+        let node = guard.tape.node(self.0);
+        labels::operands(&node.op, node.label).into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// What was saved under one of the names of [`GraphNode::operands`]; an error once it was freed.
+    pub fn saved(&self, name: &str) -> Result<SavedOperand> {
+        let guard = lock();
+        let node = guard.tape.node(self.0);
+        let found = labels::operands(&node.op, node.label).into_iter().find(|(known, _)| *known == name);
+        let Some((_, operand)) = found else { return Ok(SavedOperand::None) };
+        if node.flags & node::flag::FREED != 0 {
+            return Err(saved::freed());
+        }
+        let slot = match operand {
+            labels::Operand::Number(n) => return Ok(SavedOperand::Scalar(n)),
+            labels::Operand::Slot(slot) => slot,
+        };
+        for kept in &node.saved {
+            match kept {
+                Saved::Scalar { slot: s, value } if *s == slot => return Ok(SavedOperand::Scalar(*value)),
+                elements => match elements.value(&guard.key) {
+                    Some((s, value, stale)) if s == slot => {
+                        if stale {
+                            fail!(
+                                runtime,
+                                "one of the variables needed for gradient computation has been modified by an inplace operation"
+                            );
+                        }
+                        let edge = match slot & OUTPUT {
+                            0 => node.edges.get(slot as usize).cloned().unwrap_or_default(),
+                            _ => Edge::Node(self.0.with_output((slot & !OUTPUT) as u16)),
+                        };
+                        let leaf = match &edge {
+                            Edge::Leaf(leaf) => leaf.has_value(&value, &guard.key).then(|| Tensor(leaf.clone())),
+                            _ => None,
+                        };
+                        drop(guard);
+                        return Ok(SavedOperand::Tensor(leaf.unwrap_or_else(|| rules::taped(value, &edge))));
+                    }
+                    _ => {}
+                },
+            }
+        }
+        Ok(SavedOperand::None)
     }
 
     /// What was computed there, as text.

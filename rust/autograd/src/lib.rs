@@ -39,12 +39,13 @@ mod writable;
 pub use api::{check_parts, Export, Native};
 pub use buffer::Device;
 pub use dispatch::{apply, apply1, row, Arg};
-pub use graph::{live, GraphNode, Live, NextFunction};
+pub use graph::{live, GraphNode, Live, NextFunction, SavedOperand};
 pub use inplace::check_out_argument;
 pub use mode::{
     default_float, inference, is_grad_enabled, set_default_float, set_grad_enabled, set_inference, GradMode,
 };
 pub use rules::custom::{apply_function, record_function, BackwardCtx, Function, SavedVariable};
+pub use tape::saved::freed;
 pub use tape::sweep::{backward, grad, set_interrupt_check, SweepOptions};
 pub use tape::{Gradients, Hook, NodeHook};
 pub use tensor::Tensor;

@@ -37,6 +37,13 @@ impl TensorImpl {
     pub(crate) fn dtype(&self) -> DType {
         DType::ALL[self.dtype.load(Ordering::Relaxed) as usize]
     }
+    /// Whether the tensor has this very value now.
+    pub(crate) fn has_value(&self, value: &Value, key: &Key) -> bool {
+        let state = self.state.get(key);
+        self.dtype() == value.dtype
+            && Arc::ptr_eq(state.cell.buffer(key), &value.buffer)
+            && state.layout.same(&value.layout)
+    }
     pub(crate) fn set_dtype(&self, dtype: DType) {
         self.dtype.store(dtype as u8, Ordering::Relaxed);
     }

@@ -2,18 +2,19 @@
 
 use crate::args::tensors;
 use crate::error::{from_py, Raise};
+use crate::function::{ctx_of, saved_tensors};
 use crate::owned::Owned;
 use crate::tensor::{fresh, wrap, PyTensor};
 use crate::types::type_name;
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use wengert::{GraphNode, Hook, NextFunction, NodeHook, SweepOptions, Tensor};
+use wengert::{DType, GraphNode, Hook, NextFunction, NodeHook, SavedOperand, Scalar, SweepOptions, Tensor};
 
 fn seed(obj: &Bound<'_, PyAny>) -> PyResult<Option<Tensor>> {
     if obj.is_none() {
@@ -250,6 +251,23 @@ fn node_class<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     Ok(class)
 }
 
+/// Something saved as PyTorch shows it: a number that stands for a tensor is one of no dimensions.
+fn saved_object<'py>(py: Python<'py>, name: &str, saved: SavedOperand) -> PyResult<Bound<'py, PyAny>> {
+    match saved {
+        SavedOperand::None => Ok(py.None().into_bound(py)),
+        SavedOperand::Tensor(t) => Ok(wrap(py, t)?.into_bound(py)),
+        SavedOperand::Scalar(s) if matches!(name, "self" | "other") => {
+            let dtype = match s {
+                Scalar::Bool(_) => DType::Bool,
+                Scalar::Int(_) => DType::I64,
+                Scalar::Float(_) => DType::F64,
+            };
+            Ok(fresh(py, Tensor::scalar(s, dtype).raise()?)?.into_bound(py))
+        }
+        SavedOperand::Scalar(s) => Ok(crate::convert::number(py, s)?.into_bound(py)),
+    }
+}
+
 #[pymethods]
 impl PyNode {
     #[new]
@@ -318,6 +336,45 @@ impl PyNode {
             }
         };
         Ok(PyHandle::new(id, Hooked::Node(self.place.clone())))
+    }
+    /// What the node has saved (`_saved_self`), and what the ctx of a Function has.
+    fn __getattr__<'py>(slf: &Bound<'py, PyNode>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        if let Place::Node(node) = &*slf.get().place {
+            if name == "saved_tensors" {
+                if let Some(tensors) = saved_tensors(py, node)? {
+                    return Ok(tensors.into_any());
+                }
+            }
+            if let Some(ctx) = ctx_of(py, node) {
+                return ctx.getattr(name);
+            }
+            let operand = name.strip_prefix("_saved_");
+            if let Some(operand) = operand.filter(|o| node.operands().contains(o)) {
+                return saved_object(py, operand, node.saved(operand).raise()?);
+            }
+        }
+        let class = slf.get_type().name()?;
+        Err(PyAttributeError::new_err(format!("'{class}' object has no attribute '{name}'")))
+    }
+    /// Sets an attribute of a Function's ctx.
+    fn __setattr__(slf: &Bound<'_, PyNode>, name: &Bound<'_, PyString>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        match &*slf.get().place {
+            Place::Node(node) => ctx_of(slf.py(), node),
+            Place::Leaf(_) => None,
+        }
+        .ok_or_else(|| PyAttributeError::new_err(format!("a node of the tape has no attribute '{name}' to set")))?
+        .setattr(name, value)
+    }
+    fn __dir__<'py>(slf: &Bound<'py, PyNode>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let names = py.get_type::<pyo3::types::PyAny>().call_method1("__dir__", (slf,))?;
+        if let Place::Node(node) = &*slf.get().place {
+            for operand in node.operands() {
+                names.call_method1("append", (format!("_saved_{operand}"),))?;
+            }
+        }
+        Ok(names)
     }
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
         other.cast::<PyNode>().is_ok_and(|o| o.get().place.key() == self.place.key())

@@ -10,7 +10,7 @@ use std::ffi::{c_char, c_void};
 use wengert::{Export, Layout, Scalar, Strides, Tensor};
 use wengert_ops::{DType, Dims};
 
-fn number(py: Python<'_>, s: Scalar) -> PyResult<Py<PyAny>> {
+pub fn number(py: Python<'_>, s: Scalar) -> PyResult<Py<PyAny>> {
     Ok(match s {
         Scalar::Bool(b) => b.into_pyobject(py)?.to_owned().into_any().unbind(),
         Scalar::Int(i) => i.into_pyobject(py)?.into_any().unbind(),

@@ -9,7 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use wengert::{layout, BackwardCtx, DType, Device, Dims, Function, GradMode, SavedVariable, Tensor};
+use wengert::{layout, BackwardCtx, DType, Device, Dims, Function, GradMode, GraphNode, SavedVariable, Tensor};
 
 /// Shape and kind of a tensor that passed through.
 #[derive(Clone)]
@@ -27,19 +27,32 @@ impl Info {
 
 /// What `save_for_backward` was given.
 struct Kept {
-    variables: Vec<Option<SavedVariable>>,
+    /// `None` once a backward pass has freed them.
+    variables: Mutex<Option<Arc<Variables>>>,
     /// The tensors of backward calls under way: a saved output has its place on the tape only there.
     unpacked: Mutex<Vec<Vec<Option<Tensor>>>>,
 }
 
+type Variables = Vec<Option<SavedVariable>>;
+
 impl Kept {
+    fn unpack(&self, f: impl Fn(&SavedVariable) -> wengert::Result<Tensor>) -> wengert::Result<Vec<Option<Tensor>>> {
+        let variables = self.variables.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(variables) = variables else { return Err(wengert::freed()) };
+        variables.iter().map(|v| v.as_ref().map(&f).transpose()).collect()
+    }
+
+    fn release(&self) {
+        let freed = self.variables.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(freed);
+    }
+
     fn stack(&self) -> MutexGuard<'_, Vec<Vec<Option<Tensor>>>> {
         self.unpacked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn enter(&self, ctx: &BackwardCtx<'_>) -> wengert::Result<Entered<'_>> {
-        let tensors = self.variables.iter().map(|v| v.as_ref().map(|v| ctx.unpack(v)).transpose());
-        let tensors = tensors.collect::<wengert::Result<Vec<_>>>()?;
+        let tensors = self.unpack(|v| ctx.unpack(v))?;
         self.stack().push(tensors);
         Ok(Entered(self))
     }
@@ -64,14 +77,37 @@ impl PySavedTensors {
         let entered = self.0.stack().last().cloned();
         let tensors = match entered {
             Some(tensors) => tensors,
-            None => {
-                let unpacked = self.0.variables.iter().map(|v| v.as_ref().map(|v| v.unpack()).transpose());
-                unpacked.collect::<wengert::Result<Vec<_>>>().raise()?
-            }
+            None => self.0.unpack(SavedVariable::unpack).raise()?,
         };
-        let objects = tensors.into_iter().map(|t| t.map(|t| wrap(py, t)).transpose());
-        PyTuple::new(py, objects.collect::<PyResult<Vec<_>>>()?)
+        tuple(py, tensors)
     }
+}
+
+fn tuple(py: Python<'_>, tensors: Vec<Option<Tensor>>) -> PyResult<Bound<'_, PyTuple>> {
+    let objects = tensors.into_iter().map(|t| t.map(|t| wrap(py, t)).transpose());
+    PyTuple::new(py, objects.collect::<PyResult<Vec<_>>>()?)
+}
+
+/// The ctx of the Function that a node applies.
+pub fn ctx_of<'py>(py: Python<'py>, node: &GraphNode) -> Option<Bound<'py, PyAny>> {
+    let function = node.function()?;
+    applied(&*function).map(|f| f.ctx.bind(py).clone())
+}
+
+/// What the Function that a node applies has saved.
+pub fn saved_tensors<'py>(py: Python<'py>, node: &GraphNode) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    let Some(function) = node.function() else { return Ok(None) };
+    let Some(applied) = applied(&*function) else { return Ok(None) };
+    let tensors = match &applied.kept {
+        Some(kept) => kept.unpack(|v| node.unpack(v)).raise()?,
+        None => Vec::new(),
+    };
+    tuple(py, tensors).map(Some)
+}
+
+fn applied(function: &dyn Function) -> Option<&Applied> {
+    let any: &dyn std::any::Any = function;
+    any.downcast_ref::<Applied>()
 }
 
 /// One application of a Python Function, as the tape keeps it.
@@ -101,8 +137,16 @@ impl Function for Applied {
         Err(wengert::Error::internal(format!("{}: a Function of Python is run before it is taped", self.name)))
     }
     fn backward(&self, ctx: &BackwardCtx<'_>, grads: &[Option<Tensor>]) -> wengert::Result<Vec<Option<Tensor>>> {
-        let _entered = self.kept.as_ref().map(|k| k.enter(ctx)).transpose()?;
-        Python::attach(|py| self.call(py, grads)).map_err(from_py)
+        Python::attach(|py| {
+            let _entered = self.kept.as_ref().map(|k| k.enter(ctx)).transpose().raise()?;
+            self.call(py, grads)
+        })
+        .map_err(from_py)
+    }
+    fn release(&self) {
+        if let Some(kept) = &self.kept {
+            kept.release();
+        }
     }
     fn saves_operands(&self) -> bool {
         false
@@ -240,6 +284,12 @@ fn _apply_function<'py>(
             if taped || !is_input {
                 check_dirty(&name, &tensor, is_input)?;
             }
+            if !values.iter().any(|v| v.is(t)) {
+                return Err(PyRuntimeError::new_err(
+                    "Some elements marked as dirty during the forward method were not returned as output. The inputs that are \
+                     modified inplace must all be outputs of the Function.",
+                ));
+            }
         }
     }
     // The saved list is by object, so it is read against what forward returned, before that is replaced.
@@ -317,14 +367,23 @@ fn keep(
     let dirty = listed(ctx, intern!(py, "dirty_tensors"))?;
     let variables = saved.iter().map(|object| {
         let object = object.bind(py);
-        inner(object).map(|t| {
+        let tensor = inner(object).map(|t| {
+            if t.is_inference() {
+                return Err(PyRuntimeError::new_err(
+                    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in \
+                     computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it \
+                     in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`.",
+                ));
+            }
             let number = outputs.iter().position(|o| o.is(object)).map(|k| k as u16);
             // An input that is returned as it came is saved as the input.
             let before = args.iter().any(|a| a.is(object)) && same_object(&dirty, object).is_none();
-            SavedVariable::new(&t, if before { None } else { number })
-        })
+            Ok(SavedVariable::new(&t, if before { None } else { number }))
+        });
+        tensor.transpose()
     });
-    let kept = Arc::new(Kept { variables: variables.collect(), unpacked: Mutex::default() });
+    let variables = variables.collect::<PyResult<Variables>>()?;
+    let kept = Arc::new(Kept { variables: Mutex::new(Some(Arc::new(variables))), unpacked: Mutex::default() });
     ctx.setattr(intern!(py, "_unpack"), PySavedTensors(kept.clone()))?;
     ctx.setattr(intern!(py, "to_save"), PyTuple::empty(py))?;
     Ok(Some(kept))

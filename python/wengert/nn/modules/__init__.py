@@ -1,5 +1,6 @@
 """The modules, one kind a file."""
 
+from . import utils
 from .activation import (
     CELU,
     ELU,

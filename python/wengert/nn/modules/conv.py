@@ -90,11 +90,15 @@ class _ConvNd(Module):
             return amounts
         return [p for p in reversed(self.padding) for _ in range(2)]
 
-    def _run(self, function, input):
+    def _conv_forward(self, input, weight, bias):
+        """The convolution with these weights, which subclasses may derive from the module's own."""
         padding = self.padding
         if self.padding_mode != "zeros":
             input, padding = F.pad(input, self._border(), mode=self.padding_mode), 0
-        return function(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return self._function(input, weight, bias, self.stride, padding, self.dilation, self.groups)
+
+    def forward(self, input):
+        return self._conv_forward(input, self.weight, self.bias)
 
     def extra_repr(self):
         n = len(self.kernel_size)
@@ -120,9 +124,7 @@ class Conv1d(_ConvNd):
     """Cross-correlation (N, C_in, L) → (N, C_out, L')."""
 
     _dims = 1
-
-    def forward(self, input):
-        return self._run(F.conv1d, input)
+    _function = staticmethod(F.conv1d)
 
 
 class Conv2d(_ConvNd):
@@ -135,18 +137,14 @@ class Conv2d(_ConvNd):
     """
 
     _dims = 2
-
-    def forward(self, input):
-        return self._run(F.conv2d, input)
+    _function = staticmethod(F.conv2d)
 
 
 class Conv3d(_ConvNd):
     """Cross-correlation (N, C_in, D, H, W) → (N, C_out, D', H', W')."""
 
     _dims = 3
-
-    def forward(self, input):
-        return self._run(F.conv3d, input)
+    _function = staticmethod(F.conv3d)
 
 
 class _ConvTransposeNd(_ConvNd):

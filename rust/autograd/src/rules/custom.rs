@@ -6,10 +6,10 @@ use crate::mode::{is_grad_enabled, GradMode};
 use crate::record;
 use crate::tape::node::{Edge, NodeRef};
 use crate::tape::saved::{Saved, OUTPUT};
-use crate::tensor::{self, requires_grad, Tensor};
+use crate::tensor::{self, requires_grad, Tensor, TensorImpl};
 use crate::value::Value;
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use wengert_ops::{fail, CustomOp, Meta, Op, Result};
 
 /// A differentiable operation of the user's: what it computes and its gradient.
@@ -36,7 +36,7 @@ use wengert_ops::{fail, CustomOp, Meta, Op, Result};
 /// backward(&y, &[None], SweepOptions::default(), None).unwrap();
 /// assert_eq!(x.grad().unwrap().to_vec_f64().unwrap(), [12.0]);
 /// ```
-pub trait Function: Send + Sync + std::fmt::Debug + 'static {
+pub trait Function: Any + Send + Sync + std::fmt::Debug {
     /// Name of the gradient node.
     fn name(&self) -> &str;
     /// The outputs; runs untaped.
@@ -47,6 +47,8 @@ pub trait Function: Send + Sync + std::fmt::Debug + 'static {
     fn saves_operands(&self) -> bool {
         true
     }
+    /// Lets go of what it keeps for `backward` by itself: a sweep without `retain_graph` has passed.
+    fn release(&self) {}
 }
 
 /// What a [`Function`]'s backward may ask for.
@@ -83,6 +85,14 @@ impl BackwardCtx<'_> {
 
 #[derive(Debug)]
 struct CustomNode(Arc<dyn Function>);
+
+/// The user's function behind an op.
+pub(crate) fn function(op: &Op) -> Option<&Arc<dyn Function>> {
+    match op {
+        Op::Custom(op) => op.as_any().downcast_ref::<CustomNode>().map(|node| &node.0),
+        _ => None,
+    }
+}
 
 impl CustomOp for CustomNode {
     fn name(&self) -> &str {
@@ -189,9 +199,43 @@ pub struct SavedVariable {
 }
 
 enum SavedEdge {
-    /// The tensor itself: an input, or something made before the node.
-    Tensor(Tensor),
+    /// An input, or something made before the node: as it was, and the tensor itself.
+    Tensor(Tensor, Original),
     Output(u16),
+}
+
+/// The very tensor that was saved, which comes back while it is as it was.
+enum Original {
+    /// A leaf: the node's edge holds it as well.
+    Leaf(Tensor),
+    /// Anything else may come to depend on the node by a write in place, and would keep itself alive.
+    Other(Weak<TensorImpl>),
+}
+
+impl Original {
+    fn get(&self) -> Option<Tensor> {
+        match self {
+            Original::Leaf(t) => Some(t.clone()),
+            Original::Other(t) => t.upgrade().map(Tensor),
+        }
+    }
+
+    /// The tensor, if it still has the value and the place on the tape of its snapshot.
+    fn unchanged(&self, snapshot: &Tensor, value: &Value) -> Option<Tensor> {
+        let original = self.get()?;
+        let mut guard = lock();
+        let edge = tensor::edge(&original, &mut guard).ok();
+        let then = snapshot.0.state.get(&guard.key);
+        let same = original.0.has_value(value, &guard.key)
+            && match (edge, &then.edge) {
+                (Some(Edge::None), Edge::None) => true,
+                (Some(Edge::Leaf(a)), Edge::Leaf(b)) => Arc::ptr_eq(&a, b),
+                (Some(Edge::Node(a)), Edge::Node(b)) => a == *b,
+                _ => false,
+            };
+        drop(guard);
+        same.then_some(original)
+    }
 }
 
 impl SavedVariable {
@@ -214,18 +258,22 @@ impl SavedVariable {
                     guard.tape.hold(n);
                 }
                 drop(guard);
-                SavedEdge::Tensor(Tensor::with_edge(value.clone(), edge))
+                let original = match &edge {
+                    Edge::Leaf(leaf) if Arc::ptr_eq(leaf, &t.0) => Original::Leaf(t.clone()),
+                    _ => Original::Other(Arc::downgrade(&t.0)),
+                };
+                SavedEdge::Tensor(Tensor::with_edge(value.clone(), edge), original)
             }
         };
         SavedVariable { value, pinned_writes, edge }
     }
 
-    /// The tensor as it was, with its history.
+    /// The tensor as it was, with its history: the very one that was saved, unless it was written since.
     pub fn unpack(&self) -> Result<Tensor> {
         self.unpack_in(None)
     }
 
-    fn unpack_in(&self, node: Option<NodeRef>) -> Result<Tensor> {
+    pub(crate) fn unpack_in(&self, node: Option<NodeRef>) -> Result<Tensor> {
         if let Some(writes) = self.pinned_writes {
             if self.value.buffer.writes.load(std::sync::atomic::Ordering::Relaxed) != writes {
                 fail!(
@@ -236,7 +284,9 @@ impl SavedVariable {
             }
         }
         Ok(match (&self.edge, node) {
-            (SavedEdge::Tensor(t), _) => t.clone(),
+            (SavedEdge::Tensor(snapshot, original), _) => {
+                original.unchanged(snapshot, &self.value).unwrap_or_else(|| snapshot.clone())
+            }
             (SavedEdge::Output(k), Some(node)) if is_grad_enabled() => {
                 lock().tape.hold(node);
                 Tensor::with_edge(self.value.clone(), Edge::Node(node.with_output(*k)))

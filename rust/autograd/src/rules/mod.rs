@@ -141,7 +141,7 @@ pub(crate) fn kept_shape(saved: &[Unpacked], input: usize) -> Option<&Layout> {
 }
 
 /// A value with its place on the tape (none in an ordinary sweep).
-fn taped(value: Value, edge: &Edge) -> Tensor {
+pub(crate) fn taped(value: Value, edge: &Edge) -> Tensor {
     match edge {
         Edge::None => Tensor::from_value(value),
         Edge::Leaf(leaf) => Tensor::with_edge(value, Edge::Leaf(leaf.clone())),

@@ -1,7 +1,8 @@
 //! Names of gradient nodes as users of PyTorch know them (`MeanBackward0`), as small numbers.
 
+use super::saved::OUTPUT;
 use std::sync::RwLock;
-use wengert_ops::{ConvRole, Linalg, Op, Reduction, ScanKind};
+use wengert_ops::{ConvRole, Linalg, Op, Reduction, Row, Scalar, ScanKind};
 
 static NAMES: RwLock<Vec<&'static str>> = RwLock::new(Vec::new());
 
@@ -93,4 +94,69 @@ fn numbered(name: &str) -> String {
     } else {
         format!("{name}Backward0")
     }
+}
+
+/// Where something that a rule reads stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Operand {
+    Slot(u8),
+    /// The op means this number without being told it.
+    Number(Scalar),
+}
+
+/// PyTorch's names of what an op's rule reads, of those ops where they are the same things: `self`, `other`, `result`.
+pub(crate) fn operands(op: &Op, label: u16) -> Vec<(&'static str, Operand)> {
+    let slots = |names: &[(&'static str, u8)]| names.iter().map(|(n, s)| (*n, Operand::Slot(*s))).collect();
+    match op {
+        Op::Row(Row::Square) => vec![("self", Operand::Slot(0)), ("exponent", Operand::Number(Scalar::Int(2)))],
+        // Under another name it is another function's rule.
+        Op::Row(row) if label == 0 => of_row(*row),
+        Op::Matmul => match name(op, label).as_str() {
+            "MmBackward0" | "BmmBackward0" => slots(&[("self", 0), ("mat2", 1)]),
+            "MvBackward0" => slots(&[("self", 0), ("vec", 1)]),
+            "DotBackward0" => slots(&[("self", 0), ("tensor", 1)]),
+            _ => Vec::new(),
+        },
+        Op::Softmax { .. } => slots(&[("result", OUTPUT)]),
+        Op::Scan { kind: ScanKind::Prod, .. } => slots(&[("self", 0), ("result", OUTPUT)]),
+        Op::Reduce { kind: Reduction::Prod | Reduction::Max | Reduction::Min, .. } => {
+            slots(&[("self", 0), ("result", OUTPUT)])
+        }
+        Op::Gather { .. } => slots(&[("index", 1)]),
+        _ => Vec::new(),
+    }
+}
+
+fn of_row(row: Row) -> Vec<(&'static str, Operand)> {
+    let (mut inputs, mut output) = (0, false);
+    for i in 0..row.arity() {
+        inputs |= row.needs(i).inputs;
+        output |= row.needs(i).output;
+    }
+    // PyTorch's rules of these read other things.
+    match row {
+        Row::Div => output = false,
+        Row::Copysign => inputs &= 1,
+        _ => {}
+    }
+    let mut found = Vec::new();
+    for (i, arg) in row.info().args.iter().enumerate().filter(|(i, _)| inputs >> i & 1 == 1) {
+        let name = match (row, *arg) {
+            (Row::Pow, "b") => "exponent",
+            (Row::Lerp, "b") => "end",
+            (Row::Lerp, "w") => "weight",
+            (Row::Addcmul | Row::Addcdiv, "a") => "tensor1",
+            (Row::Addcmul | Row::Addcdiv, "b") => "tensor2",
+            (_, "x" | "a") => "self",
+            (_, "b") => "other",
+            (_, "c") => "condition",
+            (_, "slope") => "negative_slope",
+            (_, named) => named,
+        };
+        found.push((name, Operand::Slot(i as u8)));
+    }
+    if output {
+        found.push(("result", Operand::Slot(OUTPUT)));
+    }
+    found
 }

@@ -6,10 +6,20 @@ use crate::value::Value;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use wengert_ops::{DType, Layout, Result, Scalar};
+use wengert_ops::{DType, Error, Layout, Result, Scalar};
 
 /// Where a saved value came from: unpacked with `create_graph`, it is taped again as that.
 pub(crate) const OUTPUT: u8 = 0x80;
+
+/// What it is to ask for saved values after they were freed.
+pub fn freed() -> Error {
+    Error::runtime(
+        "Trying to backward through the graph a second time (or directly access saved tensors after they have already been \
+         freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify \
+         retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors \
+         after calling backward.",
+    )
+}
 
 /// One saved operand. `slot` is the input's number, or `OUTPUT | k` for the k-th output.
 pub(crate) enum Saved {

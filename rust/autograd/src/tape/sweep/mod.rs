@@ -14,7 +14,7 @@ use crate::lock::{lock, Locked};
 use crate::rules::{self, Ctx, Unpacked};
 use crate::tape::labels;
 use crate::tape::node::{flag, Edge, NodeRef};
-use crate::tape::saved::{Saved, OUTPUT};
+use crate::tape::saved::{self, Saved, OUTPUT};
 use crate::tape::{Hook, NodeHook};
 use crate::tensor::{self, Tensor, TensorImpl};
 use deliver::apart;
@@ -278,13 +278,7 @@ impl Sweep {
         }
         let n = locked.tape.node_mut(node);
         if n.flags & flag::FREED != 0 && needs != 0 {
-            fail!(
-                runtime,
-                "Trying to backward through the graph a second time (or directly access saved tensors after they have already been \
-                 freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify \
-                 retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors \
-                 after calling backward."
-            );
+            return Err(saved::freed());
         }
         let op = n.op.clone();
         let edges = n.edges.len();
@@ -294,8 +288,7 @@ impl Sweep {
             metas.extend(more.iter().cloned());
         }
         let has_hooks = n.flags & flag::HOOKS != 0;
-        let free =
-            !self.retain && needs != 0 && (matches!(op, Op::Custom(_)) || n.saved.iter().any(Saved::holds_elements));
+        let free = !self.retain && needs != 0 && n.saved.iter().any(Saved::holds_elements);
         let mut saved: SmallVec<[Unpacked; 2]> = SmallVec::new();
         let mut stale = false;
         let n = locked.tape.node(node);
@@ -406,6 +399,9 @@ impl Sweep {
             }
         }
         drop(grads);
+        if let (Some(function), false) = (rules::custom::function(&step.op), self.retain) {
+            function.release();
+        }
         if results.len() > step.edges {
             fail!(
                 internal,

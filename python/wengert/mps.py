@@ -1,0 +1,27 @@
+"""Apple GPUs: none is there."""
+
+__all__ = ["device_count", "is_available"]
+
+
+def is_available():
+    """False.
+
+    Example:
+        >>> wg.mps.is_available()
+        False
+    """
+    return False
+
+
+def device_count():
+    """0.
+
+    Example:
+        >>> wg.mps.device_count()
+        0
+    """
+    return 0
+
+
+def __getattr__(name):
+    raise AttributeError(f"wengert has no mps.{name} yet")
