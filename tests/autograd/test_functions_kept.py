@@ -210,9 +210,12 @@ def test_names_of_saved_operands_are_pytorchs():
         return type(y.grad_fn).__name__, {name for name in dir(y.grad_fn) if name.startswith("_saved_")}
 
     compared = 0
-    for name in sorted(dir(wg)):
+    rows = {row["name"] for row in wg._core._rows()} - {"where"}
+    for name in sorted(
+        rows | {"mm", "bmm", "mv", "dot", "softmax", "prod", "amax", "cumprod", "clip", "std", "mean"}
+    ):
         theirs = getattr(torch, name, None)
-        if theirs is None or name.endswith("_") or not callable(theirs) or isinstance(theirs, type):
+        if theirs is None:
             continue
         for n in (1, 2, 3):
             try:

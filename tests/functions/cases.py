@@ -418,6 +418,31 @@ CASES = {
         lambda t: _([t.f(2), t.f(2, 3), t.f(3, 4)]),
         lambda t: _([t.f(2, 3), t.f(3, 4), t.f(4, 2), t.f(2, 6)]),
     ],
+    "scatter_reduce": [
+        lambda t, r=r, own=own: _(
+            # An equal element that does not count takes a share of the gradient in PyTorch.
+            t.of(1.0 if own else 0.9, 2.0, -1.0, 0.5 if own else 0.7).reshape(2, 2).requires_grad_(),
+            1,
+            torch.tensor([[0, 0, 1], [1, 1, 1]]),
+            t.of(1.0, 1.5, -2.0, 3.0, 3.0, 0.5).reshape(2, 3).requires_grad_(),
+            r,
+            include_self=own,
+        )
+        for r in ("sum", "prod", "mean", "amax", "amin")
+        for own in (True, False)
+    ],
+    "index_reduce": [
+        lambda t, r=r, own=own: _(
+            t.of(1.0, 2.0, -1.0, 0.5, 3.0, 1.0).reshape(3, 2).requires_grad_(),
+            0,
+            torch.tensor([0, 2, 0, 0]),
+            t.f(4, 2),
+            r,
+            include_self=own,
+        )
+        for r in ("prod", "mean", "amax", "amin")
+        for own in (True, False)
+    ],
     "linalg.tensorinv": [lambda t: _(torch.eye(4, dtype=t.dtype).reshape(2, 2, 2, 2).requires_grad_())],
     "linalg.tensorsolve": [lambda t: _((torch.eye(4, dtype=t.dtype) * 2).reshape(2, 2, 2, 2), t.f(2, 2))],
 }

@@ -196,12 +196,11 @@ def vander(x, N=None, increasing=False):
     if N < 0:
         raise RuntimeError(f"N must be non-negative, got {N}")
     x = x if x.is_floating_point() else x.to(int64)
-    columns = [_core.ones_like(x)]
-    while len(columns) < N:
-        columns.append(columns[-1] * x)
     if N == 0:
         return x.new_empty((x.shape[0], 0))
-    return _core.stack(columns if increasing else columns[::-1], 1)
+    first = _core.ones_like(x).unsqueeze(1)
+    powers = _core.cat([first, x.unsqueeze(1).expand(-1, N - 1).cumprod(1)], 1)
+    return powers if increasing else powers.flip(1)
 
 
 @composed(method=False)

@@ -117,10 +117,8 @@ def mvlgamma(input, p):
     if input.dtype == _core.bool:
         raise RuntimeError("mvlgamma: The input tensor may not be a boolean tensor.")
     x = to_float(input)
-    total = x.new_full((), p * (p - 1) / 4.0 * 1.1447298858494002)
-    for i in range(p):
-        total = total + (x - i / 2.0).lgamma()
-    return total
+    steps = _core.arange(p, dtype=x.dtype, device=x.device) / 2.0
+    return (x.unsqueeze(-1) - steps).lgamma().sum(-1) + p * (p - 1) / 4.0 * 1.1447298858494002
 
 
 @composed(out=True)

@@ -16,12 +16,12 @@ def take(input, index):
     """
     _check_long("take", index)
     count = input.numel()
+    places = _core.where(index < 0, index + count, index)
     if index.numel() and (int(index.amax()) >= count or int(index.amin()) < -count):
         raise IndexError(
             f"take(): index out of range: {count} elements, indices from {int(index.amin())} to "
             f"{int(index.amax())}"
         )
-    places = _core.where(index < 0, index + count, index)
     return input.reshape(-1).index_select(0, places.reshape(-1)).reshape(index.shape)
 
 
@@ -271,12 +271,16 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
     parts = [p for p in (prepend, input, append) if p is not None]
     if len(parts) > 1:
         input = _core.cat(parts, dim)
+    # As many differences as there are elements leave none.
+    n = min(n, input.shape[dim])
+    if n and not input.numel():
+        return input.narrow(dim, 0, input.shape[dim] - n).clone()
     for _ in range(n):
         count = input.shape[dim]
         later = input.narrow(dim, 1, count - 1) if count else input
         earlier = input.narrow(dim, 0, max(count - 1, 0))
         input = later ^ earlier if input.dtype == _core.bool else later - earlier
-    return input.clone() if n == 0 else input
+    return input.clone() if n == 0 or input.shape[dim] == 0 else input
 
 
 def _integral(y, x, dx, dim):

@@ -1,5 +1,6 @@
 """Rearrangements composed from views, cat and gathers."""
 
+import math
 import warnings
 
 from .. import _core
@@ -486,6 +487,8 @@ def combinations(input, r=2, with_replacement=False):
                 [1, 3],
                 [2, 3]])
     """
+    from array import array
+    from itertools import chain
     from itertools import combinations as distinct
     from itertools import combinations_with_replacement as repeated
 
@@ -495,9 +498,17 @@ def combinations(input, r=2, with_replacement=False):
         raise RuntimeError(f"Expect a non-negative number, but got {r}")
     if r == 0:
         return input.new_empty((0,))
-    rows = list((repeated if with_replacement else distinct)(range(input.shape[0]), r))
-    index = _core.tensor(rows, dtype=_core.int64).reshape(len(rows), r)
-    return input.index_select(0, index.reshape(-1)).reshape(index.shape)
+    count = input.shape[0]
+    pool = count + r - 1 if with_replacement and count else count
+    if min(r, pool - r) > 62:
+        raise MemoryError(f"combinations: {r} of {count} elements give more rows than there is memory for")
+    rows = math.comb(pool, r)
+    if rows == 0:
+        return input.narrow(0, 0, 0).unsqueeze(1).expand(0, r)
+    _core.empty(rows, r, dtype=_core.int64)  # refuses what there is no memory for before counting it out
+    chosen = (repeated if with_replacement else distinct)(range(count), r)
+    index = _core.frombuffer(array("q", chain.from_iterable(chosen)), dtype=_core.int64)
+    return input.index_select(0, index).reshape(rows, r)
 
 
 @composed(keywords=_SPLITS)
@@ -520,6 +531,7 @@ def tensor_split(input, indices_or_sections, dim=0):
         parts = integer("indices_or_sections", indices_or_sections)
         if parts <= 0:
             raise RuntimeError(f"number of sections must be larger than 0, got {parts}")
+        _core._check_parts("tensor_split", parts)
         size, extra = divmod(count, parts)
         cuts = [0]
         for i in range(parts):

@@ -3,6 +3,7 @@
 
 from typing import Any
 
+import math
 import warnings
 from .. import _core as _core
 from ._compose import composed as composed

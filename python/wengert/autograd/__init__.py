@@ -10,8 +10,10 @@ _LATER = {
     "gradgradcheck": "checks",
     "GradcheckError": "checks",
     "Variable": "variable",
+    "detect_anomaly": "anomaly_mode",
+    "set_detect_anomaly": "anomaly_mode",
 }
-_MODULES = ("functional", "function", "variable")
+_MODULES = ("anomaly_mode", "functional", "function", "variable")
 
 
 def __getattr__(name):

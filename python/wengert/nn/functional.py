@@ -35,6 +35,7 @@ from ._functional.activation import (
 from ._functional.attention import scaled_dot_product_attention
 from ._functional.bag import embedding_bag
 from ._functional.conv import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from ._functional.ctc import ctc_loss
 from ._functional.dropout import (
     alpha_dropout,
     dropout,
@@ -101,6 +102,8 @@ from ._functional.pooling import (
     lp_pool2d,
 )
 from ._functional.resize import interpolate, upsample
+from ._functional.sampling import affine_grid, grid_sample
+from ._functional.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
 
 celu_, elu_, hardtanh_, leaky_relu_ = _Tensor.celu_, _Tensor.elu_, _Tensor.hardtanh_, _Tensor.leaky_relu_
 relu_, selu_, threshold_ = _Tensor.relu_, _Tensor.selu_, _Tensor.threshold_

@@ -10,6 +10,7 @@ from ._functional.activation import celu as celu, elu as elu, gelu as gelu, glu 
 from ._functional.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from ._functional.bag import embedding_bag as embedding_bag
 from ._functional.conv import conv_transpose1d as conv_transpose1d, conv_transpose2d as conv_transpose2d, conv_transpose3d as conv_transpose3d
+from ._functional.ctc import ctc_loss as ctc_loss
 from ._functional.dropout import alpha_dropout as alpha_dropout, dropout as dropout, dropout1d as dropout1d, dropout2d as dropout2d, dropout3d as dropout3d, feature_alpha_dropout as feature_alpha_dropout
 from ._functional.folding import channel_shuffle as channel_shuffle, fold as fold, pixel_shuffle as pixel_shuffle, pixel_unshuffle as pixel_unshuffle, unfold as unfold
 from ._functional.linear import bilinear as bilinear, cosine_similarity as cosine_similarity, embedding as embedding, linear as linear, normalize as normalize, one_hot as one_hot, pairwise_distance as pairwise_distance, pdist as pdist
@@ -19,6 +20,8 @@ from ._functional.norm import batch_norm as batch_norm, group_norm as group_norm
 from ._functional.padding import pad as pad
 from ._functional.pooling import adaptive_avg_pool1d as adaptive_avg_pool1d, adaptive_avg_pool2d as adaptive_avg_pool2d, adaptive_avg_pool3d as adaptive_avg_pool3d, adaptive_max_pool1d as adaptive_max_pool1d, adaptive_max_pool2d as adaptive_max_pool2d, adaptive_max_pool3d as adaptive_max_pool3d, avg_pool1d as avg_pool1d, avg_pool2d as avg_pool2d, avg_pool3d as avg_pool3d, lp_pool1d as lp_pool1d, lp_pool2d as lp_pool2d
 from ._functional.resize import interpolate as interpolate, upsample as upsample
+from ._functional.sampling import affine_grid as affine_grid, grid_sample as grid_sample
+from ._functional.unpooling import max_unpool1d as max_unpool1d, max_unpool2d as max_unpool2d, max_unpool3d as max_unpool3d
 celu_: Any
 elu_: Any
 hardtanh_: Any

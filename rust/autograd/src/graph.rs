@@ -1,5 +1,6 @@
 //! The tape as users see it: gradient nodes by name, their inputs, hooks; and what is alive.
 
+use crate::anomaly::Note;
 use crate::lock::{lock, Locked};
 use crate::rules::{
     self,
@@ -7,7 +8,7 @@ use crate::rules::{
 };
 use crate::tape::node::{self, Edge, NodeRef};
 use crate::tape::saved::{self, Saved, OUTPUT};
-use crate::tape::{labels, Hook, NodeHook};
+use crate::tape::{labels, Hook, NodeHook, Payload};
 use crate::tensor::{edge, flag, requires_grad, Tensor};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
@@ -80,6 +81,11 @@ impl GraphNode {
         let removed = hooks.iter().position(|h| h.0 == id).map(|at| hooks.remove(at));
         drop(guard);
         drop(removed);
+    }
+
+    /// Where it was made, if that was in anomaly mode.
+    pub fn note(&self) -> Option<Arc<Note>> {
+        crate::anomaly::maker(self.0).1
     }
 
     /// The user's function that was applied there.
@@ -191,6 +197,11 @@ impl Tensor {
 
     /// Runs a function on the gradient when it is complete; returns the hook's id.
     pub fn register_hook(&self, hook: Hook) -> Result<u64> {
+        self.register_known_hook(hook, None)
+    }
+
+    /// As [`Tensor::register_hook`]; where the tensor is a leaf, [`Tensor::visit_sole`] finds the payload.
+    pub fn register_known_hook(&self, hook: Hook, payload: Option<Payload>) -> Result<u64> {
         let mut guard = lock();
         if !requires_grad(self, &guard.key) {
             fail!(runtime, "cannot register a hook on a tensor that doesn't require gradient");
@@ -198,19 +209,32 @@ impl Tensor {
         let id = NEXT_HOOK.fetch_add(1, Ordering::Relaxed);
         match edge(self, &mut guard)? {
             Edge::Node(n) => guard.tape.side_mut(n).hooks.push((id, n.output, hook)),
-            _ => self.0.state.get_mut(&mut guard.key).cold.get_or_insert_with(Default::default).hooks.push((id, hook)),
+            _ => self
+                .0
+                .state
+                .get_mut(&mut guard.key)
+                .cold
+                .get_or_insert_with(Default::default)
+                .hooks
+                .push((id, hook, payload)),
         }
         Ok(id)
     }
 
     /// Runs a function on a leaf after its gradient was added.
-    pub fn register_post_accumulate_hook(&self, hook: Hook) -> Result<u64> {
+    pub fn register_post_accumulate_hook(&self, hook: Hook, payload: Option<Payload>) -> Result<u64> {
         if !self.is_leaf() {
             fail!(runtime, "post accumulate grad hooks cannot be registered on non-leaf tensors");
         }
         let id = NEXT_HOOK.fetch_add(1, Ordering::Relaxed);
         let mut guard = lock();
-        self.0.state.get_mut(&mut guard.key).cold.get_or_insert_with(Default::default).post_hooks.push((id, hook));
+        self.0
+            .state
+            .get_mut(&mut guard.key)
+            .cold
+            .get_or_insert_with(Default::default)
+            .post_hooks
+            .push((id, hook, payload));
         Ok(id)
     }
 
@@ -218,24 +242,18 @@ impl Tensor {
     pub fn remove_hook(&self, id: u64) {
         let mut guard = lock();
         let locked = &mut *guard;
-        let mut removed: Vec<Hook> = Vec::new();
+        let mut removed = Vec::new();
         if let Some(cold) = &mut self.0.state.get_mut(&mut locked.key).cold {
             for hooks in [&mut cold.hooks, &mut cold.post_hooks] {
                 if let Some(at) = hooks.iter().position(|h| h.0 == id) {
-                    removed.push(hooks.remove(at).1);
-                }
-            }
-        }
-        // The tensor's node may have changed since: look through the side table.
-        if let Some(side) = &mut locked.tape.side {
-            for entry in side.values_mut() {
-                if let Some(at) = entry.hooks.iter().position(|h| h.0 == id) {
-                    removed.push(entry.hooks.remove(at).2);
+                    removed.push(hooks.remove(at));
                 }
             }
         }
         drop(guard);
         drop(removed);
+        // The tensor's node may have changed since.
+        remove_hook(id);
     }
 
     /// Keeps this tensor's gradient although it is no leaf.
@@ -263,6 +281,21 @@ impl Tensor {
     pub fn is_inference(&self) -> bool {
         self.0.state.get(&lock().key).flags & flag::INFERENCE != 0
     }
+}
+
+/// Removes a hook of a tensor that is no leaf by its id; the tensor itself may be gone.
+pub fn remove_hook(id: u64) {
+    let mut guard = lock();
+    let mut removed = Vec::new();
+    if let Some(side) = &mut guard.tape.side {
+        for entry in side.values_mut() {
+            if let Some(at) = entry.hooks.iter().position(|h| h.0 == id) {
+                removed.push(entry.hooks.remove(at));
+            }
+        }
+    }
+    drop(guard);
+    drop(removed);
 }
 
 /// What is alive now.

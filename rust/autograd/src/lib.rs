@@ -14,6 +14,7 @@
 //! The way of an operation: [`dispatch`](crate::apply) looks at the operands, `exec` computes, `record` puts a node on
 //! the tape; `tape::sweep` reads the tape backwards and `rules` say how.
 
+mod anomaly;
 mod api;
 mod buffer;
 mod depth;
@@ -26,6 +27,7 @@ mod lock;
 mod mode;
 pub mod optim;
 mod plan;
+mod reach;
 mod record;
 mod region;
 mod retype;
@@ -36,19 +38,21 @@ mod value;
 mod views;
 mod writable;
 
+pub use anomaly::{anomaly, set_anomaly, set_anomaly_watch, Maker, Note, Watch};
 pub use api::{check_parts, Export, Native};
 pub use buffer::Device;
 pub use dispatch::{apply, apply1, row, Arg};
-pub use graph::{live, GraphNode, Live, NextFunction, SavedOperand};
+pub use graph::{live, remove_hook, GraphNode, Live, NextFunction, SavedOperand};
 pub use inplace::check_out_argument;
 pub use mode::{
     default_float, inference, is_grad_enabled, set_default_float, set_grad_enabled, set_inference, GradMode,
 };
+pub use reach::{Part, WeakTensor};
 pub use rules::custom::{apply_function, record_function, BackwardCtx, Function, SavedVariable};
 pub use tape::saved::freed;
 pub use tape::sweep::{backward, grad, set_interrupt_check, SweepOptions};
-pub use tape::{Gradients, Hook, NodeHook};
-pub use tensor::Tensor;
+pub use tape::{Gradients, Hook, NodeHook, Payload};
+pub use tensor::{set_object_release, Tensor};
 pub use wengert_cpu::random::Generator;
 pub use wengert_ops::{
     infer, layout, rows, Category, Compute, DType, Dims, Error, ErrorKind, Extremum, Layout, Linalg, LossReduction, Op,

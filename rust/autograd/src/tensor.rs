@@ -3,6 +3,7 @@
 use crate::buffer::{Buffer, Device};
 use crate::lock::{self, lock, Guarded, Key, Locked};
 use crate::tape::node::{Edge, NodeRef};
+use crate::tape::{Hook, Payload};
 use crate::value::Value;
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
@@ -102,9 +103,9 @@ pub(crate) struct ViewInfo {
 /// Rare parts.
 #[derive(Default)]
 pub(crate) struct Cold {
-    /// Hooks of a leaf, by id.
-    pub hooks: Vec<(u64, crate::tape::Hook)>,
-    pub post_hooks: Vec<(u64, crate::tape::Hook)>,
+    /// Hooks of a leaf: by id, with what their host knows them by.
+    pub hooks: Vec<(u64, Hook, Option<Payload>)>,
+    pub post_hooks: Vec<(u64, Hook, Option<Payload>)>,
 }
 
 impl Cell {
@@ -144,7 +145,36 @@ impl Drop for TensorImpl {
         if let Some(grad) = state.grad.take() {
             drop_grad(grad);
         }
+        let object = *self.object.get_mut();
+        if !object.is_null() {
+            release_object(object);
+        }
     }
+}
+
+/// Lets go of what the host language has left in the slot of a tensor that has no object.
+static RELEASE: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Sets the function that gets what stands in [`Tensor::object_slot`] when a tensor goes. It may be called on any thread.
+pub fn set_object_release(release: fn(*mut ())) {
+    RELEASE.store(release as *mut (), Ordering::Release);
+}
+
+#[cold]
+fn release_object(object: *mut ()) {
+    struct Pending(*mut ());
+    impl Drop for Pending {
+        fn drop(&mut self) {
+            let release = RELEASE.load(Ordering::Acquire);
+            if !release.is_null() {
+                // SAFETY: only `set_object_release` stores here, and only functions of this very type.
+                let release: fn(*mut ()) = unsafe { std::mem::transmute(release) };
+                release(self.0);
+            }
+        }
+    }
+    // Dropped now, or once the lock is free: it may run the users' code.
+    lock::defer(Pending(object));
 }
 
 /// Lets go of a gradient that may have one itself, and so on: one after the other, not one within the other.
@@ -345,7 +375,8 @@ impl Tensor {
         Arc::as_ptr(&self.0) as usize
     }
 
-    /// The slot in which a binding keeps its (unowned) object for this tensor.
+    /// The slot in which a binding keeps its (unowned) object for this tensor, which must clear it when it goes; or, while
+    /// there is no object, something of its own that [`set_object_release`] tells how to let go of.
     pub fn object_slot(&self) -> &AtomicPtr<()> {
         &self.0.object
     }

@@ -3,10 +3,11 @@
 
 use crate::buffer::Buffer;
 use crate::matmul::{product, worth_threads, Factor, Matrix};
-use crate::strided::{dense_mut, filled, load, packed, store, Ptr};
+use crate::strided::{dense_mut, filled, load, packed, room, store, Ptr};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::Range;
+use wengert_ops::layout::numel;
 use wengert_ops::{fail, ConvRole, ConvSpec, DType, Result, View, ViewMut};
 
 /// Elements of an unfolded block: about half of a core's L2 cache in f32.
@@ -59,7 +60,7 @@ fn converted<T: Factor>(
     out: &ViewMut<'_, Buffer>,
 ) -> Result<()> {
     let mut y = filled(T::ZERO, out.layout().numel())?;
-    geometry.run(role, &load::<T>(a)?, &load::<T>(b)?, &mut y);
+    geometry.run(role, &load::<T>(a)?, &load::<T>(b)?, &mut y)?;
     store(&y, out);
     Ok(())
 }
@@ -74,7 +75,7 @@ fn run<T: Factor>(
     // SAFETY: the dtypes were matched to T; the output shares no elements with the inputs.
     let (a, b, y): (Cow<'_, [T]>, Cow<'_, [T]>, _) = unsafe { (packed(a)?, packed(b)?, dense_mut::<T>(out)) };
     let Some(y) = y else { fail!(internal, "conv: output {:?} must be contiguous", out.layout()) };
-    geometry.run(role, &a, &b, y);
+    geometry.run(role, &a, &b, y)?;
     Ok(())
 }
 
@@ -142,19 +143,19 @@ impl Geometry {
     fn numels(&self) -> (usize, usize, usize) {
         let (x, k, y) = (self.plane(), self.taps(), self.points());
         let (c, o) = (self.groups * self.c, self.groups * self.o);
-        (self.batch * c * x, o * self.c * k, self.batch * o * y)
+        (numel(&[self.batch, c, x]), numel(&[o, self.c, k]), numel(&[self.batch, o, y]))
     }
     /// Positions of an input channel.
     fn plane(&self) -> usize {
-        self.input.iter().product()
+        numel(&self.input)
     }
     /// Positions of the kernel.
     fn taps(&self) -> usize {
-        self.kernel.iter().product()
+        numel(&self.kernel)
     }
     /// Positions of an output channel.
     fn points(&self) -> usize {
-        self.output.iter().product()
+        numel(&self.output)
     }
     /// Lines of an output channel: what unfolding goes by.
     fn lines(&self) -> usize {
@@ -170,19 +171,26 @@ impl Geometry {
     }
 
     /// All arrays dense. `out` is written whole.
-    fn run<T: Factor>(&self, role: ConvRole, a: &[T], b: &[T], out: &mut [T]) {
+    fn run<T: Factor>(&self, role: ConvRole, a: &[T], b: &[T], out: &mut [T]) -> Result<()> {
         if out.is_empty() {
-            return;
+            return Ok(());
         }
         if a.is_empty() || b.is_empty() {
-            return out.fill(T::ZERO);
+            out.fill(T::ZERO);
+            return Ok(());
         }
-        let work = self.batch * self.groups * self.o * self.c * self.taps() * self.points();
+        let work = [self.groups, self.o, self.c, self.taps(), self.points()]
+            .iter()
+            .fold(self.batch, |work, &n| work.saturating_mul(n));
+        // Each task unfolds a block into memory of its own: where there is not so much, none begins.
+        let columns = [self.taps(), self.output[2], self.block(), crate::threads::count()];
+        room::<T>(columns.iter().fold(self.c, |size, &n| size.saturating_mul(n)))?;
         match role {
             ConvRole::Forward => self.forward(a, b, out, worth_threads(work)),
             ConvRole::Input => self.input_gradient(a, b, out, worth_threads(work)),
-            ConvRole::Weight => self.weight_gradient(a, b, out, worth_threads(work)),
+            ConvRole::Weight => self.weight_gradient(a, b, out, worth_threads(work))?,
         }
+        Ok(())
     }
 
     /// `y = w · unfold(x)` for each example, group and block of lines.
@@ -240,7 +248,7 @@ impl Geometry {
 
     /// `gw = Σ gy · unfold(x)ᵀ` over examples. Each task sums some examples of a group, then the sums join in
     /// order, so the result does not depend on timing.
-    fn weight_gradient<T: Factor>(&self, gy: &[T], x: &[T], gw: &mut [T], threads: bool) {
+    fn weight_gradient<T: Factor>(&self, gy: &[T], x: &[T], gw: &mut [T], threads: bool) -> Result<()> {
         let (rows, points, plane) = (self.c * self.taps(), self.points(), self.plane());
         let (width, block, size) = (self.output[2], self.block(), self.o * self.c * self.taps());
         let parts = if threads { self.batch.min(8) } else { 1 };
@@ -264,7 +272,7 @@ impl Geometry {
                 }
             }
         };
-        let mut sums = vec![T::ZERO; parts * self.groups * size];
+        let mut sums = filled(T::ZERO, parts * self.groups * size)?;
         let out = Ptr::new(sums.as_mut_ptr());
         for_tasks(parts * self.groups, threads, |columns: &mut Vec<T>, task| {
             let (p, group) = (task / self.groups, task % self.groups);
@@ -276,6 +284,7 @@ impl Geometry {
         for sum in sums[self.groups * size..].chunks_exact(self.groups * size) {
             gw.iter_mut().zip(sum).for_each(|(y, &s)| *y = y.plus(s));
         }
+        Ok(())
     }
 
     /// For each row of the unfolded matrix and line of the block: where the input line starts (if it lies

@@ -3,7 +3,7 @@
 
 use crate::buffer::Buffer;
 use crate::matmul::Float;
-use crate::strided::{dense_mut, packed};
+use crate::strided::{dense_mut, packed, room};
 use faer::linalg::triangular_solve as triangular;
 use faer::traits::RealField;
 use faer::{MatMut, MatRef, Par, Side};
@@ -52,6 +52,10 @@ fn run<T: Field>(op: Linalg, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_,
     if (inputs.len(), outputs.len()) != wanted || shape.len() < 2 || inputs.iter().any(|x| x.dtype != T::DTYPE) {
         fail!(internal, "{}: kernel called with {} inputs and {} outputs", name(op), inputs.len(), outputs.len());
     }
+    // Of no matrix, or of matrices without elements: there may be any number of those.
+    if outputs.iter().all(|out| out.layout().numel() == 0) {
+        return Ok(());
+    }
     let (lead, matrix) = shape.split_at(shape.len() - 2);
     let batch: usize = lead.iter().product();
     let size =
@@ -77,6 +81,11 @@ fn run<T: Field>(op: Linalg, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_,
     }
     if b.as_ref().is_some_and(|b| b.len() != batch * size.n * size.k) {
         fail!(internal, "{}: right-hand side {:?} for {shape:?}", name(op), inputs[1].layout.shape());
+    }
+    // The factorizations take memory without asking: where there is not enough for some copies, none begins.
+    let copies = (0..outputs.len()).fold(size.m * size.n, |sum, j| sum.saturating_add(size.output(op, j)));
+    if copies > 1 << 16 {
+        room::<T>(copies.saturating_mul(4))?;
     }
     for i in 0..batch {
         let a = &a[i * size.m * size.n..][..size.m * size.n];

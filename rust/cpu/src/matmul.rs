@@ -2,7 +2,7 @@
 //! matrix–vector products as streams over the matrix.
 
 use crate::buffer::Buffer;
-use crate::strided::{dispatch, filled, load, parallel, store, vectorised, Element, Nest, Number, Ptr, GRAIN};
+use crate::strided::{dispatch, filled, load, parallel, room, store, vectorised, Element, Nest, Number, Ptr, GRAIN};
 use crate::threads;
 use gemm::Parallelism;
 use rayon::prelude::*;
@@ -94,7 +94,7 @@ pub fn matmul(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, out: V
         DType::F32 => float::<f32>(a, b, accumulate, &out),
         DType::F64 => float::<f64>(a, b, accumulate, &out),
         DType::F16 | DType::BF16 => half(a, b, accumulate, &out)?,
-        dtype => dispatch!(dtype, T => integer::<T>(a, b, accumulate, &out)),
+        dtype => dispatch!(dtype, T => integer::<T>(a, b, accumulate, &out)?),
     }
     Ok(())
 }
@@ -136,6 +136,11 @@ impl Plan {
     }
 }
 
+/// Multiplications of a product; operands may repeat their elements, so that the number may be any.
+fn product_of(m: usize, k: usize, n: usize) -> usize {
+    m.saturating_mul(k).saturating_mul(n)
+}
+
 fn float<T: Float>(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, out: &ViewMut<'_, Buffer>) {
     let (pa, pb, po) = (Ptr::<T>::of(a.buffer), Ptr::<T>::of(b.buffer), Ptr::<T>::of(out.buffer()));
     let start = out.layout().offset() as isize;
@@ -145,12 +150,12 @@ fn float<T: Float>(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, o
         let x = Matrix { at: pa.at(a.layout.offset() as isize) as *const T, row: a_row, col: a_col };
         let y = Matrix { at: pb.at(b.layout.offset() as isize) as *const T, row: b_row, col: b_col };
         // SAFETY: the layouts lie in their buffers, and no input overlaps the output (contract of ViewMut).
-        unsafe { product(m, k, n, x, y, po.at(start), n as isize, accumulate, m * k * n >= THREADED) };
+        unsafe { product(m, k, n, x, y, po.at(start), n as isize, accumulate, product_of(m, k, n) >= THREADED) };
         return;
     }
     let plan = Plan::new(a.layout, b.layout);
     let Plan { m, k, n, .. } = plan;
-    let (flops, size) = (m * k * n, (m * n) as isize);
+    let (flops, size) = (product_of(m, k, n), (m * n) as isize);
     let batch = plan.batch.numel();
     let one = |at: [isize; 2], i: isize, threads: bool| {
         let x = Matrix { at: pa.at(at[0]), row: plan.a.0, col: plan.a.1 };
@@ -159,8 +164,9 @@ fn float<T: Float>(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, o
         // entry writes its own block of the output, which no input overlaps (contract of ViewMut).
         unsafe { product(m, k, n, x, y, po.at(start + i * size), n as isize, accumulate, threads) }
     };
-    if batch >= 2 * threads::count() && flops * batch >= THREADED {
-        let mut starts = Vec::with_capacity(batch);
+    let mut starts = Vec::new();
+    let shared = batch >= 2 * threads::count() && flops.saturating_mul(batch) >= THREADED;
+    if shared && starts.try_reserve_exact(batch).is_ok() {
         plan.batch.each(|at| starts.push(at));
         threads::run(|| starts.into_par_iter().enumerate().for_each(|(i, at)| one(at, i as isize, false)));
     } else {
@@ -188,7 +194,7 @@ pub(crate) unsafe fn product<T: Factor>(
     accumulate: bool,
     threads: bool,
 ) {
-    if !T::GEMM || m * k * n <= TINY {
+    if !T::GEMM || product_of(m, k, n) <= TINY {
         return tiny(m, k, n, a, b, out, out_row, accumulate);
     }
     if n == 1 && gemv(m, k, a, b.at, b.row, out, out_row, accumulate) {
@@ -358,7 +364,12 @@ unsafe fn gemv<T: Factor>(
     let x = if x_step == 1 {
         std::slice::from_raw_parts(x, k)
     } else {
-        packed = (0..k as isize).map(|p| *x.offset(p * x_step)).collect();
+        let mut copy = SmallVec::new();
+        if copy.try_reserve_exact(k).is_err() {
+            return false;
+        }
+        copy.extend((0..k as isize).map(|p| *x.offset(p * x_step)));
+        packed = copy;
         &packed[..]
     };
     let y = Ptr::<T>::new(out);
@@ -427,7 +438,7 @@ fn half(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, out: &ViewMu
         let q = Matrix { at: y[i * k * n..].as_ptr(), row: n as isize, col: 1 };
         let r = z[i * m * n..].as_mut_ptr();
         // SAFETY: the three vectors hold `batch` dense matrices of these sizes.
-        unsafe { product(m, k, n, p, q, r, n as isize, accumulate, m * k * n >= THREADED) };
+        unsafe { product(m, k, n, p, q, r, n as isize, accumulate, product_of(m, k, n) >= THREADED) };
     }
     store(&z, out);
     Ok(())
@@ -439,11 +450,17 @@ fn inner(layout: &Layout) -> (usize, usize) {
 }
 
 /// Integers accumulate in i64 and wrap when they are narrowed; for bool that is "any".
-fn integer<T: Element>(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, out: &ViewMut<'_, Buffer>) {
+fn integer<T: Element>(
+    a: View<'_, Buffer>,
+    b: View<'_, Buffer>,
+    accumulate: bool,
+    out: &ViewMut<'_, Buffer>,
+) -> Result<()> {
     debug_assert_ne!(T::DTYPE.category(), Category::Float);
     let plan = Plan::new(a.layout, b.layout);
     let Plan { m, k, n, .. } = plan;
-    let mut entries = Vec::with_capacity(plan.batch.numel());
+    let mut entries = room(plan.batch.numel())?;
+    let _room_for_sums = room::<i64>(n.saturating_mul(threads::count()))?;
     plan.batch.each(|at| entries.push(at));
     let (pa, pb, po) = (Ptr::<T>::of(a.buffer), Ptr::<T>::of(b.buffer), Ptr::<T>::of(out.buffer()));
     let start = out.layout().offset() as isize;
@@ -466,6 +483,7 @@ fn integer<T: Element>(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: boo
             }
         }
     });
+    Ok(())
 }
 
 /// Whether a product of so many multiplications is worth threads.

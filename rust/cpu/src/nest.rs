@@ -25,6 +25,11 @@ impl Nest<1> {
 impl<const N: usize> Nest<N> {
     pub fn new(shape: &[usize], strides: [&[isize]; N], offsets: [usize; N]) -> Nest<N> {
         let mut dims: SmallVec<[(usize, [isize; N]); 4]> = SmallVec::new();
+        // Sizes beside a 0 may be anything, so that even their product has no meaning.
+        if shape.contains(&0) {
+            dims.push((0, [1; N]));
+            return Nest { dims, start: offsets.map(|o| o as isize) };
+        }
         for (d, &n) in shape.iter().enumerate() {
             if n == 1 {
                 continue;
@@ -169,11 +174,13 @@ impl<const N: usize> Lines<N> {
             let s = strides[0][d].unsigned_abs();
             std::cmp::Reverse(if s == 0 { usize::MAX } else { s })
         });
-        let sizes: SmallVec<[usize; 8]> = order.iter().map(|&d| shape[d]).collect();
+        // Of empty lines there are none: their number may be any.
+        let empty = shape.contains(&0);
+        let sizes: SmallVec<[usize; 8]> = order.iter().map(|&d| if empty { 0 } else { shape[d] }).collect();
         let sorted: [SmallVec<[isize; 8]>; N] = std::array::from_fn(|k| order.iter().map(|&d| strides[k][d]).collect());
         Lines {
             outer: Nest::new(&sizes, std::array::from_fn(|k| &sorted[k][..]), offsets),
-            len: shape.get(dim).copied().unwrap_or(1),
+            len: if empty { 0 } else { shape.get(dim).copied().unwrap_or(1) },
             steps: std::array::from_fn(|k| strides[k].get(dim).copied().unwrap_or(1)),
         }
     }

@@ -1,7 +1,7 @@
 //! Max pooling over windows of the trailing dims.
 
 use crate::buffer::Buffer;
-use crate::strided::{dense_mut, dispatch, packed, parallel, Element, Ptr};
+use crate::strided::{dense_mut, dispatch, packed, parallel, room, Element, Ptr};
 use wengert_ops::{fail, DType, PoolSpec, Result, View, ViewMut};
 
 /// Values and positions (i64, in the flattened window dims of x) of the largest element of each window.
@@ -51,15 +51,14 @@ impl Windows {
             w.dilation[slot] = step;
             w.input[slot] = n;
             w.output[slot] = output[i];
-            w.taps[slot] = (0..output[i])
-                .map(|o| {
-                    let start = (o * spec.stride[i]) as isize - spec.padding[i] as isize;
-                    let skipped = if start < 0 { start.unsigned_abs().div_ceil(step) } else { 0 };
-                    let first = (start + (skipped * step) as isize) as usize;
-                    let inside = n.saturating_sub(first).div_ceil(step);
-                    (first, inside.min(spec.kernel[i].saturating_sub(skipped)))
-                })
-                .collect();
+            w.taps[slot] = room(output[i])?;
+            w.taps[slot].extend((0..output[i]).map(|o| {
+                let start = (o * spec.stride[i]) as isize - spec.padding[i] as isize;
+                let skipped = if start < 0 { start.unsigned_abs().div_ceil(step) } else { 0 };
+                let first = (start + (skipped * step) as isize) as usize;
+                let inside = n.saturating_sub(first).div_ceil(step);
+                (first, inside.min(spec.kernel[i].saturating_sub(skipped)))
+            }));
             if w.taps[slot].iter().any(|&(_, count)| count == 0) {
                 fail!(
                     runtime,

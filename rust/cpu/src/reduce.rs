@@ -185,7 +185,7 @@ fn fold_dims<F: Fold>(x: Ptr<F::T>, layout: &Layout, dims: u64, out: &ViewMut<'_
     let total = kept.numel().saturating_mul(inner.numel());
     if total < 2 * GRAIN {
         run::<F>(x, &kept, &inner, columns, &mut |q, step, w| unsafe { put(target, q, step, w) });
-    } else if kept.largest() >= if columns { 1024 } else { 32 } || inner.largest() < 64 {
+    } else if kept.largest() >= if columns { 1024 } else { 32 } || inner.largest() < 64 || kept.numel() > GRAIN {
         let n = kept.largest();
         parallel(n, total / n, |range| {
             run::<F>(x, &kept.part(range), &inner, columns, &mut |q, step, w| unsafe { put(target, q, step, w) });

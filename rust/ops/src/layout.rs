@@ -91,6 +91,9 @@ pub fn checked_numel(op: &str, shape: &[usize]) -> Result<usize> {
         fail!(runtime, "{op}: {} dimensions given, at most {MAX_RANK} are supported", shape.len());
     }
     if shape.contains(&0) {
+        if let Some(size) = shape.iter().find(|&&n| n > isize::MAX as usize) {
+            fail!(runtime, "{op}: size {size} of shape {shape:?} is too large");
+        }
         return Ok(0);
     }
     let mut n = 1usize;
@@ -239,13 +242,15 @@ impl LayoutData {
         if self.numel == 0 {
             return (self.offset, self.offset);
         }
-        let (mut low, mut high) = (self.offset as isize, self.offset as isize);
+        let offset = isize::try_from(self.offset).unwrap_or(isize::MAX);
+        let (mut low, mut high) = (offset, offset);
         for (&n, &s) in self.shape.iter().zip(&self.strides) {
-            let reach = (n as isize - 1) * s;
+            // Saturating: strides that reach beyond all memory are refused wherever a buffer is at hand.
+            let reach = (n as isize - 1).saturating_mul(s);
             if reach < 0 {
-                low += reach
+                low = low.saturating_add(reach)
             } else {
-                high += reach
+                high = high.saturating_add(reach)
             }
         }
         (low as usize, high as usize + 1)
@@ -269,7 +274,7 @@ impl LayoutData {
             if stride <= reach {
                 return true;
             }
-            reach += stride * (size - 1);
+            reach = reach.saturating_add(stride.saturating_mul(size - 1));
         }
         false
     }
@@ -290,7 +295,7 @@ fn is_contiguous(shape: &[usize], strides: &[isize]) -> bool {
             if s != step {
                 return false;
             }
-            step *= n as isize;
+            step = step.wrapping_mul(n as isize);
         }
     }
     true

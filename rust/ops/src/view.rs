@@ -188,15 +188,15 @@ pub fn reshape(x: &Layout, target: &[usize]) -> Option<Layout> {
     while end > 0 {
         let mut start = end - 1;
         let (mut block, base) = (old[start].0, old[start].1);
-        while start > 0 && old[start - 1].1 == old[start].1 * old[start].0 as isize {
+        while start > 0 && old[start - 1].1 == old[start].1.wrapping_mul(old[start].0 as isize) {
             start -= 1;
             block *= old[start].0;
         }
         let mut filled = 1usize;
         while new > 0 && (filled < block || target[new - 1] == 1) {
             new -= 1;
-            strides[new] = base * filled as isize;
-            filled *= target[new];
+            strides[new] = base.wrapping_mul(filled as isize);
+            filled = filled.saturating_mul(target[new]);
         }
         if filled != block {
             return None;

@@ -1,9 +1,11 @@
 //! Differentiation: backward and grad, hooks, and the nodes of the tape as objects.
 
+mod anomaly;
+
 use crate::args::tensors;
 use crate::error::{from_py, Raise};
 use crate::function::{ctx_of, saved_tensors};
-use crate::owned::Owned;
+use crate::owned::{detached, Owned};
 use crate::tensor::{fresh, wrap, PyTensor};
 use crate::types::type_name;
 use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyTypeError};
@@ -14,7 +16,9 @@ use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use wengert::{DType, GraphNode, Hook, NextFunction, NodeHook, SavedOperand, Scalar, SweepOptions, Tensor};
+use wengert::{
+    DType, GraphNode, Hook, NextFunction, NodeHook, Payload, SavedOperand, Scalar, SweepOptions, Tensor, WeakTensor,
+};
 
 fn seed(obj: &Bound<'_, PyAny>) -> PyResult<Option<Tensor>> {
     if obj.is_none() {
@@ -48,7 +52,7 @@ fn _backward(
     let inputs = inputs.filter(|i| !i.is_none()).map(|i| tensors("backward", "inputs", i)).transpose()?;
     let options = SweepOptions { retain_graph, create_graph };
     // Hooks and users' functions take the GIL back for themselves.
-    py.detach(|| wengert::backward(&roots, &grads, options, inputs.as_deref())).raise()
+    detached(py, || wengert::backward(&roots, &grads, options, inputs.as_deref())).raise()
 }
 
 /// Gradients of `outputs` with respect to `inputs`, None where there is none.
@@ -67,14 +71,15 @@ fn _grad(
     let inputs = tensors("grad", "inputs", inputs)?;
     let grads = seeds(grad_outputs)?;
     let options = SweepOptions { retain_graph, create_graph };
-    let found = py.detach(|| wengert::grad(&outputs, &inputs, &grads, options, allow_unused)).raise()?;
+    let found = detached(py, || wengert::grad(&outputs, &inputs, &grads, options, allow_unused)).raise()?;
     found.into_iter().map(|g| g.map(|g| wrap(py, g)).transpose()).collect()
 }
 
 /// A Python function as a hook: it may give back a tensor in place of the gradient.
-fn hook_of(function: Py<PyAny>) -> Hook {
-    let function = Owned::new(function);
-    Arc::new(move |g| {
+fn hook_of(function: Py<PyAny>) -> (Hook, Payload) {
+    let function = Arc::new(Owned::new(function));
+    let payload = function.clone();
+    let hook: Hook = Arc::new(move |g| {
         Python::attach(|py| {
             let result = function.bind(py).call1((wrap(py, g.clone())?,))?;
             if result.is_none() {
@@ -88,7 +93,8 @@ fn hook_of(function: Py<PyAny>) -> Hook {
             }
         })
         .map_err(from_py)
-    })
+    });
+    (hook, payload)
 }
 
 fn objects<'py>(py: Python<'py>, gradients: &[Option<Tensor>]) -> PyResult<Bound<'py, PyTuple>> {
@@ -120,7 +126,8 @@ fn node_hook_of(function: Py<PyAny>) -> NodeHook {
 
 /// Whose hook a handle removes.
 enum Hooked {
-    Tensor(Tensor),
+    /// Weakly: a handle kept by the tensor's own hook is no reason for either to live.
+    Tensor(WeakTensor),
     Node(Arc<Place>),
 }
 
@@ -143,7 +150,10 @@ impl PyHandle {
     /// Takes the hook away; more than once does nothing.
     fn remove(&self) {
         match self.owner.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(Hooked::Tensor(t)) => t.remove_hook(self.id),
+            Some(Hooked::Tensor(t)) => match t.upgrade() {
+                Some(t) => t.remove_hook(self.id),
+                None => wengert::remove_hook(self.id),
+            },
             Some(Hooked::Node(place)) => match &*place {
                 Place::Node(node) => node.remove_hook(self.id),
                 Place::Leaf(t) => t.remove_hook(self.id),
@@ -308,8 +318,17 @@ impl PyNode {
     }
     /// The users' notes on this node.
     #[getter]
-    fn metadata<'py>(&self, py: Python<'py>) -> &Bound<'py, PyDict> {
-        self.metadata.get_or_init(py, || PyDict::new(py).unbind()).bind(py)
+    fn metadata<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, PyDict>> {
+        let made = self.metadata.get_or_try_init(py, || {
+            let notes = PyDict::new(py);
+            if let Place::Node(node) = &*self.place {
+                if let Some(lines) = node.note().and_then(|note| anomaly::lines(py, &note)) {
+                    notes.set_item("traceback_", lines)?;
+                }
+            }
+            PyResult::Ok(notes.unbind())
+        })?;
+        Ok(made.bind(py))
     }
     /// Runs `fn(grad_inputs, grad_outputs)` when this node's gradients are computed; it may return other grad_inputs.
     fn register_hook(&self, r#fn: Py<PyAny>) -> PyResult<PyHandle> {
@@ -318,7 +337,7 @@ impl PyNode {
             Place::Leaf(t) => {
                 let hook = node_hook_of(r#fn);
                 let after: Hook = Arc::new(move |t: &Tensor| hook(&[t.grad()], Some(&[])).map(|_| None));
-                t.register_post_accumulate_hook(after).raise()?
+                t.register_post_accumulate_hook(after, None).raise()?
             }
         };
         Ok(PyHandle::new(id, Hooked::Node(self.place.clone())))
@@ -410,7 +429,7 @@ impl PyTensor {
         let gradient = gradient.map(seed).transpose()?.flatten();
         let options = SweepOptions { retain_graph: retain_graph.unwrap_or(create_graph), create_graph };
         let root = self.inner.clone();
-        py.detach(|| wengert::backward(&[root], &[gradient], options, inputs.as_deref())).raise()
+        detached(py, || wengert::backward(&[root], &[gradient], options, inputs.as_deref())).raise()
     }
     /// Turns gradients of this leaf on or off.
     #[pyo3(signature = (requires_grad=true))]
@@ -437,17 +456,19 @@ impl PyTensor {
     }
     /// Runs `hook(grad)` whenever this tensor's gradient is complete; what it returns takes the gradient's place.
     fn register_hook(&self, hook: Py<PyAny>) -> PyResult<PyHandle> {
-        let id = self.inner.register_hook(hook_of(hook)).raise()?;
-        Ok(PyHandle::new(id, Hooked::Tensor(self.inner.clone())))
+        let (hook, payload) = hook_of(hook);
+        let id = self.inner.register_known_hook(hook, Some(payload)).raise()?;
+        Ok(PyHandle::new(id, Hooked::Tensor(self.inner.downgrade())))
     }
     /// Runs `hook(tensor)` after this leaf's `.grad` was added to.
     fn register_post_accumulate_grad_hook(&self, hook: Py<PyAny>) -> PyResult<PyHandle> {
-        let hook = Owned::new(hook);
+        let hook = Arc::new(Owned::new(hook));
+        let payload = hook.clone();
         let after: Hook = Arc::new(move |t: &Tensor| {
             Python::attach(|py| hook.bind(py).call1((wrap(py, t.clone())?,)).map(|_| None)).map_err(from_py)
         });
-        let id = self.inner.register_post_accumulate_hook(after).raise()?;
-        Ok(PyHandle::new(id, Hooked::Tensor(self.inner.clone())))
+        let id = self.inner.register_post_accumulate_hook(after, Some(payload)).raise()?;
+        Ok(PyHandle::new(id, Hooked::Tensor(self.inner.downgrade())))
     }
     /// The node of the tape that made this tensor.
     #[getter]
@@ -474,6 +495,8 @@ impl PyTensor {
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    crate::owned::register();
+    anomaly::register(m)?;
     m.add("_Node", m.py().get_type::<PyNode>())?;
     m.add("_RemovableHandle", m.py().get_type::<PyHandle>())?;
     m.add_function(wrap_pyfunction!(_backward, m)?)?;

@@ -9,7 +9,7 @@ use crate::tensor::{binary, done, PyTensor};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyType;
+use pyo3::types::{PyDict, PyType};
 use pyo3::Borrowed;
 use std::ffi::c_void;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -161,6 +161,30 @@ pub fn fresh(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
     }
 }
 
+/// A new object of the class or a subclass for a tensor, with these attributes.
+pub fn renewed(
+    py: Python<'_>,
+    kind: &Bound<'_, PyType>,
+    t: Tensor,
+    attributes: Option<Bound<'_, PyDict>>,
+) -> PyResult<Py<PyAny>> {
+    let class = class(py)?;
+    let kind = kind.as_type_ptr();
+    // SAFETY: as in `fresh`; objects of subclasses begin like those of the class.
+    unsafe {
+        let alloc: ffi::allocfunc = slot(kind, ffi::Py_tp_alloc)?;
+        let object = alloc(kind, 0);
+        if object.is_null() {
+            return Err(PyErr::fetch(py));
+        }
+        object.byte_add(class.value).cast::<PyTensor>().write(PyTensor::from(t));
+        if let Some(attributes) = attributes {
+            object.byte_add(class.dict).cast::<*mut ffi::PyObject>().write(attributes.into_ptr());
+        }
+        Ok(Bound::from_owned_ptr(py, object).unbind())
+    }
+}
+
 /// # Safety
 /// Called by Python with the GIL, once for an object of the class or of a subclass that nobody holds any more.
 unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
@@ -172,6 +196,11 @@ unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
         ffi::PyObject_ClearWeakRefs(object);
     }
     let value = object.byte_add(class.value).cast::<PyTensor>();
+    let dict = object.byte_add(class.dict).cast::<*mut ffi::PyObject>();
+    let exact = ffi::Py_TYPE(object);
+    if exact.cast() != class.object.as_ptr() || !(*dict).is_null() {
+        crate::owned::leave(py, &(*value).inner, object, dict);
+    }
     let outcome = if crate::owned::any() {
         // PyO3 must know that this thread holds the GIL, or what goes now would go later.
         catch_unwind(AssertUnwindSafe(|| Python::attach(|_| value.drop_in_place())))
@@ -181,11 +210,9 @@ unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
     if outcome.is_err() {
         InternalError::new_err("a panic while a tensor was freed; please report it").write_unraisable(py, None);
     }
-    let dict = object.byte_add(class.dict).cast::<*mut ffi::PyObject>();
     if !(*dict).is_null() {
         ffi::Py_DECREF(std::ptr::replace(dict, std::ptr::null_mut()));
     }
-    let exact = ffi::Py_TYPE(object);
     if exact.cast() == class.object.as_ptr() {
         if !SPARES.keep(object) {
             (class.free)(object.cast());

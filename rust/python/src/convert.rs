@@ -89,7 +89,7 @@ impl Exported {
         d.set_item("shape", PyTuple::new(py, self.layout.shape())?)?;
         d.set_item("typestr", typestr(self.dtype))?;
         d.set_item("data", (self.address, false))?;
-        d.set_item("strides", PyTuple::new(py, self.layout.strides().iter().map(|s| s * size))?)?;
+        d.set_item("strides", PyTuple::new(py, self.layout.strides().iter().map(|s| s.wrapping_mul(size)))?)?;
         d.set_item("version", 3)?;
         Ok(d)
     }
@@ -150,6 +150,11 @@ impl PyTensor {
 
     /// Nested lists of Python numbers (a number for a 0-d tensor).
     fn tolist(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let shape = self.inner.shape();
+        // Lists are made up to the first dimension without elements, however many those are.
+        if let Some(empty) = shape.iter().position(|&n| n == 0) {
+            wengert::check_parts("tolist", wengert::layout::numel(&shape[..empty])).raise()?;
+        }
         let bytes = self.inner.to_bytes().raise()?;
         nested(py, &bytes, self.inner.dtype(), &self.inner.shape(), &mut 0)
     }
@@ -405,6 +410,14 @@ pub fn from_dlpack_object(obj: &Bound<'_, PyAny>) -> PyResult<Tensor> {
         }
         let owner = Imported(managed);
         match std::ptr::NonNull::new(start).filter(|_| bytes > 0) {
+            // The kernels need elements on their boundaries; DLPack lets the consumer copy where it cannot share.
+            Some(ptr) if !(ptr.as_ptr() as usize).is_multiple_of(dtype.size()) => {
+                let copy = std::slice::from_raw_parts(ptr.as_ptr(), bytes);
+                let flat = Tensor::from_bytes(copy, &[bytes / dtype.size()], dtype).raise()?;
+                let offset = layout.offset();
+                let (shape, strides) = (layout.shape().into(), layout.strides().into());
+                flat.view_op(wengert::ViewOp::AsStrided { shape, strides, offset }).raise()
+            }
             Some(ptr) => Tensor::from_foreign(ptr, bytes, layout, dtype, Box::new(owner)).raise(),
             None => Tensor::empty(layout.shape(), dtype, wengert::Device::Cpu).raise(),
         }

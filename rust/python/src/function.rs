@@ -7,6 +7,7 @@ use crate::types::type_name;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::pyclass::{PyTraverseError, PyVisit};
 use pyo3::types::PyTuple;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wengert::{layout, BackwardCtx, DType, Device, Dims, Function, GradMode, GraphNode, SavedVariable, Tensor};
@@ -103,6 +104,13 @@ pub fn saved_tensors<'py>(py: Python<'py>, node: &GraphNode) -> PyResult<Option<
         None => Vec::new(),
     };
     tuple(py, tensors).map(Some)
+}
+
+/// Shows the collector of cycles what an application of a Function keeps.
+pub fn visit(function: &dyn Function, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+    let Some(applied) = applied(function) else { return Ok(()) };
+    visit.call(&*applied.class)?;
+    visit.call(&*applied.ctx)
 }
 
 fn applied(function: &dyn Function) -> Option<&Applied> {

@@ -17,6 +17,7 @@ mod properties;
 mod random;
 mod row_cases;
 mod rows;
+mod sharing;
 mod tensor;
 mod types;
 

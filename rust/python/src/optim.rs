@@ -119,7 +119,7 @@ fn _adam_step(
 
 /// Small steps are over before another thread could have taken the interpreter.
 fn run<T: Send>(py: Python<'_>, work: usize, f: impl FnOnce() -> wengert::Result<T> + Send) -> PyResult<T> {
-    if work > 4096 { py.detach(f) } else { f() }.raise()
+    if work > 4096 { crate::owned::detached(py, f) } else { f() }.raise()
 }
 
 /// Removes the gradients of parameters, or zeroes them.
@@ -133,14 +133,14 @@ fn _zero_grad(params: &Bound<'_, PyAny>, set_to_none: bool) -> PyResult<()> {
 #[pyfunction]
 fn _clip_grad_norm(py: Python<'_>, params: &Bound<'_, PyAny>, max_norm: f64, norm_type: f64) -> PyResult<Py<PyAny>> {
     let params = tensors("_clip_grad_norm", "params", params)?;
-    fresh(py, py.detach(|| clip_grad_norm(&params, max_norm, norm_type)).raise()?)
+    fresh(py, crate::owned::detached(py, || clip_grad_norm(&params, max_norm, norm_type)).raise()?)
 }
 
 /// The norm of order `norm_type` of all elements of the tensors taken together.
 #[pyfunction]
 fn _total_norm(py: Python<'_>, tensors: &Bound<'_, PyAny>, norm_type: f64) -> PyResult<Py<PyAny>> {
     let all = self::tensors("_total_norm", "tensors", tensors)?;
-    fresh(py, py.detach(|| total_norm(&all, norm_type)).raise()?)
+    fresh(py, crate::owned::detached(py, || total_norm(&all, norm_type)).raise()?)
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {

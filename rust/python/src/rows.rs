@@ -187,7 +187,10 @@ fn call(
                 }
             }
             let large = args.iter().any(|a| matches!(a, Arg::Tensor(t) if t.numel() > DETACH));
-            return crate::tensor::done(py, if large { py.detach(|| row(op, &args)) } else { row(op, &args) });
+            return crate::tensor::done(
+                py,
+                if large { crate::owned::detached(py, || row(op, &args)) } else { row(op, &args) },
+            );
         }
         let mut operands: SmallVec<[Operand; 4]> = SmallVec::new();
         for i in 0..arity {
@@ -419,8 +422,12 @@ fn run(
     if !args.iter().any(|a| matches!(a, Arg::Tensor(_))) {
         return scalars_only(py, op, &args);
     }
+    if let Some(out) = out.as_ref().and_then(tensor_of) {
+        let tensors = args.iter().filter_map(|a| if let Arg::Tensor(t) = a { Some(*t) } else { None });
+        crate::functions::check_overlap(out, tensors)?;
+    }
     let large = args.iter().any(|a| matches!(a, Arg::Tensor(t) if t.numel() > DETACH));
-    let result = if large { py.detach(|| row(op, &args)) } else { row(op, &args) };
+    let result = if large { crate::owned::detached(py, || row(op, &args)) } else { row(op, &args) };
     let result = result.map_err(to_py)?;
     match out {
         None => fresh(py, result),

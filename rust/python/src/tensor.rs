@@ -4,9 +4,11 @@ use crate::args::operand;
 use crate::construct::{from_array_like, is_array};
 use crate::convert::numpy;
 use crate::error::Raise;
+use crate::owned::{is_left, revive};
 use crate::types::{device_object, dtype_object, size_of, PyDType, PyDevice};
 use pyo3::basic::CompareOp;
 use pyo3::prelude::*;
+use pyo3::pyclass::{PyTraverseError, PyVisit};
 use pyo3::{ffi, IntoPyObjectExt};
 use std::sync::atomic::Ordering;
 use wengert::{row, Arg, Row, Scalar, Tensor};
@@ -35,7 +37,11 @@ impl From<Tensor> for PyTensor {
 impl Drop for PyTensor {
     #[inline]
     fn drop(&mut self) {
-        self.inner.object_slot().store(std::ptr::null_mut(), Ordering::Relaxed);
+        let slot = self.inner.object_slot();
+        // What the object has left stays there.
+        if !is_left(slot.load(Ordering::Relaxed)) {
+            slot.store(std::ptr::null_mut(), Ordering::Relaxed);
+        }
     }
 }
 
@@ -48,7 +54,11 @@ pub fn remember(object: &Bound<'_, PyTensor>) {
 
 /// The Python object of a tensor: the one it has, or a new one.
 pub fn wrap(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
-    let object: *mut ffi::PyObject = t.object_slot().load(Ordering::Relaxed).cast();
+    let slot = t.object_slot().load(Ordering::Relaxed);
+    if is_left(slot) {
+        return revive(py, t);
+    }
+    let object: *mut ffi::PyObject = slot.cast();
     if !object.is_null() {
         // SAFETY: the slot is cleared when the object is dropped, under the GIL, which we hold; a count of 0
         // means that its deallocation has begun, and then a new object is made.
@@ -192,6 +202,12 @@ inplace_operators! {
 
 #[pymethods]
 impl PyTensor {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        crate::owned::visit(&self.inner, &visit)
+    }
+    fn __clear__(&self) {
+        self.inner.clear_hooks();
+    }
     fn __sub__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         binary(py, Row::Sub, &self.inner, other, false)
     }

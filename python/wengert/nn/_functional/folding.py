@@ -38,9 +38,9 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
                 f"unfold(): an input of shape {list(input.shape)} has no window of kernel_size={kernel}, "
                 f"dilation={dilation}, padding={padding}"
             )
-        starts = range(0, x.shape[2 + 2 * i] - span + 1, stride[i])
-        places = [start + k * dilation[i] for start in starts for k in range(kernel[i])]
-        x = x.index_select(2 + 2 * i, _core.tensor(places)).unflatten(2 + 2 * i, (len(starts), kernel[i]))
+        starts = _core.arange(0, x.shape[2 + 2 * i] - span + 1, stride[i]).unsqueeze(1)
+        places = starts + _core.arange(kernel[i]) * dilation[i]
+        x = x.index_select(2 + 2 * i, places.flatten()).unflatten(2 + 2 * i, places.shape)
     columns = x.permute(0, 1, 3, 5, 2, 4).flatten(1, 3).flatten(2)
     return columns if input.ndim == 4 else columns.squeeze(0)
 

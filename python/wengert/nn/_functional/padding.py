@@ -5,19 +5,19 @@ from wengert import _core
 
 def _source_positions(size, before, after, mode):
     """For each place of a padded dimension, where in the input its value comes from."""
-    places = range(-before, size + after)
     if mode == "replicate":
-        return [min(max(i, 0), size - 1) for i in places]
+        return _core.arange(-before, size + after).clamp(0, size - 1)
     if mode == "circular":
         if before > size or after > size:
             raise RuntimeError("Padding value causes wrapping around more than once.")
-        return [i % size for i in places]
+        return _core.arange(-before, size + after) % size
     if before >= size or after >= size:
         raise RuntimeError(
             "Padding size should be less than the corresponding input dimension, "
             f"but got: padding ({before}, {after}) at a dimension of size {size}"
         )
-    return [-i if i < 0 else (2 * (size - 1) - i if i >= size else i) for i in places]
+    last = size - 1
+    return last - (last - _core.arange(-before, size + after).abs()).abs()
 
 
 def pad(input, pad, mode="constant", value=None):
@@ -63,5 +63,5 @@ def pad(input, pad, mode="constant", value=None):
     for dim, (before, after) in enumerate(pairs):
         if before or after:
             positions = _source_positions(input.shape[dim], before, after, mode)
-            input = input.index_select(dim, _core.tensor(positions))
+            input = input.index_select(dim, positions)
     return input

@@ -22,13 +22,9 @@ def _windows(name, size, kernel, stride, padding, ceil_mode):
         raise RuntimeError(
             f"{name}(): an input of size {size} has no window of size {kernel}: Output size is too small"
         )
-    padded, real = [], []
-    for i in range(count):
-        start = i * stride - padding
-        stop = min(start + kernel, size + padding)
-        padded.append(stop - start)
-        real.append(min(stop, size) - max(start, 0))
-    return count, padded, real
+    start = _core.arange(count) * stride - padding
+    stop = (start + kernel).clamp(max=size + padding)
+    return count, stop - start, stop.clamp(max=size) - start.clamp(min=0)
 
 
 def _no_stride(stride):
@@ -60,7 +56,7 @@ def _avg_pool(n, input, kernel_size, stride, padding, ceil_mode, count_include_p
     for i, (count, places) in enumerate(counts):
         input = input.unfold(first + i, kernel[i], stride[i]).narrow(first + i, 0, count)
         if divisor_override is None:
-            here = _core.tensor(places, dtype=input.dtype)
+            here = places.to(input)
             divisor = divisor * here.reshape(-1, *([1] * (n - 1 - i)))
     return input.sum(tuple(range(-n, 0))) / divisor
 
@@ -130,9 +126,10 @@ def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     return _lp_pool(2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-def _parts(size, out):
-    """Where the `out` windows begin and end that cover `size` places evenly."""
-    return [(i * size // out, -(-(i + 1) * size // out)) for i in range(out)]
+def _parts(size, out, device):
+    """Where the `out` windows begin and end that cover `size` places evenly, as two columns."""
+    edges = _core.arange(out + 1, device=device).unsqueeze(1) * size
+    return edges[:-1] // max(out, 1), (edges[1:] + (out - 1)) // max(out, 1)
 
 
 def _targets(n, input, output_size):
@@ -154,11 +151,10 @@ def _adaptive_avg_pool(n, input, output_size):
     if all(size == 1 for size in sizes):
         return input.mean(tuple(range(-n, 0)), keepdim=True)
     for dim, size in zip(range(-n, 0), sizes, strict=True):
-        rows = [
-            [1.0 / (stop - start) if start <= j < stop else 0.0 for j in range(input.shape[dim])]
-            for start, stop in _parts(input.shape[dim], size)
-        ]
-        averaging = _core.tensor(rows, dtype=input.dtype).reshape(size, input.shape[dim])
+        start, stop = _parts(input.shape[dim], size, input.device)
+        places = _core.arange(input.shape[dim], device=input.device)
+        inside = (places >= start) & (places < stop)
+        averaging = (inside / (stop - start).to(_core.float64)).to(input.dtype)
         input = input.movedim(dim, -1).matmul(averaging.t()).movedim(-1, dim)
     return input
 
@@ -189,12 +185,10 @@ def _adaptive_max_pool(n, input, output_size, return_indices):
     lead, space = input.ndim - n, input.shape[-n:]
     windows, places = input, 0
     for i in range(n):
-        parts = _parts(space[i], sizes[i])
-        width = max((stop - start for start, stop in parts), default=1)
+        start, stop = _parts(space[i], sizes[i], input.device)
+        width = int((stop - start).max()) if sizes[i] else 1
         # A shorter window repeats its last place, which is never the first of equal ones.
-        index = _core.tensor(
-            [min(start + j, stop - 1) for start, stop in parts for j in range(width)], dtype=_core.int64
-        )
+        index = _core.minimum(start + _core.arange(width, device=input.device), stop - 1).flatten()
         dim = lead + 2 * i
         windows = windows.index_select(dim, index).unflatten(dim, (sizes[i], width))
         shape = [1] * (2 * n)

@@ -150,3 +150,24 @@ class PoissonNLLLoss(_Loss):
         return F.poisson_nll_loss(
             input, target, log_input=self.log_input, full=self.full, eps=self.eps, reduction=self.reduction
         )
+
+
+class CTCLoss(_Loss):
+    """Connectionist temporal classification of (T, N, C) log-probabilities with label sequences.
+
+    Example:
+        >>> import wengert as wg
+        >>> log_probs = wg.full((3, 1, 2), 0.5).log()
+        >>> wg.nn.CTCLoss()(log_probs, wg.tensor([[1]]), (3,), (1,))
+        tensor(0.2877)
+    """
+
+    def __init__(self, blank=0, reduction="mean", zero_infinity=False):
+        super().__init__(reduction=reduction)
+        self.blank = blank
+        self.zero_infinity = zero_infinity
+
+    def forward(self, log_probs, targets, input_lengths, target_lengths):
+        return F.ctc_loss(
+            log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction, self.zero_infinity
+        )

@@ -135,8 +135,9 @@ fn of_row(row: Row) -> Vec<(&'static str, Operand)> {
     }
     // PyTorch's rules of these read other things.
     match row {
-        Row::Div => output = false,
-        Row::Copysign => inputs &= 1,
+        Row::Div | Row::Erfinv | Row::Sinc => output = false,
+        Row::Relu | Row::Rsqrt => inputs = 0,
+        Row::Copysign => inputs = 1,
         _ => {}
     }
     let mut found = Vec::new();

@@ -36,12 +36,17 @@ pub(crate) struct Tape {
     next: u64,
     live: usize,
     worklist: Vec<NodeRef>,
+    /// Anomaly mode: new nodes remember where they were made.
+    pub watched: bool,
     /// Hooks and retained gradients, for the few nodes that have any.
     pub side: Option<HashMap<(u32, u16), Side>>,
 }
 
 /// A function of a gradient: `None` leaves it as it is.
 pub type Hook = Arc<dyn Fn(&Tensor) -> wengert_ops::Result<Option<Tensor>> + Send + Sync>;
+
+/// What a host language knows a hook or a node by, for itself to find again.
+pub type Payload = Arc<dyn std::any::Any + Send + Sync>;
 
 /// What passes through a node: gradients by output, or by input.
 pub type Gradients = Vec<Option<Tensor>>;
@@ -60,6 +65,8 @@ pub(crate) struct Side {
     pub retain: Vec<(u16, std::sync::Weak<crate::tensor::TensorImpl>)>,
     /// (id, whether after the rule, hook)
     pub node_hooks: Vec<(u64, bool, NodeHook)>,
+    /// Where the node was made, in anomaly mode.
+    pub note: Option<Arc<crate::anomaly::Note>>,
 }
 
 impl Tape {
@@ -72,6 +79,7 @@ impl Tape {
             next: 1,
             live: 0,
             worklist: Vec::new(),
+            watched: false,
             side: None,
         }
     }
@@ -105,7 +113,11 @@ impl Tape {
         open.live += 1;
         self.live += 1;
         self.next += 1;
-        NodeRef { chunk, index, output: 0 }
+        let made = NodeRef { chunk, index, output: 0 };
+        if self.watched {
+            self.watch(made);
+        }
+        made
     }
 
     #[cold]
@@ -204,6 +216,7 @@ impl Tape {
                     crate::lock::defer(side.hooks);
                     crate::lock::defer(side.retain);
                     crate::lock::defer(side.node_hooks);
+                    crate::lock::defer(side.note);
                 }
             }
             for edge in &node.edges {

@@ -3,12 +3,13 @@
 use super::{fold, fold2, output, sum, Real};
 use crate::buffer::Buffer;
 use crate::strided::{packed, parallel, vectorised, Ptr};
+use wengert_ops::layout::numel;
 use wengert_ops::{Result, View, ViewMut};
 
 /// Rows and row length when the last `dims` dims are normalised.
 fn split(shape: &[usize], dims: usize) -> (usize, usize) {
     let lead = shape.len() - dims.min(shape.len());
-    (shape[..lead].iter().product(), shape[lead..].iter().product())
+    (numel(&shape[..lead]), numel(&shape[lead..]))
 }
 
 /// Input x; outputs y of its shape, and mean and rstd with one element a row.

@@ -4,6 +4,7 @@ use super::{output, Real};
 use crate::buffer::Buffer;
 use crate::matmul::{product, worth_threads, Matrix};
 use crate::strided::{Nest, Ptr};
+use wengert_ops::layout::numel;
 use wengert_ops::{fail, Result, View, ViewMut};
 
 /// x `[…, k]` of any strides, w `[n, k]`, b `[n]` → `[…, n]`.
@@ -17,7 +18,7 @@ pub(super) fn forward<T: Real>(
     if k != k_x || w.dtype != T::DTYPE || b.is_some_and(|b| b.dtype != T::DTYPE || b.layout.shape() != [n]) {
         fail!(internal, "linear: kernel called with {:?} @ {:?}ᵀ", x.layout.shape(), w.layout.shape());
     }
-    let rows: usize = lead.iter().product();
+    let rows = numel(lead);
     if rows * n == 0 {
         return Ok(true);
     }

@@ -3,6 +3,7 @@
 use super::{fold2, largest, output, sum, Real};
 use crate::buffer::Buffer;
 use crate::strided::{packed, parallel, vectorised, Ptr};
+use wengert_ops::layout::numel;
 use wengert_ops::{Result, View, ViewMut};
 
 /// Columns that one block of a softmax along an outer dim treats together.
@@ -13,15 +14,15 @@ fn split(shape: &[usize], dim: usize) -> (usize, usize, usize) {
     if shape.is_empty() {
         return (1, 1, 1);
     }
-    (shape[..dim].iter().product(), shape[dim], shape[dim + 1..].iter().product())
+    (numel(&shape[..dim]), shape[dim], numel(&shape[dim + 1..]))
 }
 
 /// `y = softmax(x)` or `log_softmax(x)` along `dim`.
 pub(super) fn forward<T: Real>(dim: usize, log: bool, x: View<'_, Buffer>, y: &ViewMut<'_, Buffer>) -> Result<()> {
-    let (outer, n, inner) = split(x.layout.shape(), dim);
-    if outer * n * inner == 0 {
+    if x.layout.numel() == 0 {
         return Ok(());
     }
+    let (outer, n, inner) = split(x.layout.shape(), dim);
     // SAFETY: the dtype was matched to T; the output shares no elements with x (contract of ViewMut).
     let (x, y) = unsafe { (packed::<T>(x)?, output::<T>(y, x.layout.numel())?) };
     let (x, y, size) = (&x[..], Ptr::new(y.as_mut_ptr()), n * inner);
@@ -129,10 +130,10 @@ pub(super) fn backward<T: Real>(
     y: View<'_, Buffer>,
     gx: &ViewMut<'_, Buffer>,
 ) -> Result<()> {
-    let (outer, n, inner) = split(y.layout.shape(), dim);
-    if outer * n * inner == 0 {
+    if y.layout.numel() == 0 {
         return Ok(());
     }
+    let (outer, n, inner) = split(y.layout.shape(), dim);
     // SAFETY: the dtypes were matched to T; the output shares no elements with the inputs.
     let (g, y, gx) = unsafe { (packed::<T>(g)?, packed::<T>(y)?, output::<T>(gx, y.layout.numel())?) };
     let (g, y, gx) = (&g[..], &y[..], Ptr::new(gx.as_mut_ptr()));

@@ -9,7 +9,8 @@ pub use index::{index, index_put};
 
 use crate::buffer::Buffer;
 use crate::strided::{dispatch, Element, Nest, Ptr};
-use wengert_ops::{DType, Error, Result, View};
+use wengert_ops::layout::numel;
+use wengert_ops::{DType, Dims, Error, Result, View};
 
 #[cold]
 fn out_of_bounds(index: i64, dim: usize, size: usize) -> Error {
@@ -27,13 +28,21 @@ fn check_dtype(op: &str, index: View<'_, Buffer>) -> Result<()> {
 pub fn nonzero(x: View<'_, Buffer>) -> Result<(Buffer, usize)> {
     let shape = x.layout.shape();
     let nest = Nest::of(x.layout);
+    // Repeated elements are counted once, so that what is refused for its size is refused at once.
+    let strides = x.layout.strides();
+    let once: Dims = shape.iter().zip(strides).map(|(&n, &s)| if s == 0 { n.min(1) } else { n }).collect();
+    let times = if nest.numel() == 0 { 0 } else { nest.numel() / numel(&once) };
     dispatch!(x.dtype, T => {
         let p = Ptr::<T>::of(x.buffer);
         let mut count = 0usize;
         // SAFETY (both): positions come from the view's layout.
-        nest.rows(|[start], [step], len| {
+        Nest::new(&once, [strides], [x.layout.offset()]).rows(|[start], [step], len| {
             count += (0..len as isize).map(|i| unsafe { p.get(start + i * step) }.truthy() as usize).sum::<usize>();
         });
+        count *= times;
+        if count == 0 {
+            return Ok((Buffer::new(0)?, 0));
+        }
         let bytes = count.checked_mul(shape.len() * 8);
         let out = Buffer::new(bytes.ok_or_else(|| Error::memory("nonzero: the result is too large"))?)?;
         let target = Ptr::<i64>::of(&out);

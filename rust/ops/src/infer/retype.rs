@@ -3,7 +3,7 @@
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::fail;
-use crate::layout::{Dims, Layout, Strides};
+use crate::layout::{checked_numel, Dims, Layout, Strides};
 
 /// The layout of the same bytes in elements of `to`. Narrower elements lengthen the last dim, wider ones shorten it;
 /// either way it must lie densely.
@@ -36,9 +36,11 @@ pub fn retype(layout: &Layout, from: DType, to: DType) -> Result<Layout> {
         if *last != 1 {
             return wanted("self.stride(-1) must be 1", last.to_string());
         }
-        *size *= parts;
-        others.iter_mut().for_each(|s| *s *= parts as isize);
-        let offset = layout.offset() * parts;
+        *size = size.saturating_mul(parts);
+        // Wrapping: only empty tensors and single elements have strides as large as that.
+        others.iter_mut().for_each(|s| *s = s.wrapping_mul(parts as isize));
+        let offset = layout.offset().saturating_mul(parts);
+        checked_numel("view(dtype)", &shape)?;
         return Ok(Layout::strided(shape, strides, offset));
     }
     let parts = to.size() / from.size();

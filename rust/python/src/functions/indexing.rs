@@ -49,7 +49,12 @@ fn bounds<T>(result: PyResult<T>, py: Python<'_>) -> PyResult<T> {
 /// Refuses negative positions, which the kernel would count from the end.
 fn check_positions(op: &str, at: &Tensor) -> PyResult<()> {
     if at.numel() > 0 && at.device() == Device::Cpu && at.dtype() == DType::I64 {
-        let least = at.amin(&[], false).and_then(|t| t.item()).raise()?.as_i64();
+        // A repeated position is looked at once.
+        let mut once = at.clone();
+        for d in (0..at.rank()).filter(|&d| at.layout().strides()[d] == 0) {
+            once = once.narrow(d as isize, 0, 1).raise()?;
+        }
+        let least = once.amin(&[], false).and_then(|t| t.item()).raise()?.as_i64();
         if least < 0 {
             return Err(PyIndexError::new_err(format!(
                 "{op}(): index out of range in self: positions must not be negative, got {least}"

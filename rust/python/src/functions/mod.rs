@@ -31,6 +31,7 @@ const CASTING: &[&str] = &["mean", "max", "min"];
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(_write_out, m)?)?;
+    m.add_function(wrap_pyfunction!(shaping::_check_parts, m)?)?;
     joining::register(m)?;
     linalg::register(m)?;
     nn::register(m)?;
@@ -168,6 +169,28 @@ pub fn write_out(name: &str, out: Object<'_, '_>, result: Object<'_, '_>, cast: 
     crate::rows::write_out(name, out, result)
 }
 
+/// Refuses an `out=` that overlaps an operand partly; being an operand is allowed.
+pub fn check_overlap<'a>(out: &Tensor, operands: impl Iterator<Item = &'a Tensor>) -> PyResult<()> {
+    // Where elements do not lie densely, ranges tell nothing, and PyTorch allows it.
+    let dense = |t: &Tensor| {
+        let (layout, size) = (t.layout(), t.dtype().size());
+        let (low, high) = layout.span();
+        (layout.numel() > 0 && high - low == layout.numel() && !layout.self_overlaps())
+            .then_some((low * size..high * size, layout))
+    };
+    for x in operands.filter(|x| out.shares_storage(x)) {
+        let (Some((to, written)), Some((from, read))) = (dense(out), dense(x)) else { continue };
+        let same = to == from && written.strides() == read.strides();
+        if !same && to.start < from.end && from.start < to.end {
+            return Err(PyRuntimeError::new_err(
+                "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single \
+                 memory location. Please clone() the tensor before performing the operation.",
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// [`write_out`] for composed functions.
 ///
 /// Example:
@@ -234,7 +257,7 @@ pub fn spread(op: &str, name: &str, args: &Bound<'_, PyTuple>, named: Option<Obj
 #[inline]
 pub fn run<T: Send>(py: Python<'_>, work: usize, kernel: impl FnOnce() -> wengert::Result<T> + Send) -> PyResult<T> {
     if work >= LONG {
-        py.detach(kernel).raise()
+        crate::owned::detached(py, kernel).raise()
     } else {
         kernel().raise()
     }

@@ -542,3 +542,12 @@ impl PyTensor {
         Ok((ViewOp::Squeeze(mask), nodes))
     }
 }
+
+/// Refuses more parts at once than there is memory for: for composed functions, before they count them out.
+///
+/// Example:
+///     >>> wg._core._check_parts("split", 3)
+#[pyfunction]
+pub fn _check_parts(op: &str, count: usize) -> PyResult<()> {
+    wengert::check_parts(op, count).raise()
+}

@@ -7,7 +7,7 @@ use crate::tensor::{self, Cell, Tensor, TensorImpl};
 use crate::value::Value;
 use smallvec::SmallVec;
 use std::sync::Arc;
-use wengert_ops::{fail, DType, Layout, Result};
+use wengert_ops::{fail, DType, Dims, Layout, Result, ViewOp};
 
 pub(super) fn check_hook_result(g: &Tensor, new: &Tensor) -> Result<()> {
     if new.shape() != g.shape() {
@@ -127,7 +127,7 @@ pub(super) fn add_to_grad(t: &Tensor, g: Tensor, create: bool) -> Result<()> {
             Some(old) => old.add(&g)?,
             None => match fresh.take() {
                 Some(first) => first,
-                None => first_gradient(g.clone(), create)?,
+                None => first_gradient(t, g.clone(), create)?,
             },
         };
         let mut guard = lock();
@@ -150,7 +150,11 @@ pub(super) fn add_to_grad(t: &Tensor, g: Tensor, create: bool) -> Result<()> {
 
 /// A gradient as it becomes a `.grad`: dense, with a cell of its own. Memory that the outside sees is copied, and so is
 /// a part of something larger: else the next write to it would copy all of that.
-fn first_gradient(g: Tensor, create: bool) -> Result<Tensor> {
+fn first_gradient(leaf: &Tensor, g: Tensor, create: bool) -> Result<Tensor> {
+    let layout = leaf.layout();
+    if let Some(order) = dense_order(&layout) {
+        return in_order(g, &layout, order, create);
+    }
     if create {
         // A taped tensor cannot share its elements unnoticed.
         return g.clone_();
@@ -158,6 +162,38 @@ fn first_gradient(g: Tensor, create: bool) -> Result<Tensor> {
     let value = g.value();
     let keep = value.layout.is_contiguous() && !value.buffer.is_pinned() && !value.is_part();
     Ok(Tensor::from_value(if keep { value } else { value.copied(value.dtype)? }))
+}
+
+/// The dims of a layout that is dense but not row-major, from the outermost in memory to the innermost.
+fn dense_order(layout: &Layout) -> Option<Dims> {
+    if layout.is_contiguous() {
+        return None;
+    }
+    let mut order: Dims = (0..layout.rank()).collect();
+    order.sort_by_key(|&d| std::cmp::Reverse(layout.strides()[d]));
+    let mut step = 1;
+    for &d in order.iter().rev().filter(|&&d| layout.shape()[d] != 1) {
+        if layout.strides()[d] != step {
+            return None;
+        }
+        step *= layout.shape()[d] as isize;
+    }
+    Some(order)
+}
+
+/// A gradient copied into the strides of its leaf, so that an optimizer walks both alike.
+fn in_order(g: Tensor, leaf: &Layout, order: Dims, create: bool) -> Result<Tensor> {
+    let mut back = order.clone();
+    for (place, &d) in order.iter().enumerate() {
+        back[d] = place;
+    }
+    let permuted = g.view_op(ViewOp::Permute(order))?;
+    if create {
+        return permuted.clone_()?.view_op(ViewOp::Permute(back));
+    }
+    let copy = permuted.value().copied(g.dtype())?;
+    let strides = leaf.strides().into();
+    Ok(Tensor::from_value(copy.with_layout(Layout::strided(leaf.shape().into(), strides, 0))))
 }
 
 impl Sweep {
@@ -176,7 +212,11 @@ impl Sweep {
                 && state.layout.is_contiguous()
                 && !state.edge.is_some();
             // The entry's handle is the only one: nobody else sees the tensor that becomes `.grad`.
-            if !own || state.flags != 0 || Arc::strong_count(&g.0) != 1 || leaf.state.get(key).grad.is_some() {
+            if !own || state.flags != 0 || Arc::strong_count(&g.0) != 1 {
+                return true;
+            }
+            let target = leaf.state.get(key);
+            if target.grad.is_some() || !(target.layout.same(&state.layout) || target.layout.is_contiguous()) {
                 return true;
             }
             leaf.state.get_mut(key).grad = Some(g.clone());

@@ -9,6 +9,7 @@ mod marks;
 mod paths;
 mod shortcut;
 
+use crate::anomaly;
 use crate::depth;
 use crate::lock::{lock, Locked};
 use crate::rules::{self, Ctx, Unpacked};
@@ -38,6 +39,9 @@ pub(super) struct Sweep {
     captured: Vec<Option<Tensor>>,
     pub(super) retain: bool,
     pub(super) create: bool,
+    /// Anomaly mode is on: every node goes the long way.
+    anomaly: bool,
+    check_nan: bool,
 }
 
 /// From a leaf's address to its place among the leaves met.
@@ -166,6 +170,7 @@ pub fn grad(
 
 impl Sweep {
     fn new(options: SweepOptions, inputs: usize) -> Sweep {
+        let (anomaly, check_nan) = anomaly::anomaly();
         Sweep {
             marks: Vec::new(),
             chunks: BinaryHeap::new(),
@@ -175,6 +180,8 @@ impl Sweep {
             captured: (0..inputs).map(|_| None).collect(),
             retain: options.retain_graph || options.create_graph,
             create: options.create_graph,
+            anomaly,
+            check_nan: anomaly && check_nan,
         }
     }
 
@@ -214,6 +221,11 @@ impl Sweep {
                         self.arrive(edge, g)?;
                     }
                 }
+                Progress::Slow(step) if self.anomaly => {
+                    let node = step.node;
+                    let _running = anomaly::Running::enter(node);
+                    self.step(*step).map_err(|e| anomaly::told(node, e))?;
+                }
                 Progress::Slow(step) => self.step(*step)?,
             }
         }
@@ -249,9 +261,9 @@ impl Sweep {
         Ok(())
     }
 
-    /// Whether `inputs=` names an output of this (one-output) node.
+    /// Whether `inputs=` names an output of this (one-output) node, or anomaly mode wants to see it.
     pub(super) fn asked_for(&self, n: NodeRef) -> bool {
-        self.wanted.as_ref().is_some_and(|w| w.nodes.contains_key(&(n.chunk, n.index, 0)))
+        self.anomaly || self.wanted.as_ref().is_some_and(|w| w.nodes.contains_key(&(n.chunk, n.index, 0)))
     }
 
     /// Whether a gradient for this edge is of any use.
@@ -375,7 +387,7 @@ impl Sweep {
                 labels::name(&step.op, 0)
             );
         }
-        if !self.create && step.node_hooks.is_empty() && self.shortcut(&step, &mut grads)? {
+        if !self.create && !self.anomaly && step.node_hooks.is_empty() && self.shortcut(&step, &mut grads)? {
             return Ok(());
         }
         let ctx = Ctx {
@@ -399,6 +411,9 @@ impl Sweep {
             }
         }
         drop(grads);
+        if self.check_nan {
+            anomaly::check(node, &results)?;
+        }
         if let (Some(function), false) = (rules::custom::function(&step.op), self.retain) {
             function.release();
         }

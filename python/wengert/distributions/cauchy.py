@@ -1,0 +1,61 @@
+"""The Cauchy distribution."""
+
+import math
+
+import wengert as wg
+
+from . import constraints
+from .distribution import Distribution
+from .utils import broadcast_all
+
+
+def _standard(shape, like):
+    """tan(π · (u − ½)) of uniform u, drawn in float64."""
+    drawn = wg.empty(shape, dtype=wg.float64).uniform_()
+    return ((drawn - 0.5) * math.pi).tan().to(like.dtype)
+
+
+class Cauchy(Distribution):
+    """Median `loc`, half-width at half-maximum `scale`; it has no mean.
+
+    Example:
+        >>> wg.distributions.Cauchy(0.0, 1.0).cdf(wg.tensor(1.0))
+        tensor(0.7500)
+    """
+
+    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
+    support = constraints.real
+    has_rsample = True
+
+    def __init__(self, loc, scale, validate_args=None):
+        self.loc, self.scale = broadcast_all(loc, scale)
+        super().__init__(self.loc.shape, validate_args=validate_args)
+
+    @property
+    def mean(self):
+        return wg.full_like(self.loc.detach(), math.nan)
+
+    @property
+    def mode(self):
+        return self.loc
+
+    @property
+    def variance(self):
+        return wg.full_like(self.loc.detach(), math.inf)
+
+    def rsample(self, sample_shape=()):
+        return self.loc + _standard(self._extended_shape(sample_shape), self.loc) * self.scale
+
+    def log_prob(self, value):
+        self._validate_sample(value)
+        return -math.log(math.pi) - self.scale.log() - (((value - self.loc) / self.scale) ** 2).log1p()
+
+    def cdf(self, value):
+        self._validate_sample(value)
+        return wg.atan((value - self.loc) / self.scale) / math.pi + 0.5
+
+    def icdf(self, value):
+        return wg.tan(math.pi * (value - 0.5)) * self.scale + self.loc
+
+    def entropy(self):
+        return math.log(4 * math.pi) + self.scale.log()
