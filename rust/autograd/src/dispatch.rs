@@ -157,7 +157,7 @@ fn large(
     let node = {
         let mut guard = lock();
         let node = record::prepare(Op::Row(row), 0, needs, &inputs, (out.layout.clone(), out.dtype), &mut guard)?;
-        record::push(node, needs, &[&out], &mut guard)
+        record::push(node, needs, std::slice::from_ref(&out), &mut guard)
     };
     Ok(Tensor::with_edge(out, Edge::Node(node)))
 }
@@ -199,8 +199,13 @@ fn taken(inputs: &[&Tensor]) -> (SmallVec<[Value; 3]>, u64) {
     loop {
         {
             let guard = lock();
-            let values: Option<SmallVec<[Value; 3]>> = inputs.iter().map(|t| t.try_value(&guard.key)).collect();
-            if let Some(values) = values {
+            let mut values = SmallVec::new();
+            for t in inputs {
+                // Somebody is writing to it otherwise.
+                let Some(value) = t.try_value(&guard.key) else { break };
+                values.push(value);
+            }
+            if values.len() == inputs.len() {
                 let needs = record::needs(inputs.iter().map(|t| Some(*t)), &guard);
                 drop(guard);
                 return (values, if needs != 0 && is_grad_enabled() { needs } else { 0 });
@@ -228,25 +233,23 @@ pub(crate) fn record_outputs(
         drop(guard);
         return Ok(outputs.into_iter().map(Tensor::from_value).collect());
     }
-    let recorded: SmallVec<[Input<'_>; 3]> = inputs.iter().zip(values).map(|(t, v)| Input::Tensor(t, v)).collect();
+    let mut recorded: SmallVec<[Input<'_>; 3]> = SmallVec::new();
+    for (t, v) in inputs.iter().zip(values) {
+        recorded.push(Input::Tensor(t, v));
+    }
     let first = (outputs[0].layout.clone(), outputs[0].dtype);
     let node = record::prepare(op, label, needs, &recorded, first, &mut guard)?;
-    let views: SmallVec<[&Value; 2]> = outputs.iter().collect();
-    let node = record::push(node, needs, &views, &mut guard);
-    drop(views);
+    let node = record::push(node, needs, &outputs, &mut guard);
     let mut holders = 0;
-    let results = outputs
-        .into_iter()
-        .enumerate()
-        .map(|(k, v)| {
-            if differentiable(&v) {
-                holders += 1;
-                Tensor::with_edge(v, Edge::Node(node.with_output(k as u16)))
-            } else {
-                Tensor::from_value(v)
-            }
-        })
-        .collect();
+    let mut results = SmallVec::new();
+    for (k, v) in outputs.into_iter().enumerate() {
+        results.push(if differentiable(&v) {
+            holders += 1;
+            Tensor::with_edge(v, Edge::Node(node.with_output(k as u16)))
+        } else {
+            Tensor::from_value(v)
+        });
+    }
     for _ in 1..holders {
         guard.tape.hold(node);
     }

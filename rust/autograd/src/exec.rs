@@ -120,7 +120,23 @@ fn known_layout(shape: &[usize]) -> Result<Layout> {
 }
 
 fn metas(values: &[Value]) -> SmallVec<[Meta; 3]> {
-    values.iter().map(|v| Meta::new(v.layout.shape(), v.dtype)).collect()
+    let mut metas = SmallVec::new();
+    for v in values {
+        metas.push(Meta::new(v.layout.shape(), v.dtype));
+    }
+    metas
+}
+
+/// What `collect` gives; a loop of pushes is several times faster for the few operands of an operation.
+fn each<'a, T, A>(values: &'a [Value], f: impl Fn(&'a Value) -> Result<T>) -> Result<SmallVec<A>>
+where
+    A: smallvec::Array<Item = T>,
+{
+    let mut all = SmallVec::new();
+    for v in values {
+        all.push(f(v)?);
+    }
+    Ok(all)
 }
 
 /// Runs a structural or fused operation (or a row over values of its promoted dtype).
@@ -150,11 +166,15 @@ pub(crate) fn run(op: &Op, inputs: &[Value]) -> Result<Outputs> {
 
 /// Runs the kernel into fresh outputs; `false` where there is only a definition.
 fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
-    let views = inputs.iter().map(|v| v.view()).collect::<Result<SmallVec<[_; 3]>>>()?;
+    let views: SmallVec<[_; 3]> = each(inputs, Value::view)?;
     // SAFETY: the outputs were allocated by the caller for this call.
-    let outs = || outputs.iter().map(|v| unsafe { v.view_mut() }).collect::<Result<SmallVec<[_; 2]>>>();
-    let mut out = outs()?.into_iter();
-    let mut next = || out.next().ok_or_else(|| wengert_ops::Error::internal("an output is missing"));
+    let outs = || each::<_, [_; 2]>(outputs, |v| unsafe { v.view_mut() });
+    let mut rest = outputs.iter();
+    let mut next = || match rest.next() {
+        // SAFETY: as above.
+        Some(v) => unsafe { v.view_mut() },
+        None => Err(wengert_ops::Error::internal("an output is missing")),
+    };
     match op {
         Op::Row(row) => {
             let (compute, _) =
@@ -309,9 +329,9 @@ pub(crate) fn fused_vjp(op: &Op, inputs: &[Value], outputs: &[(Layout, DType)]) 
     if device != Device::Cpu {
         return Ok(Some(outputs));
     }
-    let views = inputs.iter().map(|v| v.view()).collect::<Result<SmallVec<[_; 3]>>>()?;
+    let views: SmallVec<[_; 3]> = each(inputs, Value::view)?;
     // SAFETY: fresh outputs.
-    let outs = outputs.iter().map(|v| unsafe { v.view_mut() }).collect::<Result<SmallVec<[_; 2]>>>()?;
+    let outs: SmallVec<[_; 2]> = each(&outputs, |v| unsafe { v.view_mut() })?;
     let done = Cpu.fused_vjp(op, &views, &outs)?;
     drop(outs);
     Ok(done.then_some(outputs))

@@ -5,7 +5,7 @@ use crate::dispatch::{borrowed, small_row, Arg, MOST, SMALL};
 use crate::exec::{self, RowInput};
 use crate::lock::{lock, Key, Locked};
 use crate::mode::is_grad_enabled;
-use crate::plan::{fit, mixed_devices, plan, with_cut, Plan};
+use crate::plan::{fit, mixed_devices, plan, with_cut, Plan, Shape};
 use crate::record::{self, Input};
 use crate::tape::node::{Edge, Node, NodeRef};
 use crate::tensor::{edge, flag, living_base, replace_edge, requires_grad, view_error, Tensor, ViewKind};
@@ -142,7 +142,7 @@ impl Write<'_> {
         let mut guard = lock();
         let locked = &mut *guard;
         let Some(base) = living_base(x, &locked.key) else {
-            let node = record::push(node, needs, &[&value], locked);
+            let node = record::push(node, needs, std::slice::from_ref(&value), locked);
             set_node(x, node, locked);
             return Ok(());
         };
@@ -155,7 +155,7 @@ impl Write<'_> {
             record::abandon(node, locked);
             (edge, None)
         } else {
-            let node = record::push(node, needs, &[&value], locked);
+            let node = record::push(node, needs, std::slice::from_ref(&value), locked);
             (Edge::Node(node), Some(node))
         };
         let mut put = record::node(Op::Put(Arc::new(region.clone())), region.base, base.dtype(), 0);
@@ -220,7 +220,8 @@ fn write_small(row: Row, x: &Tensor, all: &[Arg<'_>], plan: &Plan<'_>, key: &Key
     let apart = all.iter().all(|a| match a {
         Arg::Tensor(t) => {
             let other = t.0.state.get(key);
-            !Arc::ptr_eq(other.cell.buffer(key), buffer) || (other.layout == *layout && t.dtype() == x.dtype())
+            !Arc::ptr_eq(other.cell.buffer(key), buffer)
+                || ((other.layout.same(layout) || other.layout == *layout) && t.dtype() == x.dtype())
         }
         Arg::Scalar(_) => true,
     });
@@ -256,8 +257,10 @@ fn row_into_(row: Row, x: &Tensor, compute: DType, args: &[Arg<'_>]) -> Result<(
 }
 
 fn check_out(name: &str, x: &Tensor, plan: &Plan<'_>, key: &Key) -> Result<()> {
-    let shape = x.0.state.get(key).layout.shape();
-    if plan.shape.sizes() != shape {
+    let layout = &x.0.state.get(key).layout;
+    let shape = layout.shape();
+    let own = matches!(plan.shape, Shape::Of(l) if l.same(layout));
+    if !own && plan.shape.sizes() != shape {
         fail!(
             runtime,
             "{name}: output with shape {shape:?} doesn't match the broadcast shape {:?}",

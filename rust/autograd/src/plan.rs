@@ -89,13 +89,12 @@ fn is_bool(arg: &Arg<'_>) -> bool {
 }
 
 fn broadcast_of(row: Row, args: &[Arg<'_>], key: &Key) -> Result<Dims> {
-    let shapes: SmallVec<[&[usize]; 4]> = args
-        .iter()
-        .filter_map(|a| match a {
-            Arg::Tensor(t) => Some(t.0.state.get(key).layout.shape()),
-            Arg::Scalar(_) => None,
-        })
-        .collect();
+    let mut shapes: SmallVec<[&[usize]; 4]> = SmallVec::new();
+    for arg in args {
+        if let Arg::Tensor(t) = arg {
+            shapes.push(t.0.state.get(key).layout.shape());
+        }
+    }
     layout::broadcast_shapes(row.name(), &shapes)
 }
 

@@ -148,7 +148,7 @@ pub(crate) fn row(row: Row, args: &[Arg<'_>], needs: u64, out: &Value, locked: &
 }
 
 /// Saves the outputs that the rule wants and puts the node on the tape, held once.
-pub(crate) fn push(mut node: Node, needs: u64, outputs: &[&Value], locked: &mut Locked) -> NodeRef {
+pub(crate) fn push(mut node: Node, needs: u64, outputs: &[Value], locked: &mut Locked) -> NodeRef {
     let wanted = rules::saves(&node.op, needs);
     for (k, value) in outputs.iter().enumerate() {
         if wanted.outputs >> k & 1 == 1 {

@@ -13,7 +13,7 @@ use pyo3::types::{PyDict, PyType};
 use pyo3::Borrowed;
 use std::ffi::c_void;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use wengert::{Row, Tensor};
 
 /// What is needed to make and free objects of the class.
@@ -28,6 +28,39 @@ struct Class {
 }
 
 static CLASS: PyOnceLock<Class> = PyOnceLock::new();
+
+/// Freed objects of this very class for the next tensors, as CPython keeps tuples and floats: a third of what an
+/// object costs is finding and clearing its memory. Pointers and count change only under the GIL.
+struct Spare {
+    objects: [AtomicPtr<ffi::PyObject>; SPARE],
+    count: AtomicUsize,
+}
+
+const SPARE: usize = 64;
+static SPARES: Spare =
+    Spare { objects: [const { AtomicPtr::new(std::ptr::null_mut()) }; SPARE], count: AtomicUsize::new(0) };
+
+impl Spare {
+    /// Memory of an object that the garbage collector does not know and whose words but type and count are all zero.
+    #[inline]
+    fn take(&self) -> Option<*mut ffi::PyObject> {
+        let last = self.count.load(Ordering::Relaxed).checked_sub(1)?;
+        self.count.store(last, Ordering::Relaxed);
+        Some(self.objects[last % SPARE].load(Ordering::Relaxed))
+    }
+
+    /// Whether there was room for it.
+    #[inline]
+    fn keep(&self, object: *mut ffi::PyObject) -> bool {
+        let count = self.count.load(Ordering::Relaxed);
+        if count >= SPARE {
+            return false;
+        }
+        self.objects[count].store(object, Ordering::Relaxed);
+        self.count.store(count + 1, Ordering::Relaxed);
+        true
+    }
+}
 
 fn class(py: Python<'_>) -> PyResult<&'static Class> {
     CLASS.get_or_try_init(py, || make(py))
@@ -108,15 +141,22 @@ pub fn fresh(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
         Some(class) => class,
         None => class(py)?,
     };
-    // SAFETY: the allocator of this very class gives a new object whose contents are all zero, which is right for all
-    // but the value (checked in `make`); the value is written before anybody sees the object.
+    // SAFETY: the allocator of this very class gives a new object whose contents are all zero, as they are in a spare
+    // one; this is right for all but the value (checked in `make`), which is written before anybody sees the object.
     unsafe {
-        let object = (class.alloc)(class.object.as_ptr().cast(), 0);
+        let spare = SPARES.take();
+        let object = match spare {
+            Some(spare) => ffi::PyObject_Init(spare, class.object.as_ptr().cast()),
+            None => (class.alloc)(class.object.as_ptr().cast(), 0),
+        };
         if object.is_null() {
             return Err(PyErr::fetch(py));
         }
         t.object_slot().store(object.cast(), Ordering::Relaxed);
         object.byte_add(class.value).cast::<PyTensor>().write(PyTensor::from(t));
+        if spare.is_some() {
+            ffi::PyObject_GC_Track(object.cast());
+        }
         Ok(Bound::from_owned_ptr(py, object).unbind())
     }
 }
@@ -174,7 +214,9 @@ unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
         ffi::Py_DECREF(std::ptr::replace(dict, std::ptr::null_mut()));
     }
     if exact.cast() == class.object.as_ptr() {
-        (class.free)(object.cast());
+        if !SPARES.keep(object) {
+            (class.free)(object.cast());
+        }
     } else if let Ok(free) = slot::<ffi::freefunc>(exact, ffi::Py_tp_free) {
         free(object.cast());
     }

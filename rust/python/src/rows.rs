@@ -13,6 +13,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyUserWarning};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::Borrowed;
 use smallvec::SmallVec;
 use std::ffi::CString;
 use std::os::raw::c_int;
@@ -79,12 +80,13 @@ unsafe fn enter(
 ) -> *mut ffi::PyObject {
     let py = Python::assume_attached();
     let outcome = std::panic::catch_unwind(|| {
-        let mut given: SmallVec<[Bound<'_, PyAny>; 4]> = SmallVec::new();
+        // Python holds the arguments during the call.
+        let mut given: SmallVec<[Borrowed<'_, '_, PyAny>; 4]> = SmallVec::new();
         if !slf.is_null() {
-            given.push(Bound::from_borrowed_ptr(py, slf));
+            given.push(Borrowed::from_ptr(py, slf));
         }
         for i in 0..n as usize {
-            given.push(Bound::from_borrowed_ptr(py, *args.add(i)));
+            given.push(Borrowed::from_ptr(py, *args.add(i)));
         }
         let named = if names.is_null() {
             None
@@ -158,7 +160,7 @@ fn call(
     py: Python<'_>,
     op: Row,
     form: Form,
-    given: &[Bound<'_, PyAny>],
+    given: &[Borrowed<'_, '_, PyAny>],
     named: Option<&[(Bound<'_, PyAny>, Bound<'_, PyAny>)]>,
 ) -> PyResult<Py<PyAny>> {
     let arity = op.arity();
@@ -168,7 +170,7 @@ fn call(
             if let Some(x) = tensor_of(&given[0]) {
                 if form == Form::InPlace {
                     x.row_(op, &[]).raise()?;
-                    return Ok(given[0].clone().unbind());
+                    return Ok(given[0].to_owned().unbind());
                 }
                 return crate::tensor::done(py, row(op, &[Arg::Tensor(x)]));
             }
@@ -181,7 +183,7 @@ fn call(
             if form == Form::InPlace {
                 if let Arg::Tensor(x) = args[0] {
                     x.row_(op, &args[1..]).raise()?;
-                    return Ok(given[0].clone().unbind());
+                    return Ok(given[0].to_owned().unbind());
                 }
             }
             let large = args.iter().any(|a| matches!(a, Arg::Tensor(t) if t.numel() > DETACH));
@@ -194,7 +196,7 @@ fn call(
         for i in 0..arity {
             operands.push(need(op, i, &given[swapped(op, form, i)])?);
         }
-        return run(py, op, form, given.first(), operands, None);
+        return run(py, op, form, given.first().map(|g| &**g), operands, None);
     }
     general(py, op, form, given, named.unwrap_or(&[]))
 }
@@ -204,7 +206,7 @@ const DETACH: usize = 200_000;
 
 /// Positional arguments that need no second look: tensors and plain numbers where the row takes them.
 #[inline]
-fn everyday<'a>(op: Row, form: Form, given: &'a [Bound<'_, PyAny>]) -> Option<Args<'a>> {
+fn everyday<'a>(op: Row, form: Form, given: &'a [Borrowed<'_, '_, PyAny>]) -> Option<Args<'a>> {
     let info = op.info();
     if op == Row::Polygamma || (op == Row::Where && form != Form::Function) {
         return None;
@@ -275,7 +277,7 @@ fn general(
     py: Python<'_>,
     op: Row,
     form: Form,
-    given: &[Bound<'_, PyAny>],
+    given: &[Borrowed<'_, '_, PyAny>],
     named: &[(Bound<'_, PyAny>, Bound<'_, PyAny>)],
 ) -> PyResult<Py<PyAny>> {
     let arity = op.arity();
@@ -289,7 +291,7 @@ fn general(
     }
     let mut slots: SmallVec<[Option<Bound<'_, PyAny>>; 4]> = SmallVec::from_elem(None, arity);
     for (i, obj) in given.iter().enumerate() {
-        slots[swapped(op, form, i)] = Some(obj.clone());
+        slots[swapped(op, form, i)] = Some((**obj).clone());
     }
     let (mut out, mut alpha, mut rounding) = (None, None, None);
     for (key, value) in named {

@@ -1,15 +1,26 @@
 //! Fused primitives of neural networks.
 
 use crate::dispatch::{apply, apply1};
+use crate::lock::lock;
 use crate::tensor::Tensor;
 use std::sync::Arc;
 use wengert_ops::infer;
 use wengert_ops::layout::wrap_dim;
 use wengert_ops::{fail, ConvRole, DType, LossReduction, Meta, Op, Result, ViewOp};
 
+/// Whether a weight `[n, k]` goes with a bias `[n]`.
+fn ordinary(w: &Tensor, b: &Tensor) -> bool {
+    let guard = lock();
+    let (w, b) = (w.0.state.get(&guard.key).layout.shape(), b.0.state.get(&guard.key).layout.shape());
+    w.len() == 2 && b == &w[..1]
+}
+
 impl Tensor {
     /// `self @ wᵀ + b`; the bias is of shape `[n]`, or broadcasts to the result.
     pub fn linear(&self, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
+        if let Some(b) = b.filter(|b| ordinary(w, b)) {
+            return apply1(Op::Linear, &[self, w, b]);
+        }
         if w.rank() == 1 {
             // A vector of weights drops the last dim, as PyTorch allows.
             if b.is_some() {

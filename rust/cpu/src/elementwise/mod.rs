@@ -177,6 +177,11 @@ fn gather<T: Lane>(view: &View<'_, Buffer>, first: *const u8, shape: &[usize], b
     }
     let (rows, len) = (sizes[DIMS - 2], sizes[DIMS - 1]);
     let patch = Patch { len, step: steps[DIMS - 1], rows, row_step: steps[DIMS - 2] };
+    if rank <= 2 {
+        // SAFETY: as below, of the only part.
+        unsafe { movers::load(view.dtype, first, patch, block) };
+        return true;
+    }
     let size = view.dtype.size() as isize;
     for (number, part) in block.chunks_exact_mut(rows * len).enumerate() {
         let (mut rest, mut at) = (number, 0);

@@ -93,10 +93,11 @@ fn linear(
 ) -> PyResult<Py<PyAny>> {
     let (x, w) = (need_tensor("linear", "input", input)?, need_tensor("linear", "weight", weight)?);
     let b = optional("linear", "bias", bias)?;
-    let work = x.numel().saturating_mul(w.shape().first().copied().unwrap_or(1));
+    let (from, by) = (x.layout(), w.layout());
+    let work = from.numel().saturating_mul(by.shape().first().copied().unwrap_or(1));
     let out = run(py, work, || x.linear(w, b))?;
-    match x.rank() {
-        2 if b.is_none() && w.rank() == 2 => out.relabel("Mm"),
+    match from.rank() {
+        2 if b.is_none() && by.rank() == 2 => out.relabel("Mm"),
         0..=2 => {}
         _ => out.relabel("UnsafeView"),
     }
