@@ -17,7 +17,7 @@ CRATES := --workspace --exclude wengert-python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build demo figure test test-quick test-rust parity-full bench bench-overhead lint format stubs wheel clean
+.PHONY: help build demo figure test test-quick test-rust sanitize parity-full bench bench-overhead lint format stubs wheel clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,12 @@ else
 	cargo test $(CRATES) --lib --bins --tests --no-fail-fast
 endif
 	cargo test $(CRATES) --doc
+
+# CRATE and TEST narrow it down: `make sanitize TEST=sort`.
+CRATE ?= wengert-cpu
+TEST ?= *
+sanitize: ## the kernels' tests under valgrind, which watches every access to memory (slow)
+	cargo test -p $(CRATE) --test '$(TEST)' --config "target.'cfg(all())'.runner=['valgrind','-q','--error-exitcode=9']"
 
 parity-full: $(BUILT) $(STAMPS)/extra-test ## the whole parity grid instead of its sample
 	WENGERT_PARITY=full $(PY) -m pytest tests/parity $(PYTEST)
