@@ -1,6 +1,9 @@
 """Objects whose last name goes while the core keeps their tensor, and cycles through tensors: against PyTorch."""
 
 import gc
+import subprocess
+import sys
+import textwrap
 import threading
 import weakref
 
@@ -236,3 +239,21 @@ def test_a_hook_is_removed_although_its_tensor_is_gone():
         handle.remove()
         z.backward()
         assert x.grad.tolist() == [2, 2], m.__name__
+
+
+def test_nothing_is_said_while_the_interpreter_ends():
+    program = """
+    import builtins, sys
+    import wengert as wg
+    x = wg.ones(2, requires_grad=True)
+    x.note = "kept"
+    y = x * 2
+    y.register_hook(lambda g: g)
+    z = wg.ones(3)
+    builtins.kept = [x, y, z]
+    sys.kept = [wg.ones(1)]
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""

@@ -201,12 +201,13 @@ unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
     if exact.cast() != class.object.as_ptr() || !(*dict).is_null() {
         crate::owned::leave(py, &(*value).inner, object, dict);
     }
-    let outcome = if crate::owned::any() {
-        // PyO3 must know that this thread holds the GIL, or what goes now would go later.
-        catch_unwind(AssertUnwindSafe(|| Python::attach(|_| value.drop_in_place())))
-    } else {
-        catch_unwind(AssertUnwindSafe(|| value.drop_in_place()))
-    };
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        // PyO3 must know that this thread holds the GIL, or what goes now would go later; while the interpreter
+        // ends it does not want to know, and there is no later.
+        if !crate::owned::any() || Python::try_attach(|_| value.drop_in_place()).is_none() {
+            value.drop_in_place();
+        }
+    }));
     if outcome.is_err() {
         InternalError::new_err("a panic while a tensor was freed; please report it").write_unraisable(py, None);
     }
