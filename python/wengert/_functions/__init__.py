@@ -13,6 +13,7 @@ from . import (  # noqa: F401
     products,
     reductions,
     sampling,
+    scattering,
     shaping,
     tensor_methods,
     torch_level,

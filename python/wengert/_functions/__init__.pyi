@@ -3,4 +3,4 @@
 
 from typing import Any
 
-from . import comparing as comparing, creation as creation, einsum as einsum, elementwise as elementwise, extras as extras, indexing as indexing, linear_algebra as linear_algebra, ordering as ordering, predicates as predicates, products as products, reductions as reductions, sampling as sampling, shaping as shaping, tensor_methods as tensor_methods, torch_level as torch_level
+from . import comparing as comparing, creation as creation, einsum as einsum, elementwise as elementwise, extras as extras, indexing as indexing, linear_algebra as linear_algebra, ordering as ordering, predicates as predicates, products as products, reductions as reductions, sampling as sampling, scattering as scattering, shaping as shaping, tensor_methods as tensor_methods, torch_level as torch_level

@@ -3,7 +3,6 @@
 import math
 
 from .. import _core
-from . import scattering  # noqa: F401  (registers its functions)
 from ._compose import composed
 
 

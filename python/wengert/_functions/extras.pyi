@@ -5,7 +5,6 @@ from typing import Any
 
 import math
 from .. import _core as _core
-from . import scattering as scattering
 from ._compose import composed as composed
 def range(start: Any, end: Any = ..., step: Any = ..., *, dtype: Any = ..., device: Any = ..., requires_grad: Any = ...) -> Any: ...
 def fill(input: Any, value: Any) -> Any: ...

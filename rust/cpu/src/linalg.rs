@@ -53,7 +53,7 @@ fn run<T: Field>(op: Linalg, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_,
         fail!(internal, "{}: kernel called with {} inputs and {} outputs", name(op), inputs.len(), outputs.len());
     }
     // Of no matrix, or of matrices without elements: there may be any number of those.
-    if outputs.iter().all(|out| out.layout().numel() == 0) {
+    if inputs[0].layout.numel() == 0 && outputs.iter().all(|out| out.layout().numel() == 0) {
         return Ok(());
     }
     let (lead, matrix) = shape.split_at(shape.len() - 2);

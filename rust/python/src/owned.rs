@@ -2,7 +2,6 @@
 //! object while only the core holds the tensor.
 
 use crate::class::renewed;
-use crate::error::InternalError;
 use pyo3::ffi;
 use pyo3::marker::Ungil;
 use pyo3::prelude::*;
@@ -132,9 +131,12 @@ pub fn revive(py: Python<'_>, t: Tensor) -> PyResult<Py<PyAny>> {
     let attributes = pair.get_item(1)?.cast_into::<PyDict>().ok();
     let object = renewed(py, &class, t.clone(), attributes)?;
     let place = t.object_slot();
-    if place.compare_exchange(slot, object.as_ptr().cast(), Ordering::Relaxed, Ordering::Relaxed).is_err() {
-        // Making the object has run a collection, and that has revived another.
-        return Err(InternalError::new_err("two objects of one tensor were made at once; please report it"));
+    let exchanged = place.compare_exchange(slot, object.as_ptr().cast(), Ordering::Relaxed, Ordering::Relaxed);
+    if let Err(now) = exchanged {
+        // Making the object has run a collection, and that has revived another: ours goes, which may empty the slot.
+        drop(object);
+        place.store(now, Ordering::Relaxed);
+        return crate::tensor::wrap(py, t);
     }
     release(slot);
     Ok(object)
