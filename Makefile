@@ -108,7 +108,7 @@ stubs: $(BUILT) ## write the .pyi files from the registry and the sources
 
 wheel: | $(STAMPS)/venv ## build the wheel into dist/ and print its size
 	rm -rf dist
-	$(BIN)/maturin build --release --out dist
+	$(BIN)/maturin build --compression-level 9 --release --out dist
 	$(PY) tools/wheel_size.py dist
 
 clean: ## remove builds, caches and the virtual environment

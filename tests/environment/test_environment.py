@@ -35,7 +35,11 @@ from nn_compare import both, data, torch
     ],
 )
 def test_questions(ask):
-    both(ask)
+    try:
+        both(ask)
+    finally:
+        for lib in (torch, wg):
+            lib.set_default_device(None)
 
 
 def test_switches_keep_what_they_are_set_to():
