@@ -4,9 +4,7 @@ import math
 
 import wengert as wg
 
-from . import constraints
-from .distribution import Distribution
-from .utils import broadcast_all
+from ._location_scale import LocationScale
 
 
 def _standard(shape, like):
@@ -15,21 +13,13 @@ def _standard(shape, like):
     return ((drawn - 0.5) * math.pi).tan().to(like.dtype)
 
 
-class Cauchy(Distribution):
+class Cauchy(LocationScale):
     """Median `loc`, half-width at half-maximum `scale`; it has no mean.
 
     Example:
         >>> wg.distributions.Cauchy(0.0, 1.0).cdf(wg.tensor(1.0))
         tensor(0.7500)
     """
-
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
-    support = constraints.real
-    has_rsample = True
-
-    def __init__(self, loc, scale, validate_args=None):
-        self.loc, self.scale = broadcast_all(loc, scale)
-        super().__init__(self.loc.shape, validate_args=validate_args)
 
     @property
     def mean(self):

@@ -4,28 +4,19 @@ import math
 
 import wengert as wg
 
-from . import constraints
-from .distribution import Distribution
-from .utils import broadcast_all, standard_normal
+from ._location_scale import LocationScale
+from .utils import standard_normal
 
 _LOG_SQRT_2PI = math.log(math.sqrt(2 * math.pi))
 
 
-class Normal(Distribution):
+class Normal(LocationScale):
     """Mean `loc`, standard deviation `scale`.
 
     Example:
         >>> wg.distributions.Normal(0.0, 1.0).log_prob(wg.tensor(0.0))
         tensor(-0.9189)
     """
-
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
-    support = constraints.real
-    has_rsample = True
-
-    def __init__(self, loc, scale, validate_args=None):
-        self.loc, self.scale = broadcast_all(loc, scale)
-        super().__init__(self.loc.shape, validate_args=validate_args)
 
     @property
     def mean(self):

@@ -119,14 +119,6 @@ fn known_layout(shape: &[usize]) -> Result<Layout> {
     lock().layouts.contiguous("empty", shape)
 }
 
-fn metas(values: &[Value]) -> SmallVec<[Meta; 3]> {
-    let mut metas = SmallVec::new();
-    for v in values {
-        metas.push(Meta::new(v.layout.shape(), v.dtype));
-    }
-    metas
-}
-
 /// What `collect` gives; a loop of pushes is several times faster for the few operands of an operation.
 fn each<'a, T, A>(values: &'a [Value], f: impl Fn(&'a Value) -> Result<T>) -> Result<SmallVec<A>>
 where
@@ -148,7 +140,7 @@ pub(crate) fn run(op: &Op, inputs: &[Value]) -> Result<Outputs> {
     if let Op::Custom(_) = op {
         fail!(internal, "a custom op is run by its own apply");
     }
-    let metas = infer::infer(op, &metas(inputs))?;
+    let metas = infer::infer(op, &each::<_, [Meta; 3]>(inputs, |v| Ok(Meta::new(v.layout.shape(), v.dtype)))?)?;
     let mut outputs = Outputs::new();
     for m in &metas {
         let layout = known_layout(&m.shape)?;

@@ -124,10 +124,7 @@ impl GraphNode {
                 elements => match elements.value(&guard.key) {
                     Some((s, value, stale)) if s == slot => {
                         if stale {
-                            fail!(
-                                runtime,
-                                "one of the variables needed for gradient computation has been modified by an inplace operation"
-                            );
+                            return Err(saved::modified(&labels::name(&node.op, 0)));
                         }
                         let edge = match slot & OUTPUT {
                             0 => node.edges.get(slot as usize).cloned().unwrap_or_default(),

@@ -15,6 +15,7 @@ mod optim;
 mod owned;
 mod properties;
 mod random;
+mod row_arguments;
 mod row_cases;
 mod rows;
 mod sharing;

@@ -2,6 +2,7 @@
 
 from .. import functional as F
 from .dropout import _drop_channels
+from .loss import _reduce
 
 _REDUCTIONS = ("none", "mean", "sum")
 
@@ -118,11 +119,7 @@ def kl_div(input, target, reduction=0, *, log_target=False):
         tensor(0.)
     """
     loss = F.kl_div(input, target, reduction="none", log_target=log_target)
-    return _reduced(loss, _named("kl_div", reduction))
-
-
-def _reduced(loss, reduction):
-    return loss if reduction == "none" else getattr(loss, reduction)()
+    return _reduce(loss, _named("kl_div", reduction))
 
 
 def binary_cross_entropy_with_logits(input, target, weight=None, pos_weight=None, reduction=0):

@@ -5,7 +5,7 @@ use crate::lock::lock;
 use crate::mode::{is_grad_enabled, GradMode};
 use crate::record;
 use crate::tape::node::{Edge, NodeRef};
-use crate::tape::saved::{Saved, OUTPUT};
+use crate::tape::saved::{self, Saved, OUTPUT};
 use crate::tensor::{self, requires_grad, Tensor, TensorImpl};
 use crate::value::Value;
 use std::any::Any;
@@ -276,11 +276,7 @@ impl SavedVariable {
     pub(crate) fn unpack_in(&self, node: Option<NodeRef>) -> Result<Tensor> {
         if let Some(writes) = self.pinned_writes {
             if self.value.buffer.writes.load(std::sync::atomic::Ordering::Relaxed) != writes {
-                fail!(
-                    runtime,
-                    "one of the variables needed for gradient computation has been modified by an inplace operation: memory shared \
-                     with numpy or DLPack was written after it was saved. Hint: clone() before the write."
-                );
+                return Err(saved::modified("the Function"));
             }
         }
         Ok(match (&self.edge, node) {

@@ -21,6 +21,14 @@ pub fn freed() -> Error {
     )
 }
 
+/// What it is to ask for a saved value whose shared memory was written; `keeper` is who saved it.
+pub fn modified(keeper: &str) -> Error {
+    Error::runtime(format!(
+        "one of the variables needed for gradient computation has been modified by an inplace operation: memory shared with \
+         numpy or DLPack was written after {keeper} had saved it. Hint: clone() before the write."
+    ))
+}
+
 /// One saved operand. `slot` is the input's number, or `OUTPUT | k` for the k-th output.
 pub(crate) enum Saved {
     Scalar {

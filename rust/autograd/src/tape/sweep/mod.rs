@@ -380,12 +380,7 @@ impl Sweep {
         }
         self.check_kept_shapes(&step)?;
         if step.stale {
-            fail!(
-                runtime,
-                "one of the variables needed for gradient computation has been modified by an inplace operation: memory shared with \
-                 numpy or DLPack was written after {} had saved it. Hint: clone() before the write.",
-                labels::name(&step.op, 0)
-            );
+            return Err(saved::modified(&labels::name(&step.op, 0)));
         }
         if !self.create && !self.anomaly && step.node_hooks.is_empty() && self.shortcut(&step, &mut grads)? {
             return Ok(());
