@@ -119,9 +119,10 @@ pub(crate) fn prepare(
 /// As [`prepare`] and [`push`] for a row over operands looked at under the lock: clones only what is saved.
 pub(crate) fn row(row: Row, args: &[Arg<'_>], needs: u64, out: &Value, locked: &mut Locked) -> Result<NodeRef> {
     let wanted = rules::row::saves(row, needs);
-    let mut node = node(Op::Row(row), out.layout.clone(), out.dtype, 0);
+    let mut edges = SmallVec::new();
+    // Checks first: once a save is registered, nothing may fail.
     for (i, arg) in args.iter().enumerate() {
-        node.edges.push(match arg {
+        edges.push(match arg {
             Arg::Tensor(t) if needs >> i & 1 == 1 => tensor::edge(t, locked)?,
             _ => Edge::None,
         });
@@ -129,22 +130,25 @@ pub(crate) fn row(row: Row, args: &[Arg<'_>], needs: u64, out: &Value, locked: &
             check_inference(t, locked)?;
         }
     }
+    let Locked { tape, key, .. } = locked;
+    let made = tape.add(Op::Row(row), edges, out.layout.clone(), out.dtype, 0);
+    let saved = &mut tape.node_mut(made).saved;
     for (i, arg) in args.iter().enumerate() {
         match arg {
             Arg::Tensor(t) if wanted.inputs >> i & 1 == 1 => {
-                let state = t.0.state.get(&locked.key);
-                let buffer = state.cell.buffer(&locked.key).clone();
+                let state = t.0.state.get(key);
+                let buffer = state.cell.buffer(key).clone();
                 let value = Value { buffer, layout: state.layout.clone(), dtype: t.0.dtype() };
-                node.saved.push(Saved::take(i as u8, value, &mut locked.key));
+                saved.push(Saved::take(i as u8, value, key));
             }
             Arg::Tensor(_) => {}
-            Arg::Scalar(value) => node.saved.push(Saved::Scalar { slot: i as u8, value: *value }),
+            Arg::Scalar(value) => saved.push(Saved::Scalar { slot: i as u8, value: *value }),
         }
     }
     if wanted.outputs != 0 {
-        node.saved.push(Saved::new(OUTPUT, out, &mut locked.key));
+        saved.push(Saved::new(OUTPUT, out, key));
     }
-    Ok(locked.tape.push(node))
+    Ok(made)
 }
 
 /// Saves the outputs that the rule wants and puts the node on the tape, held once.

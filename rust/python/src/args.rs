@@ -24,6 +24,15 @@ impl Operand {
     }
 }
 
+/// A `float` or an `int` of 64 bits and of no subclass: most numbers, told by a compare or two.
+#[inline]
+pub fn plain_number(obj: &Bound<'_, PyAny>) -> Option<Scalar> {
+    if let Ok(f) = obj.cast_exact::<PyFloat>() {
+        return Some(Scalar::Float(f.value()));
+    }
+    obj.cast_exact::<PyInt>().ok()?.extract().ok().map(Scalar::Int)
+}
+
 /// A Python number, numpy's scalars included.
 #[inline]
 pub fn scalar(obj: &Bound<'_, PyAny>) -> PyResult<Option<Scalar>> {

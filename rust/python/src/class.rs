@@ -4,6 +4,7 @@
 //! `object.__new__`, count attachments in thread-locals and look slots up. The class made here inherits everything
 //! else from PyO3's.
 
+use crate::args::plain_number;
 use crate::error::{InternalError, Raise};
 use crate::tensor::{binary, done, PyTensor};
 use pyo3::ffi;
@@ -234,6 +235,11 @@ pub fn tensor_of<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a Tensor> {
             return Some(unsafe { &(*object.as_ptr().byte_add(class.value).cast::<PyTensor>()).inner });
         }
     }
+    tensor_of_subclass(object)
+}
+
+#[inline(never)]
+fn tensor_of_subclass<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a Tensor> {
     object.cast::<PyTensor>().ok().map(|t| &t.get().inner)
 }
 
@@ -257,6 +263,9 @@ unsafe extern "C" fn operator<const ROW: usize>(a: *mut ffi::PyObject, b: *mut f
     let op = Row::ALL[ROW];
     answer(py, op.name(), || {
         let (a, b) = (Borrowed::from_ptr(py, a), Borrowed::from_ptr(py, b));
+        if let (Some(number), Some(x)) = (plain_number(&b), tensor_of(&a)) {
+            return done(py, wengert::row(op, &[x.into(), number.into()]));
+        }
         match (tensor_of(&a), tensor_of(&b)) {
             (Some(x), Some(y)) => done(py, wengert::row(op, &[x.into(), y.into()])),
             (Some(x), None) => binary(py, op, x, &b, false),

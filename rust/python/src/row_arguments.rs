@@ -1,13 +1,12 @@
 //! What each argument of a row is: its name, its default, and what may stand for it.
 
-use crate::args::{operand, Operand};
+use crate::args::{operand, plain_number, Operand};
 use crate::error::Raise;
 use crate::row_cases::Args;
 use crate::tensor::tensor_of;
 use crate::types::type_name;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyFloat, PyInt};
 use pyo3::Borrowed;
 use smallvec::SmallVec;
 use wengert::{Arg, Row, Scalar};
@@ -79,12 +78,8 @@ pub fn everyday<'a>(op: Row, form: Form, given: &'a [Borrowed<'_, '_, PyAny>]) -
             Arg::Tensor(t)
         } else if tensor_at(op, i) {
             return None;
-        } else if let Ok(f) = obj.cast_exact::<PyFloat>() {
-            Arg::Scalar(Scalar::Float(f.value()))
-        } else if let Ok(n) = obj.cast_exact::<PyInt>() {
-            Arg::Scalar(Scalar::Int(n.extract().ok()?))
         } else {
-            return None;
+            Arg::Scalar(plain_number(obj)?)
         });
     }
     Some(args)

@@ -11,8 +11,10 @@ pub(crate) mod sweep;
 use crate::lock::Key;
 use crate::tensor::Tensor;
 use node::{Edge, Node, NodeRef};
+use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::Arc;
+use wengert_ops::{DType, Layout, Op};
 
 /// Nodes per chunk.
 pub(crate) const CHUNK: usize = 256;
@@ -23,7 +25,10 @@ pub(crate) struct Chunk {
     /// Order of the first node.
     pub base: u64,
     live: u32,
-    pub nodes: Vec<Option<Node>>,
+    /// Places in use. Behind them lie vacant ones of earlier use, which are filled field by field: a whole node is too
+    /// large to be moved for nothing.
+    used: usize,
+    nodes: Vec<Node>,
 }
 
 pub(crate) struct Tape {
@@ -95,25 +100,52 @@ impl Tape {
     }
 
     /// Appends a node that its caller holds once.
+    pub fn push(&mut self, node: Node) -> NodeRef {
+        let Node { op, edges, saved, layout, more, label, dtype, flags, .. } = node;
+        let made = self.add(op, edges, layout, dtype, label);
+        let place = self.node_mut(made);
+        (place.saved, place.more, place.flags) = (saved, more, flags);
+        made
+    }
+
+    /// As [`Tape::push`], of a node that has saved nothing yet.
     #[inline]
-    pub fn push(&mut self, mut node: Node) -> NodeRef {
-        for edge in &node.edges {
+    pub fn add(&mut self, op: Op, edges: SmallVec<[Edge; 2]>, layout: Layout, dtype: DType, label: u16) -> NodeRef {
+        for edge in &edges {
             if let Edge::Node(n) = edge {
                 self.node_mut(*n).refs += 1;
             }
         }
-        node.refs = 1;
         let chunk = match self.current {
-            Some(c) if self.chunks[c as usize].as_ref().is_some_and(|k| k.nodes.len() < CHUNK) => c,
+            Some(c) if self.chunks[c as usize].as_ref().is_some_and(|k| k.used < CHUNK) => c,
             _ => self.open(),
         };
         let Some(open) = self.chunks[chunk as usize].as_mut() else { unreachable!("the current chunk is there") };
-        let index = open.nodes.len() as u16;
-        open.nodes.push(Some(node));
+        let index = open.used;
+        if index == open.nodes.len() {
+            open.nodes.push(Node {
+                op,
+                edges,
+                saved: SmallVec::new(),
+                layout,
+                more: None,
+                refs: 1,
+                label,
+                dtype,
+                flags: 0,
+            });
+        } else {
+            let place = &mut open.nodes[index];
+            place.op = op;
+            place.edges = edges;
+            place.layout = layout;
+            (place.refs, place.label, place.dtype, place.flags) = (1, label, dtype, 0);
+        }
+        open.used += 1;
         open.live += 1;
         self.live += 1;
         self.next += 1;
-        let made = NodeRef { chunk, index, output: 0 };
+        let made = NodeRef { chunk, index: index as u16, output: 0 };
         if self.watched {
             self.watch(made);
         }
@@ -122,8 +154,10 @@ impl Tape {
 
     #[cold]
     fn open(&mut self) -> u32 {
-        let mut chunk =
-            self.spare.pop().unwrap_or_else(|| Box::new(Chunk { base: 0, live: 0, nodes: Vec::with_capacity(CHUNK) }));
+        let mut chunk = self
+            .spare
+            .pop()
+            .unwrap_or_else(|| Box::new(Chunk { base: 0, live: 0, used: 0, nodes: Vec::with_capacity(CHUNK) }));
         chunk.base = self.next;
         let slot = match self.vacant.pop() {
             Some(slot) => {
@@ -145,7 +179,7 @@ impl Tape {
         let empty = self.chunks[slot as usize].as_ref().is_some_and(|c| c.live == 0);
         if empty && self.current != Some(slot) {
             if let Some(mut chunk) = self.chunks[slot as usize].take() {
-                chunk.nodes.clear();
+                chunk.used = 0;
                 self.vacant.push(slot);
                 if self.spare.len() < SPARE {
                     self.spare.push(chunk);
@@ -156,18 +190,14 @@ impl Tape {
 
     #[inline]
     pub fn node(&self, n: NodeRef) -> &Node {
-        self.chunks[n.chunk as usize]
-            .as_ref()
-            .and_then(|c| c.nodes[n.index as usize].as_ref())
-            .expect("a held node is alive")
+        let chunk = self.chunks[n.chunk as usize].as_ref().expect("a held node is alive");
+        &chunk.nodes[n.index as usize]
     }
 
     #[inline]
     pub fn node_mut(&mut self, n: NodeRef) -> &mut Node {
-        self.chunks[n.chunk as usize]
-            .as_mut()
-            .and_then(|c| c.nodes[n.index as usize].as_mut())
-            .expect("a held node is alive")
+        let chunk = self.chunks[n.chunk as usize].as_mut().expect("a held node is alive");
+        &mut chunk.nodes[n.index as usize]
     }
 
     /// Position in the list; grows with time and is never used twice.
@@ -200,18 +230,18 @@ impl Tape {
     fn free(&mut self, key: &mut Key) {
         while let Some(n) = self.worklist.pop() {
             let Some(chunk) = self.chunks[n.chunk as usize].as_mut() else { continue };
-            let Some(node) = chunk.nodes[n.index as usize].take() else { continue };
+            let (edges, saved, flags, custom) = chunk.nodes[n.index as usize].vacate();
             chunk.live -= 1;
             self.live -= 1;
             if chunk.live == 0 {
                 if self.current == Some(n.chunk) {
-                    chunk.nodes.clear();
+                    chunk.used = 0;
                     chunk.base = self.next;
                 } else {
                     self.close_if_empty(n.chunk);
                 }
             }
-            if node.flags & node::flag::HOOKS != 0 {
+            if flags & node::flag::HOOKS != 0 {
                 if let Some(side) = self.side.as_mut().and_then(|s| s.remove(&(n.chunk, n.index))) {
                     crate::lock::defer(side.hooks);
                     crate::lock::defer(side.retain);
@@ -219,7 +249,7 @@ impl Tape {
                     crate::lock::defer(side.note);
                 }
             }
-            for edge in &node.edges {
+            for edge in &edges {
                 if let Edge::Node(input) = edge {
                     let input_node = self.node_mut(*input);
                     input_node.refs -= 1;
@@ -228,15 +258,15 @@ impl Tape {
                     }
                 }
             }
-            for saved in &node.saved {
+            for saved in &saved {
                 saved.release(key);
             }
-            if let wengert_ops::Op::Custom(op) = node.op {
+            if let Some(op) = custom {
                 crate::lock::defer(op);
             }
             // Leaf handles and buffers: their drops defer themselves where they must.
-            drop(node.edges);
-            drop(node.saved);
+            drop(edges);
+            drop(saved);
         }
     }
 

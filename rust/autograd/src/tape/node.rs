@@ -3,8 +3,8 @@
 use super::saved::Saved;
 use crate::tensor::TensorImpl;
 use smallvec::SmallVec;
-use std::sync::Arc;
-use wengert_ops::{DType, Layout, Op};
+use std::sync::{Arc, OnceLock};
+use wengert_ops::{CustomOp, DType, Layout, Op};
 
 /// Names an output of a node. Valid while somebody holds the node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -58,6 +58,21 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// Empties the place of a freed node: its edges, saved values, flags and custom operation are given out, to be let
+    /// go of once the tape is in order again.
+    #[inline]
+    pub fn vacate(&mut self) -> (SmallVec<[Edge; 2]>, SmallVec<[Saved; 2]>, u8, Option<Arc<dyn CustomOp>>) {
+        static NOTHING: OnceLock<Layout> = OnceLock::new();
+        let custom = match std::mem::replace(&mut self.op, Op::Matmul) {
+            Op::Custom(op) => Some(op),
+            _ => None,
+        };
+        if !self.layout.is_forever() {
+            self.layout = NOTHING.get_or_init(|| Layout::forever(&[])).clone();
+        }
+        self.more = None;
+        (std::mem::take(&mut self.edges), std::mem::take(&mut self.saved), self.flags, custom)
+    }
     pub fn outputs(&self) -> usize {
         1 + self.more.as_ref().map_or(0, |m| m.len())
     }

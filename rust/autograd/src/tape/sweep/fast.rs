@@ -12,7 +12,7 @@ use crate::value::Value;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use wengert_cpu::Cpu;
-use wengert_ops::{Backend, DType, Layout, Op, Operand, Result, Row, Scalar, View};
+use wengert_ops::{Backend, DType, Layout, Op, Operand, Result, Row, Scalar, View, ViewMut};
 
 /// Up to this many elements a kernel is cheaper than letting go of the lock and taking it again.
 const SMALL: usize = 1024;
@@ -49,8 +49,7 @@ impl Sweep {
         if self.asked_for(node) {
             return Ok(None);
         }
-        let Some(g) = self.plain_gradient(node, &n.layout, n.dtype, &locked.key) else { return Ok(None) };
-        let mut results: SmallVec<[(usize, Value); 2]> = SmallVec::new();
+        let mut wanted = 0u32;
         for (i, edge) in n.edges.iter().enumerate() {
             if !self.useful(edge) {
                 continue;
@@ -68,13 +67,37 @@ impl Sweep {
             if !fits {
                 return Ok(None);
             }
-            match partial(row, i, &g, &n.saved, &n.layout, n.dtype, &locked.key)? {
-                Some(value) => results.push((i, value)),
-                None => return Ok(None),
+            wanted |= 1 << i;
+        }
+        let Some((mut g, sole)) = self.plain_gradient(node, &n.layout, n.dtype, &locked.key) else { return Ok(None) };
+        let mut results: SmallVec<[(usize, Value); 2]> = SmallVec::new();
+        for i in 0..n.edges.len() {
+            if wanted >> i & 1 == 0 {
+                continue;
+            }
+            let last = wanted >> i == 1;
+            // The last partial may be written over what has arrived, if nobody else has it (earlier results may).
+            let over = last && sole && Arc::strong_count(&g.buffer) == 1 && !g.buffer.is_pinned();
+            let value = match partial(row, i, &g, over, &n.saved, &n.layout, n.dtype, &locked.key)? {
+                Partial::Fresh(value) => value,
+                Partial::Itself => g.clone(),
+                Partial::Long => {
+                    if sole {
+                        self.put_back(node, g);
+                    }
+                    return Ok(None);
+                }
+            };
+            if last {
+                g = value;
+            } else {
+                results.push((i, value));
             }
         }
         self.take_slot(node);
-        drop(g);
+        if wanted != 0 {
+            results.push((31 - wanted.leading_zeros() as usize, g));
+        }
         let mut late = Late::new();
         for (i, value) in results {
             let edge = &locked.tape.node(node).edges[i];
@@ -93,18 +116,33 @@ impl Sweep {
         Ok(Some(late))
     }
 
-    /// The gradient that has arrived, if it is contiguous host memory of the output's own shape and dtype.
-    fn plain_gradient(&self, node: NodeRef, layout: &Layout, dtype: DType, key: &Key) -> Option<Value> {
-        let value = match self.peek_slot(node)? {
-            Slot::Value(v) => v.clone(),
-            Slot::One(t) => t.try_value(key)?,
-            _ => return None,
+    /// The gradient that has arrived, if it is contiguous host memory of the output's own shape and dtype; and whether
+    /// it was taken out, being the sweep's own.
+    fn plain_gradient(&mut self, node: NodeRef, layout: &Layout, dtype: DType, key: &Key) -> Option<(Value, bool)> {
+        let plain = |value: &Value| {
+            value.dtype == dtype
+                && value.layout.is_contiguous()
+                && value.device() == Device::Cpu
+                && (value.layout.same(layout) || value.layout.shape() == layout.shape())
         };
-        let plain = value.dtype == dtype
-            && value.layout.is_contiguous()
-            && value.device() == Device::Cpu
-            && value.layout.shape() == layout.shape();
-        plain.then_some(value)
+        match self.slot_mut(node)? {
+            Slot::One(t) => t.try_value(key).filter(plain).map(|v| (v, false)),
+            slot @ Slot::Value(_) => match std::mem::take(slot) {
+                Slot::Value(v) if plain(&v) => Some((v, true)),
+                other => {
+                    *slot = other;
+                    None
+                }
+            },
+            _ => None,
+        }
+    }
+
+    /// Undoes the taking of [`Sweep::plain_gradient`].
+    fn put_back(&mut self, node: NodeRef, g: Value) {
+        if let Some(slot) = self.slot_mut(node) {
+            *slot = Slot::Value(g);
+        }
     }
 
     /// Adds to what has arrived at a node; given back if somebody is writing that, which must be waited for outside
@@ -179,31 +217,39 @@ fn fresh_sum(a: &Value, b: &Value) -> Result<Value> {
     crate::exec::row(Row::Add, a.dtype, a.dtype, &a.layout.fresh(), a.device(), &inputs)
 }
 
-/// `g · ∂row/∂input`, or `None` where a saved operand needs the long way.
+/// `g · ∂row/∂input`.
+enum Partial {
+    /// A saved operand needs the long way; nothing was done.
+    Long,
+    /// `g` itself: as it was, or written over.
+    Itself,
+    Fresh(Value),
+}
+
+/// Computes a partial, `over` `g` where nobody else has that.
+#[allow(clippy::too_many_arguments)]
 fn partial(
     row: Row,
     which: usize,
     g: &Value,
+    over: bool,
     saved: &[Saved],
     layout: &Layout,
     dtype: DType,
     key: &Key,
-) -> Result<Option<Value>> {
+) -> Result<Partial> {
     let needs = row.needs(which);
     if !needs.defined {
-        return Ok(None);
+        return Ok(Partial::Long);
     }
     let g_operand = Operand::Array(View { buffer: g.host()?, layout: &g.layout, dtype: g.dtype });
     if let Some(c) = needs.constant {
         if c == 1.0 {
-            return Ok(Some(g.clone()));
+            return Ok(Partial::Itself);
         }
-        let out = Value::empty(Device::Cpu, g.layout.fresh(), dtype)?;
-        // SAFETY: `out` is fresh.
-        Cpu.elementwise(Row::Mul, dtype.compute(), &[g_operand, Operand::Scalar(Scalar::Float(c))], unsafe {
-            out.view_mut()?
-        })?;
-        return Ok(Some(out));
+        return into(g, over, |out| {
+            Cpu.elementwise(Row::Mul, dtype.compute(), &[g_operand, Operand::Scalar(Scalar::Float(c))], out)
+        });
     }
     let one = Operand::Scalar(Scalar::Float(1.0));
     let mut inputs: SmallVec<[Cpus<'_>; 3]> = SmallVec::from_elem(one, row.arity());
@@ -214,7 +260,7 @@ fn partial(
             Saved::Whole { slot, dtype, writes: 0, buffer, layout: l } if l.shape() == layout.shape() => {
                 match buffer.host() {
                     Some(host) => (*slot, Operand::Array(View { buffer: host, layout: l, dtype: *dtype })),
-                    None => return Ok(None),
+                    None => return Ok(Partial::Long),
                 }
             }
             Saved::Part { slot, dtype, save } => {
@@ -223,10 +269,10 @@ fn partial(
                     Some(host) if l.shape() == layout.shape() => {
                         (*slot, Operand::Array(View { buffer: host, layout: l, dtype: *dtype }))
                     }
-                    _ => return Ok(None),
+                    _ => return Ok(Partial::Long),
                 }
             }
-            Saved::Whole { .. } | Saved::Shape { .. } => return Ok(None),
+            Saved::Whole { .. } | Saved::Shape { .. } => return Ok(Partial::Long),
         };
         if slot & OUTPUT != 0 {
             y = operand;
@@ -234,8 +280,23 @@ fn partial(
             *input = operand;
         }
     }
-    let out = Value::empty(Device::Cpu, g.layout.fresh(), dtype)?;
+    into(g, over, |out| Cpu.elementwise_vjp(row, which, dtype.compute(), &inputs, y, g_operand, out))
+}
+
+/// Computes into `g` itself or into fresh memory.
+#[inline]
+fn into(
+    g: &Value,
+    over: bool,
+    compute: impl FnOnce(ViewMut<'_, wengert_cpu::Buffer>) -> Result<()>,
+) -> Result<Partial> {
+    if over {
+        // SAFETY: the sweep alone has the buffer, and the operand that lies in it is the output itself.
+        compute(unsafe { g.view_mut()? })?;
+        return Ok(Partial::Itself);
+    }
+    let out = Value::empty(Device::Cpu, g.layout.fresh(), g.dtype)?;
     // SAFETY: `out` is fresh.
-    Cpu.elementwise_vjp(row, which, dtype.compute(), &inputs, y, g_operand, unsafe { out.view_mut()? })?;
-    Ok(Some(out))
+    compute(unsafe { out.view_mut()? })?;
+    Ok(Partial::Fresh(out))
 }

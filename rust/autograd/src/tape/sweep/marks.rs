@@ -110,8 +110,9 @@ impl Sweep {
         &mut marks.slots[n.index as usize]
     }
 
-    pub(super) fn peek_slot(&self, n: NodeRef) -> Option<&Slot> {
-        self.marks.get(n.chunk as usize)?.as_ref().map(|m| &m.slots[n.index as usize])
+    /// What has arrived at a node that was met.
+    pub(super) fn slot_mut(&mut self, n: NodeRef) -> Option<&mut Slot> {
+        self.marks.get_mut(n.chunk as usize)?.as_mut().map(|m| &mut m.slots[n.index as usize])
     }
 
     pub(super) fn take_slot(&mut self, n: NodeRef) -> Slot {
