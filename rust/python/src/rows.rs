@@ -3,17 +3,17 @@
 //! They are plain C functions with positional vectors (METH_FASTCALL), one instance per row, all going
 //! through [`call`].
 
-use crate::args::{operand, Operand};
+use crate::args::Operand;
 use crate::class::tensor_class;
 use crate::error::{to_py, Raise};
-use crate::row_arguments::{default_of, everyday, need, parameter, swapped, tensor_at, Form};
+use crate::row_arguments::{default_of, everyday, need, parameter, swapped, Form};
 use crate::row_cases::{by_bounds, clamp, numeric_power, Args};
 use crate::tensor::{fresh, tensor_of};
-use crate::types::{dtype_object, type_name};
+use crate::types::dtype_object;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyUserWarning};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use pyo3::Borrowed;
 use smallvec::SmallVec;
 use std::ffi::CString;
