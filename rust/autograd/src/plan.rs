@@ -1,7 +1,7 @@
 //! What an elementwise operation will do, decided before anything is computed.
 
 use crate::buffer::Device;
-use crate::dispatch::Arg;
+use crate::dispatch::{Arg, MOST};
 use crate::layouts::Layouts;
 use crate::lock::Key;
 use crate::mode::{default_float, is_grad_enabled};
@@ -89,13 +89,14 @@ fn is_bool(arg: &Arg<'_>) -> bool {
 }
 
 fn broadcast_of(row: Row, args: &[Arg<'_>], key: &Key) -> Result<Dims> {
-    let mut shapes: SmallVec<[&[usize]; 4]> = SmallVec::new();
+    let (mut shapes, mut count): ([&[usize]; MOST], usize) = ([&[]; MOST], 0);
     for arg in args {
         if let Arg::Tensor(t) = arg {
-            shapes.push(t.0.state.get(key).layout.shape());
+            shapes[count] = t.0.state.get(key).layout.shape();
+            count += 1;
         }
     }
-    layout::broadcast_shapes(row.name(), &shapes)
+    layout::broadcast_shapes(row.name(), &shapes[..count])
 }
 
 /// The dtype to compute in, the result's dtype and its device, in full generality.

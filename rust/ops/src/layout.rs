@@ -147,7 +147,13 @@ impl Layout {
     }
 
     fn counted(data: LayoutData) -> Layout {
-        let raw = Arc::into_raw(Arc::new(Shared { data, forever: false }));
+        // Built where it stays: by value it would be copied once more.
+        let mut place = Arc::new_uninit();
+        if let Some(place) = Arc::get_mut(&mut place) {
+            place.write(Shared { data, forever: false });
+        }
+        // SAFETY: a new `Arc` has one holder, so `get_mut` has given the place and it was written.
+        let raw = Arc::into_raw(unsafe { place.assume_init() });
         // SAFETY: pointers of `Arc` are not null.
         Layout(unsafe { NonNull::new_unchecked(raw.cast_mut()) })
     }
@@ -338,6 +344,26 @@ pub fn dim_mask(op: &str, dims: &[isize], rank: usize) -> Result<u64> {
 
 /// The shape all operands broadcast to.
 pub fn broadcast_shapes(op: &str, shapes: &[&[usize]]) -> Result<Dims> {
+    let longest = shapes.iter().fold(&[][..], |a: &[usize], b| if b.len() > a.len() { b } else { a });
+    let mut out: Dims = SmallVec::from_slice(longest);
+    for shape in shapes {
+        let lead = out.len() - shape.len();
+        for (o, &n) in out[lead..].iter_mut().zip(*shape) {
+            if *o != n {
+                if *o == 1 {
+                    *o = n;
+                } else if n != 1 {
+                    return Err(unbroadcastable(op, shapes));
+                }
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// The error of shapes that do not broadcast: names the first dimension at which they do not.
+#[cold]
+fn unbroadcastable(op: &str, shapes: &[&[usize]]) -> Error {
     let rank = shapes.iter().map(|s| s.len()).max().unwrap_or(0);
     let mut out: Dims = SmallVec::from_elem(1, rank);
     for shape in shapes {
@@ -347,18 +373,17 @@ pub fn broadcast_shapes(op: &str, shapes: &[&[usize]]) -> Result<Dims> {
             if *o == 1 {
                 *o = n;
             } else if n != 1 && n != *o {
-                fail!(
-                    runtime,
+                return Error::runtime(format!(
                     "{op}: The size of tensor a ({}) must match the size of tensor b ({n}) at non-singleton dimension {} \
                      (shapes {}); make the sizes equal or one of them 1",
                     *o,
                     lead + d,
                     shapes.iter().map(|s| format!("{s:?}")).collect::<Vec<_>>().join(" and ")
-                );
+                ));
             }
         }
     }
-    Ok(out)
+    Error::internal(format!("{op}: shapes {shapes:?} broadcast after all"))
 }
 
 /// `layout` read as if it had `shape`: broadcast dims get stride 0. The shape must be a broadcast of it.

@@ -98,10 +98,10 @@ impl ViewOp {
                 offset = offset.wrapping_add_signed((start as isize).wrapping_mul(strides[dim]));
             }
             &ViewOp::Select { dim, index } => {
-                out_shape.extend_from_slice(shape);
-                out_strides.extend_from_slice(strides);
-                out_shape.remove(dim);
-                out_strides.remove(dim);
+                for d in (0..shape.len()).filter(|&d| d != dim) {
+                    out_shape.push(shape[d]);
+                    out_strides.push(strides[d]);
+                }
                 offset = offset.wrapping_add_signed((index as isize).wrapping_mul(strides[dim]));
             }
             &ViewOp::Diagonal { offset: k, dim1, dim2 } => {

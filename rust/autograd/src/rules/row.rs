@@ -9,13 +9,12 @@ use wengert_ops::rows::{Expr, Node};
 use wengert_ops::{Result, Row, Scalar};
 
 pub(crate) fn saves(row: Row, needs: u64) -> Saves {
-    let mut saves = Saves::NONE;
-    for i in 0..row.arity() {
-        if needs >> i & 1 == 1 {
-            let n = row.needs(i);
-            saves.inputs |= n.inputs as u64;
-            saves.outputs |= n.output as u64;
-        }
+    let (mut saves, mut left) = (Saves::NONE, needs);
+    while left != 0 {
+        let n = row.needs(left.trailing_zeros() as usize);
+        saves.inputs |= n.inputs as u64;
+        saves.outputs |= n.output as u64;
+        left &= left - 1;
     }
     saves
 }

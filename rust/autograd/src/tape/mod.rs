@@ -136,9 +136,10 @@ impl Tape {
             });
         } else {
             let place = &mut open.nodes[index];
-            place.op = op;
-            place.edges = edges;
-            place.layout = layout;
+            // What `vacate` has left there needs no dropping, and is not looked at for it.
+            std::mem::forget(std::mem::replace(&mut place.op, op));
+            std::mem::forget(std::mem::replace(&mut place.edges, edges));
+            std::mem::forget(std::mem::replace(&mut place.layout, layout));
             (place.refs, place.label, place.dtype, place.flags) = (1, label, dtype, 0);
         }
         open.used += 1;

@@ -59,18 +59,22 @@ pub(crate) struct Node {
 
 impl Node {
     /// Empties the place of a freed node: its edges, saved values, flags and custom operation are given out, to be let
-    /// go of once the tape is in order again.
+    /// go of once the tape is in order again. What stays needs no dropping.
     #[inline]
     pub fn vacate(&mut self) -> (SmallVec<[Edge; 2]>, SmallVec<[Saved; 2]>, u8, Option<Arc<dyn CustomOp>>) {
         static NOTHING: OnceLock<Layout> = OnceLock::new();
-        let custom = match std::mem::replace(&mut self.op, Op::Matmul) {
-            Op::Custom(op) => Some(op),
-            _ => None,
-        };
+        let mut custom = None;
+        if !matches!(self.op, Op::Row(_)) {
+            if let Op::Custom(op) = std::mem::replace(&mut self.op, Op::Matmul) {
+                custom = Some(op);
+            }
+        }
         if !self.layout.is_forever() {
             self.layout = NOTHING.get_or_init(|| Layout::forever(&[])).clone();
         }
-        self.more = None;
+        if self.more.is_some() {
+            self.more = None;
+        }
         (std::mem::take(&mut self.edges), std::mem::take(&mut self.saved), self.flags, custom)
     }
     pub fn outputs(&self) -> usize {

@@ -124,8 +124,10 @@ fn short<T: Lane, O>(
     let mut args: [&[T]; plan::ARRAYS - 1] = [&[]; plan::ARRAYS - 1];
     // Backwards, because the last operand is always read: it stands in for those that are not.
     let mut previous: &[T] = &[];
-    for (k, block) in blocks.iter_mut().enumerate().take(operands.len()).rev() {
-        let block = &mut block[..len];
+    let mut k = operands.len();
+    while k > 0 {
+        k -= 1;
+        let block = &mut blocks[k][..len];
         let elements = match &operands[k] {
             _ if used >> k & 1 == 0 => previous.as_ptr(),
             Operand::Scalar(scalar) => {

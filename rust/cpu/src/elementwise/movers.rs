@@ -100,7 +100,29 @@ pub struct Patch {
 /// The patch's positions from `from` on (elements of `dtype`) are readable, and `out` holds it.
 #[inline]
 pub unsafe fn load<T: Cell>(dtype: DType, from: *const u8, patch: Patch, out: &mut [MaybeUninit<T>]) {
+    if dtype == T::DTYPE && patch.len * patch.rows <= FEW {
+        return load_few(from.cast::<T>(), patch, &mut out[..patch.len * patch.rows]);
+    }
     dispatch!(dtype, S => load_as::<S, T>(from.cast(), patch, out))
+}
+
+/// Up to this many elements, loops that the compiler makes wide or turns into calls cost more than plain ones.
+const FEW: usize = 16;
+
+/// # Safety
+/// As [`load`], of elements that need no conversion.
+#[inline(never)]
+unsafe fn load_few<T: Cell>(from: *const T, patch: Patch, out: &mut [MaybeUninit<T>]) {
+    let (mut row, mut at, mut column) = (from, from, 0);
+    for o in out {
+        o.write(*at);
+        at = at.wrapping_offset(patch.step);
+        column += 1;
+        if column == patch.len {
+            row = row.wrapping_offset(patch.row_step);
+            (at, column) = (row, 0);
+        }
+    }
 }
 
 /// # Safety
