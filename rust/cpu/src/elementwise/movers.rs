@@ -113,14 +113,14 @@ const FEW: usize = 16;
 /// As [`load`], of elements that need no conversion.
 #[inline(never)]
 unsafe fn load_few<T: Cell>(from: *const T, patch: Patch, out: &mut [MaybeUninit<T>]) {
-    let (mut row, mut at, mut column) = (from, from, 0);
-    for o in out {
-        o.write(*at);
-        at = at.wrapping_offset(patch.step);
-        column += 1;
-        if column == patch.len {
-            row = row.wrapping_offset(patch.row_step);
-            (at, column) = (row, 0);
+    let mut to = out.as_mut_ptr().cast::<T>();
+    for r in 0..patch.rows {
+        let mut at = from.wrapping_offset(r as isize * patch.row_step);
+        let end = to.add(patch.len);
+        while to != end {
+            to.write(*at);
+            to = to.add(1);
+            at = at.wrapping_offset(patch.step);
         }
     }
 }
