@@ -1,7 +1,7 @@
 //! Every row of the table: partials against finite differences, readings against each other.
 
 use std::collections::HashSet;
-use wengert_ops::rows::{Class, Expr, Node};
+use wengert_ops::rows::{Class, Expr, Node, Wgsl};
 use wengert_ops::{DType, Row};
 
 /// A small generator: the tests need spread, not quality.
@@ -130,9 +130,11 @@ fn the_registry_is_complete() {
         assert_eq!(info.differentiable, !row.expr().partials.is_empty());
         assert_eq!(info.differentiable, row.needs(0).defined);
         let args: Vec<&str> = info.args.to_vec();
-        assert!(!row.expr().value.wgsl(&args, "y").is_empty());
+        for ty in [Wgsl::F32, Wgsl::F64, Wgsl::I32, Wgsl::I64] {
+            assert!(!row.expr().value.wgsl(ty, &args, "y").is_empty());
+        }
         for partial in &row.expr().partials {
-            assert!(!partial.wgsl(&args, "y").is_empty() && !partial.latex(&args, "y").is_empty());
+            assert!(!partial.wgsl(Wgsl::F32, &args, "y").is_empty() && !partial.latex(&args, "y").is_empty());
         }
     }
     assert_eq!(Row::from_name("where"), Some(Row::Where));

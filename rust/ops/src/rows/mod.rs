@@ -18,3 +18,4 @@ pub use class::{Class, Demand};
 pub use expr::{Expr, Node, RowExpr};
 pub use partials::{position, Partials, Pull};
 pub use registry::{Needs, Row, RowInfo};
+pub use wgsl::Wgsl;

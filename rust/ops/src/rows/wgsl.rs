@@ -1,134 +1,141 @@
-//! Expressions as WGSL text.
+//! Expressions as WGSL text, in any type that shaders compute in.
+//!
+//! What WGSL has no exact operator for is a function of the shaders' library, named like the row and the type:
+//! `tanh_f32`, `add_i64`.
 
 use super::expr::{Expr, Node};
 use super::registry::Row;
 
-/// How WGSL writes a row.
-enum Form {
-    Infix(&'static str),
-    Prefix(&'static str),
-    Builtin(&'static str),
-    /// WGSL has no such builtin, or a poor one: the shader's prelude defines `wg_NAME`.
-    Prelude,
-    /// The table's own composition.
-    Expand,
+/// A type that a shader computes in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Wgsl {
+    F32,
+    F64,
+    I32,
+    /// A `vec2<u32>` of low and high word: few adapters have 64-bit integers.
+    I64,
 }
 
-fn form(row: Row) -> Form {
-    use Form::*;
-    match row {
-        Row::Add => Infix("+"),
-        Row::Sub => Infix("-"),
-        Row::Mul => Infix("*"),
-        Row::Div => Infix("/"),
-        Row::Fmod => Infix("%"),
-        Row::Eq => Infix("=="),
-        Row::Ne => Infix("!="),
-        Row::Lt => Infix("<"),
-        Row::Le => Infix("<="),
-        Row::Gt => Infix(">"),
-        Row::Ge => Infix(">="),
-        Row::BitwiseAnd => Infix("&"),
-        Row::BitwiseOr => Infix("|"),
-        Row::BitwiseXor => Infix("^"),
-        Row::LogicalAnd => Infix("&&"),
-        Row::LogicalOr => Infix("||"),
-        Row::LogicalXor => Infix("!="),
-        Row::Neg => Prefix("-"),
-        Row::LogicalNot => Prefix("!"),
-        Row::BitwiseNot => Prefix("~"),
-        Row::Abs => Builtin("abs"),
-        Row::Sign => Builtin("sign"),
-        Row::Floor => Builtin("floor"),
-        Row::Ceil => Builtin("ceil"),
-        Row::Round => Builtin("round"),
-        Row::Trunc => Builtin("trunc"),
-        Row::Sqrt => Builtin("sqrt"),
-        Row::Rsqrt => Builtin("inverseSqrt"),
-        Row::Exp => Builtin("exp"),
-        Row::Exp2 => Builtin("exp2"),
-        Row::Log => Builtin("log"),
-        Row::Log2 => Builtin("log2"),
-        Row::Sin => Builtin("sin"),
-        Row::Cos => Builtin("cos"),
-        Row::Tan => Builtin("tan"),
-        Row::Asin => Builtin("asin"),
-        Row::Acos => Builtin("acos"),
-        Row::Atan => Builtin("atan"),
-        Row::Atan2 => Builtin("atan2"),
-        Row::Sinh => Builtin("sinh"),
-        Row::Cosh => Builtin("cosh"),
-        Row::Asinh => Builtin("asinh"),
-        Row::Acosh => Builtin("acosh"),
-        Row::Atanh => Builtin("atanh"),
-        row if row.is_primitive() => Prelude,
-        _ => Expand,
+impl Wgsl {
+    /// The ending of the library's functions in this type.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Wgsl::F32 => "f32",
+            Wgsl::F64 => "f64",
+            Wgsl::I32 => "i32",
+            Wgsl::I64 => "i64",
+        }
+    }
+
+    fn is_float(self) -> bool {
+        matches!(self, Wgsl::F32 | Wgsl::F64)
+    }
+
+    /// A constant of the table in this type.
+    pub fn literal(self, value: f64) -> String {
+        match self {
+            Wgsl::I32 => format!("({}i)", value as i32),
+            Wgsl::I64 => {
+                let bits = value as i64;
+                format!("vec2<u32>({}u, {}u)", bits as u32, (bits >> 32) as u32)
+            }
+            _ if value.is_nan() => format!("nan_{}()", self.suffix()),
+            _ if value.is_infinite() && value > 0.0 => format!("inf_{}()", self.suffix()),
+            _ if value.is_infinite() => format!("(-inf_{}())", self.suffix()),
+            Wgsl::F32 => format!("({:?}f)", value as f32),
+            Wgsl::F64 => format!("({value:?}lf)"),
+        }
+    }
+
+    /// The operator that is a row in this type, if one is exact.
+    fn infix(self, row: Row) -> Option<&'static str> {
+        Some(match row {
+            Row::BitwiseAnd => "&",
+            Row::BitwiseOr => "|",
+            Row::BitwiseXor => "^",
+            _ if self == Wgsl::I64 => return None,
+            Row::Add => "+",
+            Row::Sub => "-",
+            Row::Mul => "*",
+            Row::Div if self.is_float() => "/",
+            Row::Eq => "==",
+            Row::Lt => "<",
+            Row::Le => "<=",
+            Row::Gt => ">",
+            Row::Ge => ">=",
+            // Of floats, NaN differs from everything: drivers are not agreed on that.
+            Row::Ne if !self.is_float() => "!=",
+            _ => return None,
+        })
     }
 }
 
 impl Expr {
-    /// WGSL text in f32, with these texts for the inputs and the row's value.
+    /// The text of a value, or of a truth value where the expression is one ([`Expr::is_mask`]), with these texts for the
+    /// inputs and the row's value.
     ///
     /// ```
+    /// use wengert_ops::rows::Wgsl;
     /// let tanh = wengert_ops::Row::Tanh.expr();
-    /// assert_eq!(tanh.partials[0].wgsl(&["x"], "y"), "(1.0 - (y * y))");
+    /// assert_eq!(tanh.value.wgsl(Wgsl::F32, &["x"], ""), "tanh_f32(x)");
+    /// assert_eq!(tanh.partials[0].wgsl(Wgsl::F32, &["x"], "y"), "((1.0f) - (y * y))");
     /// ```
-    pub fn wgsl(self, args: &[&str], y: &str) -> String {
-        match self.node() {
-            Node::Arg(i) => args.get(*i as usize).copied().unwrap_or("0.0").to_owned(),
-            Node::Y => y.to_owned(),
-            Node::Const(c) => literal(*c),
+    pub fn wgsl(self, ty: Wgsl, args: &[&str], y: &str) -> String {
+        let (row, inputs) = match self.node() {
+            Node::Arg(i) => return args.get(*i as usize).copied().unwrap_or("").to_owned(),
+            Node::Y => return y.to_owned(),
+            Node::Const(c) => return ty.literal(*c),
+            Node::Call(row, inputs) => (*row, inputs),
+        };
+        let truth = |i: usize| inputs[i].wgsl_truth(ty, args, y);
+        match row {
             // WGSL's `select` takes the choice last, and the value for false first.
-            Node::Call(Row::Where, inputs) => format!(
-                "select({}, {}, {})",
-                inputs[2].wgsl(args, y),
-                inputs[1].wgsl(args, y),
-                inputs[0].wgsl_truth(args, y)
-            ),
-            Node::Call(row @ (Row::LogicalAnd | Row::LogicalOr | Row::LogicalXor), inputs) => {
-                let Form::Infix(op) = form(*row) else { unreachable!("logic is infix") };
-                format!("({} {op} {})", inputs[0].wgsl_truth(args, y), inputs[1].wgsl_truth(args, y))
+            Row::Where => {
+                return format!(
+                    "select({}, {}, {})",
+                    inputs[2].wgsl(ty, args, y),
+                    inputs[1].wgsl(ty, args, y),
+                    truth(0)
+                )
             }
-            Node::Call(Row::LogicalNot, inputs) => format!("(!{})", inputs[0].wgsl_truth(args, y)),
-            Node::Call(row, inputs) => {
-                let texts: Vec<String> = inputs.iter().map(|e| e.wgsl(args, y)).collect();
-                match form(*row) {
-                    Form::Infix(op) => format!("({} {op} {})", texts[0], texts[1]),
-                    Form::Prefix(op) => format!("({op}{})", texts[0]),
-                    Form::Builtin(name) => format!("{name}({})", texts.join(", ")),
-                    Form::Prelude => format!("wg_{}({})", row.name(), texts.join(", ")),
-                    Form::Expand => {
-                        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-                        row.expr().value.wgsl(&texts, "")
-                    }
-                }
+            Row::LogicalAnd => return format!("({} && {})", truth(0), truth(1)),
+            Row::LogicalOr => return format!("({} || {})", truth(0), truth(1)),
+            Row::LogicalXor => return format!("({} != {})", truth(0), truth(1)),
+            Row::LogicalNot => return format!("(!{})", truth(0)),
+            _ => {}
+        }
+        let texts: Vec<String> = inputs.iter().map(|e| e.wgsl(ty, args, y)).collect();
+        if let Some(operator) = ty.infix(row) {
+            return format!("({} {operator} {})", texts[0], texts[1]);
+        }
+        match row {
+            Row::Neg if ty != Wgsl::I64 => format!("(-{})", texts[0]),
+            Row::BitwiseNot => format!("(~{})", texts[0]),
+            Row::Ne => format!("(!{})", Row::Eq.wgsl_call(ty, &texts)),
+            row if row.is_primitive() => row.wgsl_call(ty, &texts),
+            row => {
+                let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+                row.expr().value.wgsl(ty, &texts, "")
             }
         }
     }
 
     /// The text as WGSL's `bool`: numbers are compared with zero.
-    pub fn wgsl_truth(self, args: &[&str], y: &str) -> String {
-        let text = self.wgsl(args, y);
+    pub fn wgsl_truth(self, ty: Wgsl, args: &[&str], y: &str) -> String {
+        let text = self.wgsl(ty, args, y);
         if self.is_mask() {
             text
         } else {
-            format!("({text} != 0.0)")
+            format!("(!{})", Row::Eq.wgsl_call(ty, &[text, ty.literal(0.0)]))
         }
     }
 }
 
-/// WGSL has no text for infinities and NaN: the prelude makes them from bits.
-fn literal(value: f64) -> String {
-    if value.is_nan() {
-        "wg_nan()".into()
-    } else if value.is_infinite() {
-        if value > 0.0 { "wg_inf()" } else { "(-wg_inf())" }.into()
-    } else {
-        let text = format!("{:?}", value as f32);
-        if value.is_sign_negative() {
-            format!("({text})")
-        } else {
-            text
+impl Row {
+    fn wgsl_call(self, ty: Wgsl, texts: &[String]) -> String {
+        match ty.infix(self) {
+            Some(operator) => format!("({} {operator} {})", texts[0], texts[1]),
+            None => format!("{}_{}({})", self.name(), ty.suffix(), texts.join(", ")),
         }
     }
 }

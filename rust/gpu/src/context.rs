@@ -1,0 +1,161 @@
+//! An opened device: opened on first use, and for as long as the process lives.
+
+use crate::adapter::{self, DeviceInfo, Found};
+use crate::memory::Pool;
+use crate::pipeline::Pipelines;
+use crate::stream::Stream;
+use crate::wait::block_on;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use wengert_ops::{Error, Result};
+
+/// An opened device. Leaked, so that nothing has to be torn down when the process ends, busy or not.
+pub(crate) struct Context {
+    pub index: usize,
+    pub info: DeviceInfo,
+    pub limits: wgpu::Limits,
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pub pool: Pool,
+    pub stream: Stream,
+    pub pipelines: Pipelines,
+    /// Drivers do not survive a fork: a child that used them would hang.
+    process: u32,
+    /// Why the device is lost, once it is; and errors that no scope has caught.
+    lost: Arc<OnceLock<String>>,
+    stray: Arc<Mutex<Vec<String>>>,
+}
+
+/// A lock whose holder has panicked is taken all the same: what it guards is changed in single steps.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The device of this number, opened if it is not yet.
+pub(crate) fn open(index: usize) -> Result<&'static Context> {
+    static OPEN: Mutex<Vec<Option<&'static Context>>> = Mutex::new(Vec::new());
+    let mut open = locked(&OPEN);
+    if let Some(Some(context)) = open.get(index) {
+        context.check()?;
+        return Ok(context);
+    }
+    let usable = adapter::usable()?;
+    let Some(found) = usable.get(index) else { return Err(adapter::missing(index)) };
+    let context: &'static Context = Box::leak(Box::new(Context::new(index, found)?));
+    if open.len() <= index {
+        open.resize(index + 1, None);
+    }
+    open[index] = Some(context);
+    Ok(context)
+}
+
+impl Context {
+    fn new(index: usize, found: &Found) -> Result<Context> {
+        let limits = found.adapter.limits();
+        let wanted = wgpu::Features::IMMEDIATES | wgpu::Features::SHADER_F64 | wgpu::Features::SUBGROUP;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("wengert"),
+            required_features: found.adapter.features() & wanted,
+            required_limits: limits.clone(),
+            experimental_features: wgpu::ExperimentalFeatures::disabled(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            trace: wgpu::Trace::Off,
+        };
+        let (device, queue) = block_on(found.adapter.request_device(&descriptor)).map_err(|e| {
+            Error::runtime(format!(
+                "gpu:{index} ('{}') could not be opened: {e}; is its driver up to date?",
+                found.info.name
+            ))
+        })?;
+        if found.info.software {
+            eprintln!(
+                "wengert: gpu:{index} is '{}', a software device: right, but slow. Every other device goes before it.",
+                found.info.name
+            );
+        }
+        let lost = Arc::new(OnceLock::new());
+        let stray = Arc::new(Mutex::new(Vec::new()));
+        let note = lost.clone();
+        device.set_device_lost_callback(move |reason, text| {
+            let _ = note.set(format!("{reason:?} {text}"));
+        });
+        let note = stray.clone();
+        device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| locked(&note).push(e.to_string())));
+        Ok(Context {
+            index,
+            info: found.info.clone(),
+            limits,
+            device,
+            queue,
+            pool: Pool::default(),
+            stream: Stream::default(),
+            pipelines: Pipelines::default(),
+            process: std::process::id(),
+            lost,
+            stray,
+        })
+    }
+
+    /// Whether 64-bit floats can be computed with.
+    pub fn has_f64(&self) -> bool {
+        self.device.features().contains(wgpu::Features::SHADER_F64)
+    }
+
+    /// Whether the device can still be used, from this process.
+    pub fn check(&self) -> Result<()> {
+        if self.process != std::process::id() {
+            return Err(Error::runtime(format!(
+                "gpu:{} was opened before this process was forked, and drivers do not survive that: use the \
+                 multiprocessing start method 'spawn' or 'forkserver', or device 'cpu'",
+                self.index
+            )));
+        }
+        if let Some(why) = self.lost.get() {
+            return Err(self.lost_error(why));
+        }
+        Ok(())
+    }
+
+    fn lost_error(&self, why: &str) -> Error {
+        Error::runtime(format!(
+            "gpu:{} ('{}') was lost: {why}. Its tensors are gone with it; start a new process",
+            self.index, self.info.name
+        ))
+    }
+
+    /// Errors that were reported outside of any call.
+    pub fn check_stray(&self) -> Result<()> {
+        match std::mem::take(&mut *locked(&self.stray)).first() {
+            Some(text) => Err(Error::internal(format!("gpu:{}: {text}", self.index))),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs calls that report their mistakes to scopes: out of memory is a `MemoryError`, all else an internal one.
+    pub fn scoped<T>(&self, what: &str, calls: impl FnOnce() -> T) -> Result<T> {
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let value = calls();
+        let (memory, validation) = (block_on(memory.pop()), block_on(validation.pop()));
+        if let Some(e) = memory {
+            return Err(Error::memory(format!("gpu:{}: out of memory: {what}: {e}", self.index)));
+        }
+        if let Some(e) = validation {
+            return Err(Error::internal(format!("gpu:{}: {what}: {e}", self.index)));
+        }
+        Ok(value)
+    }
+
+    /// Waits for a submission, or for all. A device that is lost meanwhile makes wgpu panic: that is an error here.
+    pub fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let poll = || self.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout: None });
+        match catch_unwind(AssertUnwindSafe(poll)) {
+            Ok(Ok(_)) => self.check_stray(),
+            Ok(Err(e)) => Err(Error::internal(format!("gpu:{}: waiting failed: {e}", self.index))),
+            Err(_) => {
+                let _ = self.lost.set("while waiting for it".to_owned());
+                self.check()
+            }
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Storage and compute shaders of wengert on any GPU, through wgpu: Vulkan, Metal or DirectX 12.
+//!
+//! A call goes [`adapter`] → [`context`] (opened on first use) → a kernel's module, which makes its WGSL text and
+//! parameters → [`pipeline`] (compiled once) → [`stream`] (queued, then submitted many at a time) over blocks of
+//! [`memory`].
+
+pub mod adapter;
+mod backend;
+mod context;
+mod conv;
+mod elementwise;
+mod extreme;
+mod fused;
+mod indexing;
+mod linalg;
+mod matmul;
+mod memory;
+mod nonzero;
+mod pipeline;
+mod pool;
+mod prelude;
+mod random;
+mod reduce;
+mod scan;
+mod shader;
+mod sort;
+mod stream;
+mod wait;
+
+pub use adapter::{devices, DeviceInfo};
+pub use backend::Gpu;
+pub use memory::{Buffer, Usage};
+pub use random::Generator;

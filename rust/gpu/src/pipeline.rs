@@ -1,0 +1,104 @@
+//! Compiled kernels, by what they are and never by sizes: compiling takes as long as a thousand dispatches.
+
+use crate::context::{locked, Context};
+use smallvec::SmallVec;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use wengert_ops::{Error, Result};
+
+/// Names a kernel among all that there are: its family, and what tells it from its siblings.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Key {
+    pub family: &'static str,
+    pub variant: SmallVec<[u32; 16]>,
+}
+
+/// A kernel's text, and whether it writes to each of its bindings.
+pub(crate) struct Source {
+    pub text: String,
+    pub writes: SmallVec<[bool; 8]>,
+}
+
+pub(crate) struct Pipeline {
+    pub raw: wgpu::ComputePipeline,
+    pub layout: wgpu::BindGroupLayout,
+}
+
+#[derive(Default)]
+pub(crate) struct Pipelines(Mutex<HashMap<Key, Arc<Pipeline>>>);
+
+/// Bytes of parameters that travel with a dispatch; more go through a buffer.
+pub(crate) const IMMEDIATE: usize = 128;
+
+impl Context {
+    /// The kernel of this key, compiled from `source` where it is new.
+    pub fn pipeline(&self, key: Key, source: impl FnOnce() -> Source) -> Result<Arc<Pipeline>> {
+        if let Some(known) = locked(&self.pipelines.0).get(&key) {
+            return Ok(known.clone());
+        }
+        let made = Arc::new(self.compile(&key, source())?);
+        // Another thread may have been faster; either will do.
+        Ok(locked(&self.pipelines.0).entry(key).or_insert(made).clone())
+    }
+
+    fn compile(&self, key: &Key, source: Source) -> Result<Pipeline> {
+        self.check()?;
+        if source.writes.len() > self.limits.max_storage_buffers_per_shader_stage as usize {
+            return Err(Error::runtime(format!(
+                "{} over {} arrays: gpu:{} binds at most {}; compute it in smaller steps",
+                key.family,
+                source.writes.len(),
+                self.index,
+                self.limits.max_storage_buffers_per_shader_stage
+            )));
+        }
+        let entries: Vec<wgpu::BindGroupLayoutEntry> = source
+            .writes
+            .iter()
+            .enumerate()
+            .map(|(n, writes)| wgpu::BindGroupLayoutEntry {
+                binding: n as u32,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty: wgpu::BindingType::Buffer {
+                    ty: wgpu::BufferBindingType::Storage { read_only: !writes },
+                    has_dynamic_offset: false,
+                    min_binding_size: None,
+                },
+                count: None,
+            })
+            .collect();
+        let name = format!("{}{:?}", key.family, key.variant);
+        self.scoped(&format!("shader {name}"), || {
+            let layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+                label: Some(key.family),
+                entries: &entries,
+            });
+            let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: Some(key.family),
+                bind_group_layouts: &[Some(&layout)],
+                immediate_size: IMMEDIATE as u32,
+            });
+            let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: Some(&name),
+                source: wgpu::ShaderSource::Wgsl(source.text.into()),
+            });
+            let raw = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(&name),
+                layout: Some(&pipeline_layout),
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    constants: &[],
+                    zero_initialize_workgroup_memory: false,
+                },
+                cache: None,
+            });
+            Pipeline { raw, layout }
+        })
+    }
+
+    /// How many kernels have been compiled.
+    pub fn compiled(&self) -> usize {
+        locked(&self.pipelines.0).len()
+    }
+}

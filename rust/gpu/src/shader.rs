@@ -1,0 +1,380 @@
+//! What all kernels' texts have in common: bindings, elements of every dtype, parameters, one thread's number.
+//!
+//! Storage is bound as words (`array<u32>`), of which an element is a part, one, or two. 64-bit integers are pairs of
+//! words everywhere ([`Num::I64`], `prelude/i64.wgsl`), so that labels and indices work on every adapter. Only f64 is
+//! bound as itself: WGSL does not make one of words.
+
+use crate::context::Context;
+use crate::memory::{Block, Buffer};
+use crate::pipeline::{Key, Source, IMMEDIATE};
+use crate::prelude;
+use crate::stream::{Dispatch, Task};
+use smallvec::SmallVec;
+use std::fmt::Write;
+use std::sync::Arc;
+pub(crate) use wengert_ops::rows::Wgsl as Num;
+use wengert_ops::{Compute, DType, Error, Result, Scalar};
+
+/// Threads of a group in kernels that give a thread to each element.
+pub(crate) const THREADS: u32 = 256;
+
+/// The narrowest type that computes what `compute` does for operands and result of these dtypes.
+pub(crate) fn num_of(compute: Compute, dtypes: impl IntoIterator<Item = DType>) -> Num {
+    match compute {
+        Compute::F32 => Num::F32,
+        Compute::F64 => Num::F64,
+        Compute::I64 if dtypes.into_iter().any(|d| d.size() == 8 || d.is_float()) => Num::I64,
+        Compute::I64 => Num::I32,
+    }
+}
+
+/// The type in which a dtype's elements are read as they are.
+pub(crate) fn own_num(dtype: DType) -> Num {
+    match dtype {
+        DType::F64 => Num::F64,
+        DType::I64 => Num::I64,
+        d if d.is_float() => Num::F32,
+        _ => Num::I32,
+    }
+}
+
+/// A type's name in WGSL.
+pub(crate) fn type_text(num: Num) -> &'static str {
+    match num {
+        Num::I64 => "vec2<u32>",
+        other => other.suffix(),
+    }
+}
+
+/// The words of a number, as parameters carry it; see [`Call::scalar`].
+fn words_of(num: Num, value: Scalar) -> SmallVec<[u32; 2]> {
+    let pair = |bits: u64| SmallVec::from_slice(&[bits as u32, (bits >> 32) as u32]);
+    match num {
+        Num::F32 => SmallVec::from_slice(&[match value {
+            Scalar::Int(i) => i as f32,
+            other => other.as_f64() as f32,
+        }
+        .to_bits()]),
+        Num::F64 => pair(value.as_f64().to_bits()),
+        Num::I32 => SmallVec::from_slice(&[value.as_i64() as u32]),
+        Num::I64 => pair(value.as_i64() as u64),
+    }
+}
+
+/// Elements of a dtype in one word; 1 for whole words and pairs.
+pub(crate) fn per_word(dtype: DType) -> u32 {
+    (4 / dtype.size() as u32).max(1)
+}
+
+/// A number that names a dtype in keys.
+pub(crate) fn code(dtype: DType) -> u32 {
+    dtype as u32
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+    /// Elements smaller than a word, written by threads that do not own the word.
+    Atomic,
+}
+
+struct Slot {
+    block: Arc<Block>,
+    access: Access,
+    double: bool,
+}
+
+/// A kernel under construction: its bindings, its parameters, and the key of its text.
+///
+/// Blocks that are given twice share a slot, since a dispatch must not read and write one in two.
+pub(crate) struct Call {
+    pub context: &'static Context,
+    slots: SmallVec<[Slot; 6]>,
+    pub words: SmallVec<[u32; IMMEDIATE / 4]>,
+    pub key: Key,
+}
+
+/// Where an operand of a call lies: its slot and the dtype of its elements.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Place {
+    pub slot: u32,
+    pub dtype: DType,
+    atomic: bool,
+}
+
+impl Call {
+    pub fn new(context: &'static Context, family: &'static str) -> Call {
+        Call { context, slots: SmallVec::new(), words: SmallVec::new(), key: Key { family, variant: SmallVec::new() } }
+    }
+
+    fn bind(&mut self, buffer: &Buffer, dtype: DType, access: Access) -> Result<Place> {
+        let double = dtype == DType::F64;
+        if double && !self.context.has_f64() {
+            return Err(Error::runtime(format!(
+                "gpu:{} ('{}') has no 64-bit floats; use dtype float32, or device 'cpu'",
+                self.context.index, self.context.info.name
+            )));
+        }
+        if buffer.device() != self.context.index {
+            return Err(Error::internal(format!("{}: arrays of two devices in one call", self.key.family)));
+        }
+        if buffer.len() as u64 > self.context.limits.max_storage_buffer_binding_size {
+            return Err(Error::runtime(format!(
+                "{}: an array of {} bytes, and gpu:{} shows at most {} to a shader; split it",
+                self.key.family,
+                buffer.len(),
+                self.context.index,
+                self.context.limits.max_storage_buffer_binding_size
+            )));
+        }
+        let at = match self.slots.iter().position(|s| Arc::ptr_eq(&s.block, &buffer.0)) {
+            Some(at) if self.slots[at].double != double => {
+                return Err(Error::internal(format!("{}: one buffer under two dtypes in one call", self.key.family)));
+            }
+            Some(at) => at,
+            None => {
+                self.slots.push(Slot { block: buffer.0.clone(), access: Access::Read, double });
+                self.slots.len() - 1
+            }
+        };
+        match (self.slots[at].access, access) {
+            (_, Access::Read) | (Access::Atomic, _) => {}
+            (_, other) => self.slots[at].access = other,
+        }
+        let place = Place { slot: at as u32, dtype, atomic: access == Access::Atomic };
+        self.key.variant.push(place.slot << 8 | code(dtype) << 2 | access as u32);
+        Ok(place)
+    }
+
+    /// Binds an array to be read.
+    pub fn read(&mut self, buffer: &Buffer, dtype: DType) -> Result<Place> {
+        self.bind(buffer, dtype, Access::Read)
+    }
+
+    /// Binds an array to be written, a word by one thread.
+    pub fn write(&mut self, buffer: &Buffer, dtype: DType) -> Result<Place> {
+        self.bind(buffer, dtype, Access::Write)
+    }
+
+    /// Binds an array to be written element by element; of dtypes smaller than a word by atomic operations.
+    pub fn scatter(&mut self, buffer: &Buffer, dtype: DType) -> Result<Place> {
+        self.bind(buffer, dtype, if dtype.size() < 4 { Access::Atomic } else { Access::Write })
+    }
+
+    /// Adds a parameter; gives its text.
+    pub fn word(&mut self, value: u32) -> String {
+        self.words.push(value);
+        format!("p.w{}", self.words.len() - 1)
+    }
+
+    /// As [`Call::word`], of a size or offset that must fit.
+    pub fn size(&mut self, value: usize) -> Result<String> {
+        match u32::try_from(value) {
+            Ok(v) => Ok(self.word(v)),
+            Err(_) => Err(Error::runtime(format!("{}: {value} elements are too many for a GPU", self.key.family))),
+        }
+    }
+
+    /// As [`Call::word`], of a stride.
+    pub fn stride(&mut self, value: isize) -> Result<String> {
+        match i32::try_from(value) {
+            Ok(v) => Ok(format!("bitcast<i32>({})", self.word(v as u32))),
+            Err(_) => Err(Error::runtime(format!("{}: a stride of {value} is too large for a GPU", self.key.family))),
+        }
+    }
+
+    /// A number as parameter; gives its text in type `num`.
+    pub fn scalar(&mut self, num: Num, value: Scalar) -> String {
+        let words: SmallVec<[String; 2]> = words_of(num, value).iter().map(|w| self.word(*w)).collect();
+        match num {
+            Num::F32 => format!("bitcast<f32>({})", words[0]),
+            Num::F64 => format!("f64_of_bits({}, {})", words[0], words[1]),
+            Num::I32 => format!("bitcast<i32>({})", words[0]),
+            Num::I64 => format!("vec2<u32>({}, {})", words[0], words[1]),
+        }
+    }
+
+    /// Queues the kernel with these groups. `body` is the text after the declarations; it is made only for a new key,
+    /// which must tell all that the text depends on.
+    pub fn run(self, groups: [u32; 3], body: impl FnOnce() -> String) -> Result<()> {
+        if self.words.len() > IMMEDIATE / 4 {
+            return Err(Error::internal(format!("{}: {} words of parameters", self.key.family, self.words.len())));
+        }
+        if groups.contains(&0) {
+            return Ok(());
+        }
+        let Call { context, slots, words, mut key } = self;
+        // The same text with another number of words would read past them.
+        key.variant.push(words.len() as u32);
+        let pipeline = context.pipeline(key, || {
+            let mut text = String::new();
+            for (n, slot) in slots.iter().enumerate() {
+                let (access, element) = match (slot.access, slot.double) {
+                    (Access::Read, false) => ("read", "u32"),
+                    (Access::Write, false) => ("read_write", "u32"),
+                    (Access::Atomic, _) => ("read_write", "atomic<u32>"),
+                    (Access::Read, true) => ("read", "f64"),
+                    (Access::Write, true) => ("read_write", "f64"),
+                };
+                let _ = writeln!(text, "@group(0) @binding({n}) var<storage, {access}> b{n}: array<{element}>;");
+            }
+            if !words.is_empty() {
+                let fields: Vec<String> = (0..words.len()).map(|n| format!("w{n}: u32")).collect();
+                let _ = writeln!(text, "struct P {{ {} }}\nvar<immediate> p: P;", fields.join(", "));
+            }
+            let body = body();
+            text.push_str(&prelude::link(&body));
+            text.push_str(&body);
+            Source { text, writes: slots.iter().map(|s| s.access != Access::Read).collect() }
+        })?;
+        let blocks = slots.into_iter().map(|s| s.block).collect();
+        context.push(Task::Dispatch(Dispatch { pipeline, blocks, parameters: words, groups }))
+    }
+
+    /// Groups of [`THREADS`] for so many threads, in two dimensions where one does not hold them; see [`entry`].
+    pub fn threads(&self, count: usize) -> Result<[u32; 3]> {
+        let groups = count.div_ceil(THREADS as usize);
+        let most = self.context.limits.max_compute_workgroups_per_dimension as usize;
+        let rows = groups.div_ceil(most).max(1);
+        if rows > most {
+            return Err(Error::runtime(format!("{}: {count} elements are too many for a GPU", self.key.family)));
+        }
+        Ok([groups.div_ceil(rows) as u32, rows as u32, 1])
+    }
+}
+
+/// `main` with a thread `i` for each of `count` (a text); others return at once.
+pub(crate) fn entry(count: &str, body: &str) -> String {
+    format!(
+        "@compute @workgroup_size({THREADS})\nfn main(@builtin(global_invocation_id) id: vec3<u32>, \
+         @builtin(num_workgroups) groups: vec3<u32>) {{\n\
+         let i = id.y * groups.x * {THREADS}u + id.x;\nif (i >= {count}) {{ return; }}\n{body}}}\n"
+    )
+}
+
+impl Place {
+    fn word(self, index: &str) -> String {
+        match self.atomic {
+            true => format!("atomicLoad(&b{}[{index}])", self.slot),
+            false => format!("b{}[{index}]", self.slot),
+        }
+    }
+
+    /// The bits of the element at `index` (a text without side effects), zero-extended to a word; of f64 and i64 not.
+    pub fn bits(self, index: &str) -> String {
+        match per_word(self.dtype) {
+            1 => self.word(&format!("({index})")),
+            2 => format!("(({} >> ((({index}) & 1u) * 16u)) & 0xffffu)", self.word(&format!("({index}) >> 1u"))),
+            _ => format!("(({} >> ((({index}) & 3u) * 8u)) & 0xffu)", self.word(&format!("({index}) >> 2u"))),
+        }
+    }
+
+    /// The element at `index`, as `num`.
+    pub fn load(self, index: &str, num: Num) -> String {
+        let bits = || self.bits(index);
+        match self.dtype {
+            DType::F64 => convert(&format!("b{}[{index}]", self.slot), Num::F64, num),
+            DType::I64 => {
+                let low = self.word(&format!("({index}) * 2u"));
+                let high = self.word(&format!("({index}) * 2u + 1u"));
+                convert(&format!("vec2<u32>({low}, {high})"), Num::I64, num)
+            }
+            DType::F32 => convert(&format!("bitcast<f32>({})", bits()), Num::F32, num),
+            DType::F16 => convert(&format!("f16_to_f32({})", bits()), Num::F32, num),
+            DType::BF16 => convert(&format!("bitcast<f32>({} << 16u)", bits()), Num::F32, num),
+            DType::I32 => convert(&format!("bitcast<i32>({})", bits()), Num::I32, num),
+            DType::I16 => convert(&format!("(bitcast<i32>({} << 16u) >> 16u)", bits()), Num::I32, num),
+            DType::I8 => convert(&format!("(bitcast<i32>({} << 24u) >> 24u)", bits()), Num::I32, num),
+            DType::U8 => convert(&format!("bitcast<i32>({})", bits()), Num::I32, num),
+            DType::Bool => convert(&format!("select(0i, 1i, {} != 0u)", bits()), Num::I32, num),
+        }
+    }
+
+    /// A statement that writes `value`, of type `num`, to `index`: for dtypes of whole words, or bound by
+    /// [`Call::scatter`].
+    pub fn store(self, index: &str, value: &str, num: Num) -> String {
+        let slot = self.slot;
+        match self.dtype {
+            DType::F64 => format!("b{slot}[{index}] = {};\n", convert(value, num, Num::F64)),
+            DType::I64 => format!(
+                "{{ let w = {}; b{slot}[({index}) * 2u] = w.x; b{slot}[({index}) * 2u + 1u] = w.y; }}\n",
+                convert(value, num, Num::I64)
+            ),
+            _ if per_word(self.dtype) == 1 => format!("b{slot}[{index}] = {};\n", self.packed(value, num)),
+            _ => {
+                let (shift, mask) = match per_word(self.dtype) {
+                    2 => (1, 0xffffu32),
+                    _ => (2, 0xff),
+                };
+                let within = per_word(self.dtype) - 1;
+                let width = 32 / per_word(self.dtype);
+                format!(
+                    "{{ let s = (({index}) & {within}u) * {width}u; let a = ({index}) >> {shift}u; \
+                     atomicAnd(&b{slot}[a], ~({mask}u << s)); atomicOr(&b{slot}[a], {} << s); }}\n",
+                    self.packed(value, num)
+                )
+            }
+        }
+    }
+
+    /// Statements by which thread `i` writes word `word`, elements `i · n` and on of `count` of an array of `n` elements
+    /// a word: the thread owns the word. `value` gives statements for element `e`, and the text of the value. What the
+    /// word has beyond `count` becomes zero.
+    pub fn store_word(self, word: &str, count: &str, num: Num, value: impl Fn(&str) -> (String, String)) -> String {
+        let (elements, width) = (per_word(self.dtype), 32 / per_word(self.dtype));
+        let (before, text) = value("e");
+        format!(
+            "var packed = 0u;\nfor (var k = 0u; k < {elements}u; k++) {{\nlet e = i * {elements}u + k;\n\
+             if (e < {count}) {{\n{before}packed |= {} << (k * {width}u);\n}}\n}}\nb{}[{word}] = packed;\n",
+            self.packed(&text, num),
+            self.slot
+        )
+    }
+
+    /// `value` as the element's bits in the low end of a word.
+    fn packed(self, value: &str, num: Num) -> String {
+        let float = || convert(value, num, Num::F32);
+        let whole = || convert(value, num, Num::I32);
+        match self.dtype {
+            DType::F32 => format!("bitcast<u32>({})", float()),
+            DType::F16 => format!("f32_to_f16({})", float()),
+            DType::BF16 => format!("f32_to_bf16({})", float()),
+            DType::I32 => format!("bitcast<u32>({})", whole()),
+            DType::I16 => format!("(bitcast<u32>({}) & 0xffffu)", whole()),
+            DType::I8 | DType::U8 => format!("(bitcast<u32>({}) & 0xffu)", whole()),
+            DType::Bool => format!("select(0u, 1u, {})", truth(value, num)),
+            DType::F64 | DType::I64 => unreachable!("written as pairs"),
+        }
+    }
+}
+
+/// Whether a value is not zero (NaN is not), as WGSL's `bool`.
+pub(crate) fn truth(value: &str, num: Num) -> String {
+    match num {
+        Num::F32 => format!("((bitcast<u32>({value}) & 0x7fffffffu) != 0u)"),
+        Num::F64 => format!("!({value} == 0.0lf)"),
+        Num::I32 => format!("({value} != 0i)"),
+        Num::I64 => format!("any({value} != vec2<u32>(0u, 0u))"),
+    }
+}
+
+/// `value` in another type. Floats are cut toward zero and to the integer's width, as the CPU does it.
+pub(crate) fn convert(value: &str, from: Num, to: Num) -> String {
+    match (from, to) {
+        _ if from == to => value.to_owned(),
+        (Num::I32, Num::F32) => format!("f32({value})"),
+        (Num::I32, Num::F64) => format!("f64({value})"),
+        (Num::F32, Num::F64) => format!("f64({value})"),
+        (Num::F64, Num::F32) => format!("f32({value})"),
+        (Num::I32, Num::I64) => format!("i64_of_i32({value})"),
+        (Num::I64, Num::I32) => format!("bitcast<i32>(({value}).x)"),
+        (Num::I64, Num::F32) => format!("f32_of_i64({value})"),
+        (Num::I64, Num::F64) => format!("f64_of_i64({value})"),
+        (Num::F32, Num::I64) => format!("i64_of_f32({value})"),
+        (Num::F32, Num::I32) => format!("bitcast<i32>(i64_of_f32({value}).x)"),
+        (Num::F64, Num::I64) => format!("i64_of_f64({value})"),
+        (Num::F64, Num::I32) => format!("bitcast<i32>(i64_of_f64({value}).x)"),
+        _ => unreachable!("the arms above are all pairs"),
+    }
+}

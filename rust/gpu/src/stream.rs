@@ -1,0 +1,229 @@
+//! The device's one stream: work is queued, and submitted by count, by bytes, or where somebody reads.
+
+use crate::context::{locked, Context};
+use crate::memory::Block;
+use crate::pipeline::{Pipeline, IMMEDIATE};
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use wengert_ops::{Error, Result};
+
+/// Work in the order of its calls.
+pub(crate) enum Task {
+    Dispatch(Dispatch),
+    /// Bytes from one block to another, offsets and length divisible by 4.
+    Copy {
+        from: Arc<Block>,
+        at: u64,
+        to: Arc<Block>,
+        to_at: u64,
+        bytes: u64,
+    },
+    /// Bytes that the host has written.
+    Upload {
+        from: wgpu::Buffer,
+        to: Arc<Block>,
+        bytes: u64,
+    },
+    Zero {
+        block: Arc<Block>,
+        bytes: u64,
+    },
+}
+
+/// One kernel over some blocks.
+pub(crate) struct Dispatch {
+    pub pipeline: Arc<Pipeline>,
+    pub blocks: SmallVec<[Arc<Block>; 6]>,
+    pub parameters: SmallVec<[u32; IMMEDIATE / 4]>,
+    pub groups: [u32; 3],
+}
+
+#[derive(Default)]
+struct State {
+    tasks: Vec<Task>,
+    /// Bytes of the blocks that queued work holds, counted once a task.
+    bytes: usize,
+    in_flight: VecDeque<wgpu::SubmissionIndex>,
+}
+
+#[derive(Default)]
+pub(crate) struct Stream(Mutex<State>);
+
+/// Tasks in one submission: below, the fixed cost of a submission shows; an unsubmitted one costs 1.6 KB a dispatch.
+const TASKS: usize = 128;
+/// Queued work is submitted once it holds this many bytes, so that what it alone holds is given back.
+const BYTES: usize = 16 << 20;
+/// Submissions that may be under way: more are waited for.
+const IN_FLIGHT: usize = 4;
+
+impl Task {
+    fn bytes(&self) -> usize {
+        match self {
+            Task::Dispatch(d) => d.blocks.last().map_or(0, |b| b.bytes),
+            Task::Copy { bytes, .. } | Task::Upload { bytes, .. } => *bytes as usize,
+            Task::Zero { .. } => 0,
+        }
+    }
+}
+
+impl Context {
+    /// Queues work.
+    pub fn push(&self, task: Task) -> Result<()> {
+        self.check()?;
+        let full = {
+            let mut state = locked(&self.stream.0);
+            state.bytes += task.bytes();
+            state.tasks.push(task);
+            state.tasks.len() >= TASKS || state.bytes >= BYTES
+        };
+        if full {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Submits what is queued, and keeps the number of submissions under way small.
+    pub fn flush(&self) -> Result<()> {
+        let oldest = {
+            let mut state = locked(&self.stream.0);
+            if state.tasks.is_empty() {
+                return Ok(());
+            }
+            let tasks = std::mem::take(&mut state.tasks);
+            state.bytes = 0;
+            let submitted = self.submit(&tasks);
+            // Blocks that nobody else holds go back to the pool: what comes next runs after this.
+            drop(tasks);
+            state.in_flight.push_back(submitted?);
+            if state.in_flight.len() > IN_FLIGHT {
+                state.in_flight.pop_front()
+            } else {
+                None
+            }
+        };
+        match oldest {
+            Some(index) => self.wait(Some(index)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until all that was queued is done.
+    pub fn finish(&self) -> Result<()> {
+        self.check()?;
+        self.flush()?;
+        locked(&self.stream.0).in_flight.clear();
+        self.wait(None)
+    }
+
+    fn submit(&self, tasks: &[Task]) -> Result<wgpu::SubmissionIndex> {
+        self.scoped("submitting", || {
+            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
+            let mut rest = tasks;
+            while let Some(task) = rest.first() {
+                match task {
+                    Task::Dispatch(_) => {
+                        let dispatches = rest.iter().take_while(|t| matches!(t, Task::Dispatch(_))).count();
+                        self.encode(&mut encoder, &rest[..dispatches]);
+                        rest = &rest[dispatches..];
+                        continue;
+                    }
+                    Task::Copy { from, at, to, to_at, bytes } => {
+                        encoder.copy_buffer_to_buffer(from.raw(), *at, to.raw(), *to_at, *bytes)
+                    }
+                    Task::Upload { from, to, bytes } => encoder.copy_buffer_to_buffer(from, 0, to.raw(), 0, *bytes),
+                    Task::Zero { block, bytes } => encoder.clear_buffer(block.raw(), 0, Some(*bytes)),
+                }
+                rest = &rest[1..];
+            }
+            self.queue.submit([encoder.finish()])
+        })
+    }
+
+    fn encode(&self, encoder: &mut wgpu::CommandEncoder, dispatches: &[Task]) {
+        let mut pass = encoder
+            .begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes: None })
+            .forget_lifetime();
+        let mut last: *const Pipeline = std::ptr::null();
+        for task in dispatches {
+            let Task::Dispatch(d) = task else { continue };
+            let entries: SmallVec<[wgpu::BindGroupEntry<'_>; 8]> = d
+                .blocks
+                .iter()
+                .enumerate()
+                .map(|(n, b)| wgpu::BindGroupEntry { binding: n as u32, resource: b.raw().as_entire_binding() })
+                .collect();
+            let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: None,
+                layout: &d.pipeline.layout,
+                entries: &entries,
+            });
+            if !std::ptr::eq(last, Arc::as_ptr(&d.pipeline)) {
+                pass.set_pipeline(&d.pipeline.raw);
+                last = Arc::as_ptr(&d.pipeline);
+            }
+            pass.set_bind_group(0, &group, &[]);
+            let mut bytes = [0u8; IMMEDIATE];
+            for (to, word) in bytes.chunks_exact_mut(4).zip(&d.parameters) {
+                to.copy_from_slice(&word.to_ne_bytes());
+            }
+            pass.set_immediates(0, &bytes);
+            pass.dispatch_workgroups(d.groups[0], d.groups[1], d.groups[2]);
+        }
+    }
+
+    /// Queues host bytes for a block.
+    pub fn upload(&self, bytes: &[u8], to: Arc<Block>) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let size = (bytes.len() as u64).next_multiple_of(4);
+        let descriptor =
+            wgpu::BufferDescriptor { label: None, size, usage: wgpu::BufferUsages::COPY_SRC, mapped_at_creation: true };
+        let from = self.scoped("staging", || self.device.create_buffer(&descriptor))?;
+        let mut range =
+            from.get_mapped_range_mut(..).map_err(|e| Error::internal(format!("gpu:{}: staging: {e}", self.index)))?;
+        range.slice(..bytes.len()).copy_from_slice(bytes);
+        drop(range);
+        from.unmap();
+        self.push(Task::Upload { from, to, bytes: size })
+    }
+
+    /// Waits for all that was queued and reads `out.len()` bytes from the byte `at`.
+    pub fn download(&self, block: &Arc<Block>, at: usize, out: &mut [u8]) -> Result<()> {
+        if out.is_empty() {
+            return Ok(());
+        }
+        let (first, last) = (at / 4 * 4, (at + out.len()).next_multiple_of(4));
+        let descriptor = wgpu::BufferDescriptor {
+            label: None,
+            size: (last - first) as u64,
+            usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
+            mapped_at_creation: false,
+        };
+        self.flush()?;
+        let staging = self.scoped("reading", || {
+            let staging = self.device.create_buffer(&descriptor);
+            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
+            encoder.copy_buffer_to_buffer(block.raw(), first as u64, &staging, 0, (last - first) as u64);
+            self.queue.submit([encoder.finish()]);
+            staging
+        })?;
+        let mapped = Arc::new(Mutex::new(None));
+        let note = mapped.clone();
+        staging.map_async(wgpu::MapMode::Read, .., move |result| *locked(&note) = Some(result));
+        self.wait(None)?;
+        locked(&self.stream.0).in_flight.clear();
+        match locked(&mapped).take() {
+            Some(Ok(())) => {}
+            Some(Err(e)) => return Err(Error::internal(format!("gpu:{}: reading: {e}", self.index))),
+            None => return Err(Error::internal(format!("gpu:{}: reading ended without an answer", self.index))),
+        }
+        let range =
+            staging.get_mapped_range(..).map_err(|e| Error::internal(format!("gpu:{}: reading: {e}", self.index)))?;
+        out.copy_from_slice(&range[at - first..at - first + out.len()]);
+        drop(range);
+        staging.unmap();
+        Ok(())
+    }
+}
