@@ -40,6 +40,7 @@ _SUBMODULES = frozenset(
         "distributed",
         "distributions",
         "func",
+        "gpu",
         "linalg",
         "mps",
         "nn",

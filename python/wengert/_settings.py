@@ -93,29 +93,27 @@ def compile(
 
 
 def get_default_device():
-    """The device on which tensors are made: the CPU.
+    """The device on which this thread's factories make tensors.
 
     Example:
         >>> wg.get_default_device()
         device(type='cpu')
     """
-    return _core.device("cpu")
+    return _core._default_device()
 
 
 def set_default_device(device):
-    """Accepts the CPU, on which tensors are made in any case, and None.
+    """Sets the device on which this thread's factories make tensors; None is the CPU.
 
-    Raises:
-        RuntimeError: for any other device; give `device=` where a tensor is made.
+    ``with wg.device("gpu"):`` does so for a block.
 
     Example:
-        >>> wg.set_default_device("cpu")
+        >>> wg.set_default_device("meta")
+        >>> wg.zeros(2).device
+        device(type='meta')
+        >>> wg.set_default_device(None)
     """
-    if device is not None and _core.device(device).type != "cpu":
-        raise RuntimeError(
-            f"set_default_device(): tensors are made on the cpu by default; give device='{device}' to each "
-            "factory instead"
-        )
+    _core._set_default_device("cpu" if device is None else device)
 
 
 def is_autocast_enabled(device_type=None):

@@ -217,5 +217,5 @@ def test_tensor_odds_and_ends():
     )
     assert x.clone().cumsum_(0).tolist() == [1, 3] and x.clone().cumprod_(0).tolist() == [1, 2]
     assert wg.ones(2, 3).swapaxes_(0, 1).shape == (3, 2) and wg.ones(2, 3).mH.shape == (3, 2)
-    with pytest.raises(RuntimeError, match="no GPU backend"):
+    with pytest.raises(RuntimeError, match="gpu"):
         x.cuda()

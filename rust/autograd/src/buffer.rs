@@ -10,28 +10,25 @@ use crate::tape::saved::Spans;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use wengert_cpu as cpu;
+use wengert_gpu as gpu;
+pub use wengert_ops::Device;
 use wengert_ops::{Backend, Result};
-
-/// Where values live.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Device {
-    Cpu,
-    /// Shapes and dtypes without memory.
-    Meta,
-}
-
-impl std::fmt::Display for Device {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Device::Cpu => "cpu",
-            Device::Meta => "meta",
-        })
-    }
-}
 
 pub(crate) enum Data {
     Cpu(cpu::Buffer),
+    Gpu(gpu::Buffer),
     Meta,
+}
+
+impl Data {
+    #[inline]
+    pub(crate) fn device(&self) -> Device {
+        match self {
+            Data::Cpu(_) => Device::Cpu,
+            Data::Gpu(b) => Device::Gpu(b.device() as u8),
+            Data::Meta => Device::Meta,
+        }
+    }
 }
 
 /// How many forks lie between this process and the first, and one. A write that was under way at a fork has no
@@ -78,16 +75,14 @@ impl Buffer {
     pub(crate) fn allocate(device: Device, bytes: usize) -> Result<Arc<Buffer>> {
         Ok(Buffer::wrap(match device {
             Device::Cpu => Data::Cpu(cpu::Cpu.allocate(bytes)?),
+            Device::Gpu(n) => Data::Gpu(gpu::Gpu::open(n as usize)?.allocate(bytes)?),
             Device::Meta => Data::Meta,
         }))
     }
 
     #[inline]
     pub(crate) fn device(&self) -> Device {
-        match self.data {
-            Data::Cpu(_) => Device::Cpu,
-            Data::Meta => Device::Meta,
-        }
+        self.data.device()
     }
 
     /// The host bytes, if that is where they are.
@@ -95,6 +90,16 @@ impl Buffer {
     pub(crate) fn host(&self) -> Option<&cpu::Buffer> {
         match &self.data {
             Data::Cpu(b) => Some(b),
+            Data::Gpu(_) | Data::Meta => None,
+        }
+    }
+
+    /// How many bytes there are, if there is memory.
+    #[inline]
+    pub(crate) fn bytes(&self) -> Option<usize> {
+        match &self.data {
+            Data::Cpu(b) => Some(b.len()),
+            Data::Gpu(b) => Some(b.len()),
             Data::Meta => None,
         }
     }

@@ -70,7 +70,7 @@ pub fn row(row: Row, args: &[Arg<'_>]) -> Result<Tensor> {
         };
         let out = Value::empty(Device::Cpu, layout, out)?;
         // SAFETY: `out` is fresh.
-        small_row(row, compute, &operands[..args.len()], unsafe { out.view_mut()? })?;
+        small_row(row, compute, &operands[..args.len()], unsafe { out.host_mut()? })?;
         if needs == 0 {
             drop(guard);
             return Ok(Tensor::from_value(out));

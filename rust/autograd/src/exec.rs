@@ -1,13 +1,13 @@
 //! Evaluation of operations on values, without history: the one place that calls a backend.
 
-use crate::buffer::Device;
+use crate::buffer::{Data, Device};
+use crate::devices::Devices;
 use crate::lock::lock;
 use crate::mode::default_float;
 use crate::region::{self, Places};
 use crate::tensor::Tensor;
-use crate::value::Value;
+use crate::value::{self, Value};
 use smallvec::SmallVec;
-use wengert_cpu::Cpu;
 use wengert_ops::{
     fail, infer, layout, Backend, DType, Layout, Meta, Op, Operand, Region, Result, Row, Scalar, View, ViewMut,
 };
@@ -28,12 +28,15 @@ fn expanded(input: &RowInput<'_>, shape: &Layout) -> Option<Layout> {
     }
 }
 
-fn operand<'a>(input: &RowInput<'a>, layout: &'a Option<Layout>) -> Result<Operand<'a, wengert_cpu::Buffer>> {
+fn operand<'a>(input: &RowInput<'a>, layout: &'a Option<Layout>, device: Device) -> Result<Operand<'a, Data>> {
     Ok(match input {
         RowInput::Scalar(s) => Operand::Scalar(*s),
-        // A 0-d host value among meta or other-device operands cannot occur here: metas never compute.
+        // A 0-d host value among operands of another device is a number to them.
+        RowInput::Value(v) if v.device() == Device::Cpu && device != Device::Cpu => {
+            Operand::Scalar(value::first(&v.buffer, &v.layout, v.dtype)?)
+        }
         RowInput::Value(v) => {
-            Operand::Array(View { buffer: v.host()?, layout: layout.as_ref().unwrap_or(&v.layout), dtype: v.dtype })
+            Operand::Array(View { buffer: v.data()?, layout: layout.as_ref().unwrap_or(&v.layout), dtype: v.dtype })
         }
     })
 }
@@ -48,7 +51,7 @@ pub(crate) fn row(
     inputs: &[RowInput<'_>],
 ) -> Result<Value> {
     let result = Value::empty(device, shape.clone(), out)?;
-    if device == Device::Cpu {
+    if device.has_memory() {
         // SAFETY: `result` is fresh.
         row_into(row, compute, inputs, unsafe { result.view_mut()? })?;
     }
@@ -56,18 +59,15 @@ pub(crate) fn row(
 }
 
 /// A row into given elements.
-pub(crate) fn row_into(
-    row: Row,
-    compute: DType,
-    inputs: &[RowInput<'_>],
-    out: ViewMut<'_, wengert_cpu::Buffer>,
-) -> Result<()> {
+pub(crate) fn row_into(row: Row, compute: DType, inputs: &[RowInput<'_>], out: ViewMut<'_, Data>) -> Result<()> {
     let layouts: SmallVec<[Option<Layout>; 3]> = inputs.iter().map(|i| expanded(i, out.layout())).collect();
-    let operands = inputs.iter().zip(&layouts).map(|(i, l)| operand(i, l)).collect::<Result<SmallVec<[_; 3]>>>()?;
-    Cpu.elementwise(row, compute.compute(), &operands, out)
+    let device = out.buffer().device();
+    let operands =
+        inputs.iter().zip(&layouts).map(|(i, l)| operand(i, l, device)).collect::<Result<SmallVec<[_; 3]>>>()?;
+    Devices.elementwise(row, compute.compute(), &operands, out)
 }
 
-/// A row over borrowed operands that broadcast to the output.
+/// A row over borrowed host operands that broadcast to the output.
 pub(crate) fn row_over(
     row: Row,
     compute: DType,
@@ -88,7 +88,7 @@ pub(crate) fn row_over(
             v.layout = layout;
         }
     }
-    Cpu.elementwise(row, compute.compute(), &expanded, out)
+    wengert_cpu::Cpu.elementwise(row, compute.compute(), &expanded, out)
 }
 
 /// `g · ∂row/∂inputs[which]` into a fresh result of the output's shape.
@@ -102,14 +102,16 @@ pub(crate) fn row_vjp(
     dtype: DType,
 ) -> Result<Value> {
     let result = Value::empty(g.device(), shape.fresh(), dtype)?;
-    if g.device() == Device::Cpu {
+    if g.device().has_memory() {
         let layouts: SmallVec<[Option<Layout>; 3]> = inputs.iter().map(|i| expanded(i, shape)).collect();
-        let operands = inputs.iter().zip(&layouts).map(|(i, l)| operand(i, l)).collect::<Result<SmallVec<[_; 3]>>>()?;
+        let device = g.device();
+        let operands =
+            inputs.iter().zip(&layouts).map(|(i, l)| operand(i, l, device)).collect::<Result<SmallVec<[_; 3]>>>()?;
         let g_input = RowInput::Value(g);
         let (y_layout, g_layout) = (expanded(&y, shape), expanded(&g_input, shape));
-        let (y, g) = (operand(&y, &y_layout)?, operand(&g_input, &g_layout)?);
+        let (y, g) = (operand(&y, &y_layout, device)?, operand(&g_input, &g_layout, device)?);
         // SAFETY: `result` is fresh.
-        Cpu.elementwise_vjp(row, which, dtype.compute(), &operands, y, g, unsafe { result.view_mut()? })?;
+        Devices.elementwise_vjp(row, which, dtype.compute(), &operands, y, g, unsafe { result.view_mut()? })?;
     }
     Ok(result)
 }
@@ -137,6 +139,9 @@ pub(crate) fn run(op: &Op, inputs: &[Value]) -> Result<Outputs> {
     if let Op::View(view) = op {
         return Ok(SmallVec::from_iter([inputs[0].with_layout(view.apply(&inputs[0].layout)?)]));
     }
+    if let Op::To { to, .. } = op {
+        return Ok(SmallVec::from_iter([inputs[0].moved(*to)?]));
+    }
     if let Op::Custom(_) = op {
         fail!(internal, "a custom op is run by its own apply");
     }
@@ -146,7 +151,7 @@ pub(crate) fn run(op: &Op, inputs: &[Value]) -> Result<Outputs> {
         let layout = known_layout(&m.shape)?;
         outputs.push(Value::empty(device, layout, m.dtype)?);
     }
-    if device == Device::Cpu && !kernel(op, inputs, &outputs)? {
+    if device.has_memory() && !kernel(op, inputs, &outputs)? {
         let tensors: SmallVec<[Tensor; 3]> = inputs.iter().map(|v| Tensor::from_value(v.clone())).collect();
         let refs: SmallVec<[&Tensor; 3]> = tensors.iter().collect();
         let _off = crate::mode::GradMode::set(false);
@@ -174,14 +179,14 @@ fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
             let rows: SmallVec<[RowInput<'_>; 3]> = inputs.iter().map(RowInput::Value).collect();
             row_into(*row, compute, &rows, next()?)?;
         }
-        Op::Cast(_) => Cpu.copy(views[0], next()?)?,
-        Op::View(_) | Op::Custom(_) => return Ok(false),
+        Op::Cast(_) => Devices.copy(views[0], next()?)?,
+        Op::View(_) | Op::To { .. } | Op::Custom(_) => return Ok(false),
         Op::Pad(pads) => {
             let whole = next()?;
-            Cpu.fill(Scalar::Int(0), ViewMutCopy::of(&whole))?;
+            Devices.fill(Scalar::Int(0), ViewMutCopy::of(&whole))?;
             let inner = inner_layout(whole.layout(), pads, views[0].layout.shape());
             // SAFETY: part of the same fresh output, after the fill.
-            Cpu.copy(views[0], unsafe { ViewMut::new(whole.buffer(), &inner, whole.dtype()) })?;
+            Devices.copy(views[0], unsafe { ViewMut::new(whole.buffer(), &inner, whole.dtype()) })?;
         }
         Op::Cat { dim } => {
             let whole = next()?;
@@ -195,10 +200,10 @@ fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
                     wengert_ops::ViewOp::Slice { dim: *dim as usize, start: at, step: 1, len }.apply(whole.layout())?;
                 at += len;
                 // SAFETY: disjoint parts of the fresh output, one after another.
-                Cpu.copy(*v, unsafe { ViewMut::new(whole.buffer(), &part, whole.dtype()) })?;
+                Devices.copy(*v, unsafe { ViewMut::new(whole.buffer(), &part, whole.dtype()) })?;
             }
         }
-        Op::Reduce { kind, dims, .. } => Cpu.reduce(*kind, views[0], *dims, next()?)?,
+        Op::Reduce { kind, dims, .. } => Devices.reduce(*kind, views[0], *dims, next()?)?,
         Op::ArgReduce { kind, dim, .. } => {
             let flat;
             let (x, dim) = match dim {
@@ -211,56 +216,56 @@ fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
                         flat.layout.offset(),
                     );
                     let view = flat.with_layout(layout);
-                    Cpu.extreme(*kind, view.view()?, 0, None, Some(next()?))?;
+                    Devices.extreme(*kind, view.view()?, 0, None, Some(next()?))?;
                     return Ok(true);
                 }
             };
-            Cpu.extreme(*kind, x, dim, None, Some(next()?))?;
+            Devices.extreme(*kind, x, dim, None, Some(next()?))?;
         }
         Op::Extreme { kind, dim, .. } => {
             let (values, indices) = (next()?, next()?);
-            Cpu.extreme(*kind, views[0], *dim as usize, Some(values), Some(indices))?;
+            Devices.extreme(*kind, views[0], *dim as usize, Some(values), Some(indices))?;
         }
-        Op::Scan { kind, dim, reverse } => Cpu.scan(*kind, views[0], *dim as usize, *reverse, next()?)?,
+        Op::Scan { kind, dim, reverse } => Devices.scan(*kind, views[0], *dim as usize, *reverse, next()?)?,
         Op::Matmul => {
             let out = next()?;
             let rank = out.layout().rank();
             let batch = &out.layout().shape()[..rank - 2];
             let (a, b) = (batched(views[0].layout, batch), batched(views[1].layout, batch));
-            Cpu.matmul(View { layout: &a, ..views[0] }, View { layout: &b, ..views[1] }, false, out)?;
+            Devices.matmul(View { layout: &a, ..views[0] }, View { layout: &b, ..views[1] }, false, out)?;
         }
-        Op::Gather { dim } => Cpu.gather(views[0], *dim as usize, views[1], next()?)?,
+        Op::Gather { dim } => Devices.gather(views[0], *dim as usize, views[1], next()?)?,
         Op::Scatter { dim, mode } => {
             let out = next()?;
-            Cpu.copy(views[0], ViewMutCopy::of(&out))?;
-            Cpu.scatter(*mode, *dim as usize, views[1], views[2], out)?;
+            Devices.copy(views[0], ViewMutCopy::of(&out))?;
+            Devices.scatter(*mode, *dim as usize, views[1], views[2], out)?;
         }
         Op::Index { dims } => {
             let indices = expand_indices(&views[1..])?;
             let views_i = with_layouts(&views[1..], &indices);
-            Cpu.index(views[0], *dims, &views_i, next()?)?;
+            Devices.index(views[0], *dims, &views_i, next()?)?;
         }
         Op::IndexPut { dims, accumulate } => {
             let out = next()?;
-            Cpu.copy(views[0], ViewMutCopy::of(&out))?;
+            Devices.copy(views[0], ViewMutCopy::of(&out))?;
             index_put_into(*dims, *accumulate, &views[2..], &views[1], out)?;
         }
         Op::Sort { dim, descending } => {
             let (values, indices) = (next()?, next()?);
-            Cpu.sort(views[0], *dim as usize, *descending, values, indices)?;
+            Devices.sort(views[0], *dim as usize, *descending, values, indices)?;
         }
         Op::TopK { dim, largest, .. } => {
             let (values, indices) = (next()?, next()?);
-            Cpu.sort(views[0], *dim as usize, *largest, values, indices)?;
+            Devices.sort(views[0], *dim as usize, *largest, values, indices)?;
         }
         Op::Put(region) => {
             let out = next()?;
-            Cpu.copy(views[0], ViewMutCopy::of(&out))?;
+            Devices.copy(views[0], ViewMutCopy::of(&out))?;
             let value = layout::expand_to(views[1].layout, region.part.shape());
             let value = View { layout: &value, ..views[1] };
             match region::relative(region) {
                 // SAFETY: part of the fresh output, which has the base's shape (`infer` compares them), after the copy.
-                Some(part) => Cpu.copy(value, unsafe { ViewMut::new(out.buffer(), &part, out.dtype()) })?,
+                Some(part) => Devices.copy(value, unsafe { ViewMut::new(out.buffer(), &part, out.dtype()) })?,
                 None => {
                     let at = numbers(&region::places_inside(region)?, region)?;
                     let flat = Layout::contiguous(&[out.layout().numel()]);
@@ -275,34 +280,34 @@ fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
             match region::relative(region) {
                 Some(part) => {
                     let part = shifted(&part, base.layout.offset());
-                    Cpu.copy(View { buffer: base.host()?, layout: &part, dtype: base.dtype }, next()?)?;
+                    Devices.copy(View { buffer: base.data()?, layout: &part, dtype: base.dtype }, next()?)?;
                 }
                 None => {
                     let at = numbers(&region::places_inside(region)?, region)?;
                     let flat = shifted(&Layout::contiguous(&[base.layout.numel()]), base.layout.offset());
-                    Cpu.index(base.with_layout(flat).view()?, 1, &[at.view()?], next()?)?;
+                    Devices.index(base.with_layout(flat).view()?, 1, &[at.view()?], next()?)?;
                 }
             }
         }
-        Op::Conv { role, spec } => Cpu.conv(*role, spec, views[0], views[1], next()?)?,
+        Op::Conv { role, spec } => Devices.conv(*role, spec, views[0], views[1], next()?)?,
         Op::MaxPool(spec) => {
             let (values, indices) = (next()?, next()?);
-            Cpu.max_pool(spec, views[0], values, indices)?;
+            Devices.max_pool(spec, views[0], values, indices)?;
         }
         Op::Linalg(op @ (wengert_ops::Linalg::Solve | wengert_ops::Linalg::SolveTriangular { .. })) => {
             let all = outs()?;
             let batch = &all[0].layout().shape()[..all[0].layout().rank() - 2];
             let layouts: SmallVec<[Layout; 2]> = views.iter().map(|v| batched(v.layout, batch)).collect();
             let expanded = with_layouts(&views, &layouts);
-            Cpu.linalg(*op, &expanded, &all)?;
+            Devices.linalg(*op, &expanded, &all)?;
         }
         Op::Linalg(op) => {
             let all = outs()?;
-            Cpu.linalg(*op, &views, &all)?;
+            Devices.linalg(*op, &views, &all)?;
         }
         Op::Softmax { .. } | Op::Linear | Op::CrossEntropy { .. } | Op::LayerNorm { .. } => {
             let all = outs()?;
-            return Cpu.fused(op, &views, &all);
+            return Devices.fused(op, &views, &all);
         }
     }
     Ok(true)
@@ -318,13 +323,13 @@ fn numbers(places: &Places, region: &Region) -> Result<Value> {
 pub(crate) fn fused_vjp(op: &Op, inputs: &[Value], outputs: &[(Layout, DType)]) -> Result<Option<Outputs>> {
     let device = inputs[0].device();
     let outputs = outputs.iter().map(|(l, d)| Value::empty(device, l.fresh(), *d)).collect::<Result<Outputs>>()?;
-    if device != Device::Cpu {
+    if !device.has_memory() {
         return Ok(Some(outputs));
     }
     let views: SmallVec<[_; 3]> = each(inputs, Value::view)?;
     // SAFETY: fresh outputs.
     let outs: SmallVec<[_; 2]> = each(&outputs, |v| unsafe { v.view_mut() })?;
-    let done = Cpu.fused_vjp(op, &views, &outs)?;
+    let done = Devices.fused_vjp(op, &views, &outs)?;
     drop(outs);
     Ok(done.then_some(outputs))
 }
@@ -356,9 +361,9 @@ pub(crate) fn transposed(v: &Value) -> Value {
 pub(crate) fn product(a: &Value, b: &Value) -> Result<Value> {
     let shape = [a.layout.shape()[0], b.layout.shape()[1]];
     let out = Value::empty(a.device(), known_layout(&shape)?, a.dtype)?;
-    if a.device() == Device::Cpu {
+    if a.device().has_memory() {
         // SAFETY: `out` is fresh.
-        Cpu.matmul(a.view()?, b.view()?, false, unsafe { out.view_mut()? })?;
+        Devices.matmul(a.view()?, b.view()?, false, unsafe { out.view_mut()? })?;
     }
     Ok(out)
 }
@@ -367,9 +372,9 @@ pub(crate) fn product(a: &Value, b: &Value) -> Result<Value> {
 pub(crate) fn index_put_into(
     dims: u64,
     accumulate: bool,
-    indices: &[View<'_, wengert_cpu::Buffer>],
-    values: &View<'_, wengert_cpu::Buffer>,
-    out: ViewMut<'_, wengert_cpu::Buffer>,
+    indices: &[View<'_, Data>],
+    values: &View<'_, Data>,
+    out: ViewMut<'_, Data>,
 ) -> Result<()> {
     let mut metas: SmallVec<[Meta; 4]> = SmallVec::new();
     metas.push(Meta::new(out.layout().shape(), out.dtype()));
@@ -387,7 +392,7 @@ pub(crate) fn index_put_into(
     let layouts = expand_indices(indices)?;
     let values_layout = layout::expand_to(values.layout, shape);
     let indices = with_layouts(indices, &layouts);
-    let result = Cpu.index_put(dims, &indices, View { layout: &values_layout, ..*values }, accumulate, out);
+    let result = Devices.index_put(dims, &indices, View { layout: &values_layout, ..*values }, accumulate, out);
     drop(indices);
     result
 }
@@ -399,23 +404,20 @@ fn batched(x: &Layout, batch: &[usize]) -> Layout {
     layout::expand_to(x, &shape)
 }
 
-fn expand_indices(indices: &[View<'_, wengert_cpu::Buffer>]) -> Result<SmallVec<[Layout; 2]>> {
+fn expand_indices(indices: &[View<'_, Data>]) -> Result<SmallVec<[Layout; 2]>> {
     let shapes: SmallVec<[&[usize]; 4]> = indices.iter().map(|v| v.layout.shape()).collect();
     let shape = layout::broadcast_shapes("index", &shapes)?;
     Ok(indices.iter().map(|v| layout::expand_to(v.layout, &shape)).collect())
 }
 
-fn with_layouts<'a>(
-    views: &[View<'a, wengert_cpu::Buffer>],
-    layouts: &'a [Layout],
-) -> SmallVec<[View<'a, wengert_cpu::Buffer>; 2]> {
+fn with_layouts<'a>(views: &[View<'a, Data>], layouts: &'a [Layout]) -> SmallVec<[View<'a, Data>; 2]> {
     views.iter().zip(layouts).map(|(v, layout)| View { layout, ..*v }).collect()
 }
 
 /// A second writable view for the steps of one call that follow one another.
 struct ViewMutCopy;
 impl ViewMutCopy {
-    fn of<'a>(v: &ViewMut<'a, wengert_cpu::Buffer>) -> ViewMut<'a, wengert_cpu::Buffer> {
+    fn of<'a>(v: &ViewMut<'a, Data>) -> ViewMut<'a, Data> {
         // SAFETY: same promise as the original's; used before it, not beside it.
         unsafe { ViewMut::new(v.buffer(), v.layout(), v.dtype()) }
     }

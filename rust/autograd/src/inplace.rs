@@ -1,6 +1,7 @@
 //! In-place writes: functional underneath, copy on write at the bytes.
 
-use crate::buffer::Device;
+use crate::buffer::{Data, Device};
+use crate::devices::Devices;
 use crate::dispatch::{borrowed, small_row, Arg, MOST, SMALL};
 use crate::exec::{self, RowInput};
 use crate::lock::{lock, Key, Locked};
@@ -14,7 +15,7 @@ use crate::writable::{begin, bump, overlap_error, unexpanded};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use wengert_ops::rows::Class;
-use wengert_ops::{fail, layout, Backend, DType, Error, Op, Region, Result, Row, Scalar, ViewMut};
+use wengert_ops::{fail, layout, DType, Op, Region, Result, Row, Scalar, ViewMut};
 
 /// What PyTorch refuses of a taped write: leaves, views of leaves, views of multi-view functions.
 pub(crate) fn check_taped_write(x: &Tensor, locked: &mut Locked) -> Result<()> {
@@ -49,7 +50,7 @@ pub(crate) struct Write<'a> {
 }
 
 /// Puts new elements into a view, given the operands as values.
-type Kernel<'a> = dyn Fn(&[Option<Value>], ViewMut<'_, wengert_cpu::Buffer>) -> Result<()> + 'a;
+type Kernel<'a> = dyn Fn(&[Option<Value>], ViewMut<'_, Data>) -> Result<()> + 'a;
 
 impl Write<'_> {
     pub fn run(&self, x: &Tensor, kernel: &Kernel<'_>) -> Result<()> {
@@ -126,11 +127,11 @@ impl Write<'_> {
         begun.separate(self.name, self.elementwise)?;
         let layout = begun.target.layout.clone();
         let layout = if layout.self_overlaps() { unexpanded(&layout)? } else { layout };
-        let host = begun.writing.0.host().ok_or_else(|| Error::internal("a host buffer was expected"))?;
+        let data = &begun.writing.0.data;
         // SAFETY: `writing` keeps readers out, copy on write has left this cell the only owner (or the
         // memory is shared on purpose), and `separate` has left only inputs that lie apart or, for kernels that read
         // each element before they write it and no other, exactly on the target.
-        kernel(&begun.values, unsafe { ViewMut::new(host, &layout, x.dtype()) })?;
+        kernel(&begun.values, unsafe { ViewMut::new(data, &layout, x.dtype()) })?;
         drop(begun);
         bump(x, &mut lock().key);
         Ok(())
@@ -320,7 +321,7 @@ impl Tensor {
         write.run(self, &|values, out| {
             let Some(value) = &values[0] else { return Ok(()) };
             let layout = layout::expand_to(&value.layout, out.layout().shape());
-            wengert_cpu::Cpu.copy(wengert_ops::View { buffer: value.host()?, layout: &layout, dtype: value.dtype }, out)
+            Devices.copy(wengert_ops::View { buffer: value.data()?, layout: &layout, dtype: value.dtype }, out)
         })
     }
 
@@ -328,7 +329,7 @@ impl Tensor {
     pub fn fill_(&self, value: impl Into<Scalar>) -> Result<()> {
         let value = value.into();
         let write = Write { name: "fill_", op: whole(self), args: &[], overwrites: true, elementwise: true };
-        write.run(self, &|_, out| wengert_cpu::Cpu.fill(value, out))
+        write.run(self, &|_, out| Devices.fill(value, out))
     }
 
     /// Overwrites with zeros.
@@ -387,7 +388,7 @@ impl Tensor {
         let write = Write { name: "scatter_", op, args: &args, overwrites: false, elementwise: false };
         write.run(self, &|values, out| {
             let [Some(index), Some(src)] = values else { return Ok(()) };
-            wengert_cpu::Cpu.scatter(mode, dim, index.view()?, src.view()?, out)
+            Devices.scatter(mode, dim, index.view()?, src.view()?, out)
         })
     }
 
@@ -399,18 +400,19 @@ impl Tensor {
         Ok(Write { name, op: whole(self), args: &[], overwrites: true, elementwise: true })
     }
 
-    /// Fills with random numbers; never taped, as in PyTorch the old value gets zeros.
+    /// Fills with random numbers; never taped, as in PyTorch the old value gets zeros. Other devices than the CPU draw
+    /// from streams of their own, which the generator seeds anew for each call.
     pub fn random_(&self, generator: &mut wengert_cpu::random::Generator, law: wengert_ops::Random) -> Result<()> {
         let fill = std::cell::RefCell::new(generator);
         let write = self.unread("random_")?;
-        write.run(self, &|_, out| wengert_cpu::Cpu.random(&mut fill.borrow_mut(), law, out))
+        write.run(self, &|_, out| Devices.random(&mut fill.borrow_mut(), law, out))
     }
 
     /// Fills a vector with a random permutation of `0..n`.
     pub fn permutation_(&self, generator: &mut wengert_cpu::random::Generator) -> Result<()> {
         let fill = std::cell::RefCell::new(generator);
         let write = self.unread("permutation_")?;
-        write.run(self, &|_, out| wengert_cpu::Cpu.permutation(&mut fill.borrow_mut(), out))
+        write.run(self, &|_, out| Devices.permutation(&mut fill.borrow_mut(), out))
     }
 }
 

@@ -18,6 +18,7 @@ mod anomaly;
 mod api;
 mod buffer;
 mod depth;
+mod devices;
 mod dispatch;
 mod exec;
 mod graph;
@@ -45,7 +46,8 @@ pub use dispatch::{apply, apply1, row, Arg};
 pub use graph::{live, remove_hook, GraphNode, Live, NextFunction, SavedOperand};
 pub use inplace::check_out_argument;
 pub use mode::{
-    default_float, inference, is_grad_enabled, set_default_float, set_grad_enabled, set_inference, GradMode,
+    default_device, default_float, inference, is_grad_enabled, set_default_device, set_default_float, set_grad_enabled,
+    set_inference, GradMode,
 };
 pub use reach::{Part, WeakTensor};
 pub use rules::custom::{apply_function, record_function, BackwardCtx, Function, SavedVariable};
@@ -54,6 +56,7 @@ pub use tape::sweep::{backward, grad, set_interrupt_check, SweepOptions};
 pub use tape::{Gradients, Hook, NodeHook, Payload};
 pub use tensor::{set_object_release, Tensor};
 pub use wengert_cpu::random::Generator;
+pub use wengert_gpu as gpu;
 pub use wengert_ops::{
     infer, layout, rows, Category, Compute, DType, Dims, Error, ErrorKind, Extremum, Layout, Linalg, LossReduction, Op,
     Promotion, Random, Reduction, Result, Row, Scalar, ScatterMode, Strides, ViewOp,

@@ -2,9 +2,10 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use wengert_ops::DType;
+use wengert_ops::{DType, Device};
 
 thread_local! {
+    static DEVICE: Cell<Device> = const { Cell::new(Device::Cpu) };
     static GRAD: Cell<bool> = const { Cell::new(true) };
     static INFERENCE: Cell<bool> = const { Cell::new(false) };
 }
@@ -66,6 +67,16 @@ pub fn set_default_float(dtype: DType) -> wengert_ops::Result<()> {
     }
     DEFAULT_FLOAT.store(dtype as u8, Ordering::Relaxed);
     Ok(())
+}
+
+/// Where this thread's factories make tensors.
+pub fn default_device() -> Device {
+    DEVICE.get()
+}
+
+/// Sets where this thread's factories make tensors; returns where they did.
+pub fn set_default_device(device: Device) -> Device {
+    DEVICE.replace(device)
 }
 
 /// Restores a grad mode when dropped.

@@ -408,6 +408,11 @@ impl Tensor {
                 }
                 let buffer = state.cell.buffer(&guard.key);
                 if !buffer.is_writing() {
+                    if let (Device::Gpu(_), Some(value)) = (self.0.device, self.try_value(&guard.key)) {
+                        drop(guard);
+                        let host = value.moved(Device::Cpu)?;
+                        return crate::value::first(&host.buffer, &host.layout, host.dtype);
+                    }
                     return crate::value::first(buffer, &state.layout, self.0.dtype());
                 }
             }

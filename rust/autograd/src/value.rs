@@ -1,6 +1,7 @@
 //! A value without history: elements of a buffer under a layout.
 
 use crate::buffer::{Buffer, Data, Device};
+use crate::devices::{no_data, Devices};
 use std::sync::Arc;
 use wengert_cpu as cpu;
 use wengert_ops::{Backend, DType, Error, Layout, Result, Scalar, View, ViewMut};
@@ -11,13 +12,6 @@ pub struct Value {
     pub(crate) buffer: Arc<Buffer>,
     pub(crate) layout: Layout,
     pub(crate) dtype: DType,
-}
-
-#[cold]
-fn no_data() -> Error {
-    Error::not_implemented(
-        "Cannot copy out of meta tensor; no data! It has a shape and a dtype but no elements; make it on a real device",
-    )
 }
 
 #[cold]
@@ -47,9 +41,9 @@ impl Value {
 
     pub(crate) fn filled(device: Device, layout: Layout, dtype: DType, value: Scalar) -> Result<Value> {
         let v = Value::empty(device, layout, dtype)?;
-        if device == Device::Cpu {
+        if device.has_memory() {
             // SAFETY: fresh, nobody else sees it.
-            cpu::Cpu.fill(value, unsafe { v.view_mut()? })?;
+            Devices.fill(value, unsafe { v.view_mut()? })?;
         }
         Ok(v)
     }
@@ -68,29 +62,54 @@ impl Value {
     /// Whether the elements are less than the buffer.
     #[inline]
     pub(crate) fn is_part(&self) -> bool {
-        let Some(host) = self.buffer.host() else { return false };
+        let Some(bytes) = self.buffer.bytes() else { return false };
         let size = self.dtype.size();
-        if self.layout.numel() * size == host.len() {
+        if self.layout.numel() * size == bytes {
             return false;
         }
         let (low, high) = self.layout.span();
-        (high - low) * size < host.len()
+        (high - low) * size < bytes
     }
 
     #[inline]
     pub(crate) fn host(&self) -> Result<&cpu::Buffer> {
-        self.buffer.host().ok_or_else(no_data)
+        match &self.buffer.data {
+            Data::Cpu(host) => Ok(host),
+            Data::Gpu(_) => Err(Error::type_(format!(
+                "can't convert {} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.",
+                self.device()
+            ))),
+            Data::Meta => Err(no_data()),
+        }
     }
 
     #[inline]
-    pub(crate) fn view(&self) -> Result<View<'_, cpu::Buffer>> {
-        Ok(View { buffer: self.host()?, layout: &self.layout, dtype: self.dtype })
+    pub(crate) fn view(&self) -> Result<View<'_, Data>> {
+        Ok(View { buffer: self.data()?, layout: &self.layout, dtype: self.dtype })
+    }
+
+    /// The bytes, wherever they are.
+    #[inline]
+    pub(crate) fn data(&self) -> Result<&Data> {
+        match &self.buffer.data {
+            Data::Meta => Err(no_data()),
+            data => Ok(data),
+        }
     }
 
     /// # Safety
     /// As for [`ViewMut::new`].
     #[inline]
-    pub(crate) unsafe fn view_mut(&self) -> Result<ViewMut<'_, cpu::Buffer>> {
+    pub(crate) unsafe fn view_mut(&self) -> Result<ViewMut<'_, Data>> {
+        Ok(ViewMut::new(self.data()?, &self.layout, self.dtype))
+    }
+
+    /// As [`Value::view_mut`], of host memory.
+    ///
+    /// # Safety
+    /// As for [`ViewMut::new`].
+    #[inline]
+    pub(crate) unsafe fn host_mut(&self) -> Result<ViewMut<'_, cpu::Buffer>> {
         Ok(ViewMut::new(self.host()?, &self.layout, self.dtype))
     }
 
@@ -102,11 +121,35 @@ impl Value {
     /// A fresh contiguous copy, converted.
     pub(crate) fn copied(&self, dtype: DType) -> Result<Value> {
         let out = Value::empty(self.device(), self.layout.fresh(), dtype)?;
-        if self.device() == Device::Cpu {
+        if self.device().has_memory() {
             // SAFETY: `out` is fresh.
-            cpu::Cpu.copy(self.view()?, unsafe { out.view_mut()? })?;
+            Devices.copy(self.view()?, unsafe { out.view_mut()? })?;
         }
         Ok(out)
+    }
+
+    /// A contiguous copy on another device.
+    pub(crate) fn moved(&self, to: Device) -> Result<Value> {
+        let v = self.contiguous()?;
+        let layout = self.layout.fresh();
+        let (at, bytes) = (v.layout.offset() * v.dtype.size(), v.layout.numel() * v.dtype.size());
+        let buffer = match (v.data()?, to) {
+            (_, Device::Meta) => Buffer::wrap(Data::Meta),
+            (Data::Cpu(host), Device::Gpu(n)) => {
+                // SAFETY: the caller reads, so by the leases nobody writes; bytes have no invalid pattern.
+                let host = &unsafe { host.slice::<u8>() }[at..at + bytes];
+                Buffer::wrap(Data::Gpu(wengert_gpu::Gpu::open(n as usize)?.upload(host)?))
+            }
+            (from, _) => {
+                let mut host = cpu::strided::filled(0, bytes)?;
+                Devices.download(from, at, &mut host)?;
+                match to {
+                    Device::Gpu(n) => Buffer::wrap(Data::Gpu(wengert_gpu::Gpu::open(n as usize)?.upload(&host)?)),
+                    _ => Buffer::wrap(Data::Cpu(cpu::Cpu.upload(&host)?)),
+                }
+            }
+        };
+        Ok(Value { buffer, layout, dtype: self.dtype })
     }
 
     /// Itself if contiguous, else a contiguous copy.
@@ -123,7 +166,7 @@ impl Value {
         let v = self.contiguous()?;
         let mut out = cpu::strided::filled(0, v.layout.numel() * v.dtype.size())?;
         if !out.is_empty() {
-            cpu::Cpu.download(v.host()?, v.layout.offset() * v.dtype.size(), &mut out)?;
+            Devices.download(v.data()?, v.layout.offset() * v.dtype.size(), &mut out)?;
         }
         Ok(out)
     }

@@ -107,7 +107,7 @@ fn view_node(x: &Tensor, op: Op, input: Edge, layout: Layout, locked: &Locked) -
 
 fn check_bounds(x: &Tensor, layout: &Layout, key: &Key, shape: &[usize]) -> Result<()> {
     // Without memory only what an address could never reach is refused.
-    let bytes = x.0.state.get(key).cell.buffer(key).host().map_or(isize::MAX as usize, |host| host.len());
+    let bytes = x.0.state.get(key).cell.buffer(key).bytes().unwrap_or(isize::MAX as usize);
     let have = bytes / x.0.dtype().size();
     // Checked by hand: the strides come from the user and may be anything.
     let mut last = layout.offset() as i128;

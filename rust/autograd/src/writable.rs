@@ -1,6 +1,7 @@
 //! Bytes made safe to overwrite: copy on write, saves moved out of the way, writers one after another.
 
-use crate::buffer::{Buffer, Device};
+use crate::buffer::Buffer;
+use crate::devices::Devices;
 use crate::dispatch::Arg;
 use crate::lock::{lock, Key, Locked};
 use crate::tape::saved;
@@ -9,7 +10,7 @@ use crate::value::Value;
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
-use wengert_ops::{fail, Backend, Error, Layout, Result, ViewMut};
+use wengert_ops::{fail, Error, Layout, Result, ViewMut};
 
 #[cold]
 pub(crate) fn overlap_error() -> Error {
@@ -75,7 +76,7 @@ pub(crate) fn make_writable(x: &Tensor, fresh: bool, locked: &mut Locked) -> Res
     let key = &mut locked.key;
     let state = x.0.state.get(key);
     let buffer = state.cell.buffer(key);
-    let Some(host) = buffer.host() else { return Ok(()) };
+    let Some(bytes) = buffer.bytes() else { return Ok(()) };
     if buffer.is_pinned() {
         buffer.writes.fetch_add(1, Ordering::Relaxed);
         return Ok(());
@@ -83,16 +84,13 @@ pub(crate) fn make_writable(x: &Tensor, fresh: bool, locked: &mut Locked) -> Res
     let partial = buffer.partial_saves(key);
     let size = x.0.dtype().size();
     if Arc::strong_count(buffer) - partial > 1 {
-        let bytes = host.len();
         let covers = fresh && state.layout.covers(bytes / size.max(1)) && bytes % size == 0;
-        let copy = Buffer::allocate(Device::Cpu, bytes)?;
+        let copy = Buffer::allocate(buffer.device(), bytes)?;
         if !covers {
             let all = Layout::contiguous(&[bytes]);
-            let view = wengert_ops::View { buffer: host, layout: &all, dtype: wengert_ops::DType::U8 };
-            if let Some(target) = copy.host() {
-                // SAFETY: `copy` is fresh.
-                wengert_cpu::Cpu.copy(view, unsafe { ViewMut::new(target, &all, wengert_ops::DType::U8) })?;
-            }
+            let view = wengert_ops::View { buffer: &buffer.data, layout: &all, dtype: wengert_ops::DType::U8 };
+            // SAFETY: `copy` is fresh.
+            Devices.copy(view, unsafe { ViewMut::new(&copy.data, &all, wengert_ops::DType::U8) })?;
             COPIES.fetch_add(1, Ordering::Relaxed);
         }
         let state = x.0.state.get_mut(key);

@@ -51,6 +51,11 @@ impl Gpu {
         Ok(())
     }
 
+    /// Waits until all that was queued is done.
+    pub fn finish(&self) -> Result<()> {
+        self.0.finish()
+    }
+
     /// Kernels compiled so far.
     pub fn compiled(&self) -> usize {
         self.0.compiled()

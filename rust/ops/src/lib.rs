@@ -5,6 +5,7 @@
 #![allow(clippy::excessive_precision, clippy::approx_constant, clippy::neg_cmp_op_on_partial_ord)]
 
 pub mod backend;
+pub mod device;
 pub mod dtype;
 pub mod error;
 pub mod infer;
@@ -14,6 +15,7 @@ pub mod rows;
 pub mod view;
 
 pub use backend::{Backend, Operand, Random, View, ViewMut};
+pub use device::Device;
 pub use dtype::{Category, Compute, DType, Promotion, Scalar};
 pub use error::{Error, ErrorKind, Result};
 pub use layout::{Dims, Layout, Strides};

@@ -1,6 +1,7 @@
 //! The one `Op` type of the project: plain data, so that a list of them can be printed, replayed,
 //! batched and compared.
 
+use crate::device::Device;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::layout::{Dims, Layout};
@@ -19,6 +20,8 @@ pub enum Op {
     Row(Row),
     /// Conversion of the element type.
     Cast(DType),
+    /// A copy on another device.
+    To { from: Device, to: Device },
     /// Another layout over the same elements.
     View(Arc<ViewOp>),
     /// Constant padding (never negative), per dimension (before, after), filled with zeros.

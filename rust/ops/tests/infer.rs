@@ -30,14 +30,14 @@ impl Random {
     }
     /// Mostly small, so that shapes often fit; sometimes monstrous.
     fn size(&mut self) -> usize {
-        match self.below(24) {
+        match self.below(25) {
             0 => self.of(&[usize::MAX, usize::MAX - 1, isize::MAX as usize, 1 << 62, 1 << 40, 1 << 32]),
             1 => 0,
             n => 1 + n % 3,
         }
     }
     fn signed(&mut self) -> isize {
-        match self.below(24) {
+        match self.below(25) {
             0 => self.of(&[isize::MIN, isize::MIN + 1, isize::MAX, isize::MAX - 1]),
             _ => self.below(9) as isize - 4,
         }
@@ -129,9 +129,10 @@ impl Random {
         let dim = self.below(4) as u8;
         let extremum = self.of(&[Extremum::Max, Extremum::Min]);
         let flag = self.coin();
-        match self.below(24) {
+        match self.below(25) {
             0 => Op::Row(self.of(Row::ALL)),
             1 => Op::Cast(self.of(&DType::ALL)),
+            24 => Op::To { from: Device::Cpu, to: Device::Gpu(0) },
             2 => Op::View(Arc::new(self.view())),
             3 => {
                 let n = self.below(4);

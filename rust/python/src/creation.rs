@@ -53,7 +53,7 @@ impl Options {
     }
 
     pub fn place(&self) -> Device {
-        self.device.or_else(|| self.out.as_ref().map(|o| o.device())).unwrap_or(Device::Cpu)
+        self.device.or_else(|| self.out.as_ref().map(|o| o.device())).unwrap_or_else(wengert::default_device)
     }
 
     /// The finished object: into `out=` if given, marked if gradients are wanted.

@@ -9,6 +9,7 @@ mod creation;
 mod error;
 mod function;
 mod functions;
+mod gpu;
 mod index;
 mod modes;
 mod optim;
@@ -62,5 +63,6 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     function::register(m)?;
     optim::register(m)?;
     modes::register(m)?;
+    gpu::register(m)?;
     Ok(())
 }

@@ -78,7 +78,12 @@ impl Target {
             copied.relabel("ToCopy");
             return fresh(py, copied).map(|o| o.into_bound(py));
         }
-        let moved = x.to_device(device).and_then(|t| t.to_dtype(dtype)).raise()?;
+        // Converted on the host where it comes from or goes to that: not every device knows every dtype.
+        let moved = match x.device() {
+            Device::Cpu => x.to_dtype(dtype).and_then(|t| t.to_device(device)),
+            _ => x.to_device(device).and_then(|t| t.to_dtype(dtype)),
+        };
+        let moved = moved.raise()?;
         fresh(py, moved).map(|o| o.into_bound(py))
     }
 }
@@ -91,7 +96,7 @@ fn convert<'py>(slf: &Bound<'py, PyTensor>, dtype: DType) -> PyResult<Bound<'py,
 fn named_type(name: &str) -> PyResult<DType> {
     if name.starts_with("torch.cuda.") {
         return Err(PyRuntimeError::new_err(format!(
-            "type(): wengert has no GPU backend in this version; leave the tensor on the cpu instead of making it a {name}"
+            "type(): wengert has no CUDA types; use .to(\"gpu\") for the GPU of any vendor instead of {name}"
         )));
     }
     let short = name.strip_prefix("torch.").and_then(|n| n.strip_suffix("Tensor"));
@@ -139,7 +144,30 @@ impl PyTensor {
         let _ = memory_format;
         Target { device: Some(Device::Cpu), ..Target::default() }.apply(slf)
     }
-    /// Refuses: there is no GPU backend in this version.
+    /// This tensor on a GPU: by default the first.
+    #[pyo3(signature = (device=None, non_blocking=false, memory_format=None))]
+    fn gpu<'py>(
+        slf: &Bound<'py, PyTensor>,
+        device: Option<&Bound<'py, PyAny>>,
+        non_blocking: bool,
+        memory_format: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let _ = (non_blocking, memory_format);
+        let device = match device.filter(|d| !d.is_none()) {
+            None => Device::Gpu(0),
+            Some(number) if number.is_instance_of::<pyo3::types::PyInt>() => Device::Gpu(number.extract()?),
+            Some(device) => match extract_device(device)? {
+                gpu @ Device::Gpu(_) => gpu,
+                other => {
+                    return Err(PyValueError::new_err(format!(
+                        "gpu(): a GPU is wanted, not device '{other}'; use .to()"
+                    )))
+                }
+            },
+        };
+        Target { device: Some(device), ..Target::default() }.apply(slf)
+    }
+    /// Refuses: wengert reaches every vendor's GPU as device 'gpu'.
     #[pyo3(signature = (device=None, non_blocking=false, memory_format=None))]
     fn cuda(
         &self,
@@ -148,7 +176,7 @@ impl PyTensor {
         memory_format: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let _ = (device, non_blocking, memory_format);
-        Err(PyRuntimeError::new_err("cuda(): wengert has no GPU backend in this version; leave the tensor on the cpu"))
+        Err(PyRuntimeError::new_err("cuda(): wengert reaches the GPUs of every vendor as device 'gpu'; use .gpu()"))
     }
     /// This tensor with the dtype and device of `other`.
     fn type_as<'py>(slf: &Bound<'py, PyTensor>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -275,6 +303,10 @@ impl PyTensor {
     #[getter]
     fn is_cpu(&self) -> bool {
         self.inner.device() == Device::Cpu
+    }
+    #[getter]
+    fn is_gpu(&self) -> bool {
+        matches!(self.inner.device(), Device::Gpu(_))
     }
     #[getter]
     fn is_cuda(&self) -> bool {

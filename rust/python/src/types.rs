@@ -151,11 +151,23 @@ impl PyDevice {
     #[pyo3(signature = (r#type, index=None))]
     fn new(r#type: &Bound<'_, PyAny>, index: Option<u32>) -> PyResult<Self> {
         let (device, parsed) = parse_device(r#type)?;
-        Ok(PyDevice(device, parsed.or(index)))
+        let index = parsed.or(index);
+        Ok(PyDevice(numbered(device, index)?, index))
+    }
+    /// As a context: factories make tensors here.
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        let before = wengert::set_default_device(slf.get().0);
+        ENTERED.with_borrow_mut(|stack| stack.push(before));
+        slf
+    }
+    fn __exit__(&self, _kind: &Bound<'_, PyAny>, _value: &Bound<'_, PyAny>, _trace: &Bound<'_, PyAny>) {
+        if let Some(before) = ENTERED.with_borrow_mut(|stack| stack.pop()) {
+            wengert::set_default_device(before);
+        }
     }
     #[getter]
-    fn r#type(&self) -> String {
-        self.0.to_string()
+    fn r#type(&self) -> &'static str {
+        kind(self.0)
     }
     #[getter]
     fn index(&self) -> Option<u32> {
@@ -163,14 +175,14 @@ impl PyDevice {
     }
     fn __repr__(&self) -> String {
         match self.1 {
-            Some(i) => format!("device(type='{}', index={i})", self.0),
-            None => format!("device(type='{}')", self.0),
+            Some(i) => format!("device(type='{}', index={i})", kind(self.0)),
+            None => format!("device(type='{}')", kind(self.0)),
         }
     }
     fn __str__(&self) -> String {
         match self.1 {
-            Some(i) => format!("{}:{i}", self.0),
-            None => self.0.to_string(),
+            Some(i) => format!("{}:{i}", kind(self.0)),
+            None => kind(self.0).to_owned(),
         }
     }
     fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
@@ -183,6 +195,28 @@ impl PyDevice {
     }
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyType>, (String,))> {
         Ok((py.get_type::<PyDevice>(), (self.__str__(),)))
+    }
+}
+
+thread_local! {
+    /// The default devices that open `with` blocks go back to.
+    static ENTERED: std::cell::RefCell<Vec<Device>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+fn kind(device: Device) -> &'static str {
+    match device {
+        Device::Cpu => "cpu",
+        Device::Gpu(_) => "gpu",
+        Device::Meta => "meta",
+    }
+}
+
+fn numbered(device: Device, index: Option<u32>) -> PyResult<Device> {
+    match (device, index) {
+        (Device::Gpu(_), Some(n)) => u8::try_from(n)
+            .map(Device::Gpu)
+            .map_err(|_| PyRuntimeError::new_err(format!("device 'gpu:{n}': numbers of devices end at {}", u8::MAX))),
+        _ => Ok(device),
     }
 }
 
@@ -203,11 +237,12 @@ fn parse_device(obj: &Bound<'_, PyAny>) -> PyResult<(Device, Option<u32>)> {
     match kind {
         "cpu" => Ok((Device::Cpu, index)),
         "meta" => Ok((Device::Meta, index)),
-        "cuda" | "gpu" | "mps" | "xpu" => Err(PyRuntimeError::new_err(format!(
-            "device '{text}': wengert has no GPU backend in this version; use device='cpu'"
+        "gpu" => Ok((numbered(Device::Gpu(0), index)?, index)),
+        "cuda" | "mps" | "xpu" => Err(PyRuntimeError::new_err(format!(
+            "device '{text}': wengert reaches the GPUs of every vendor as device 'gpu'; use device='gpu', or 'cpu'"
         ))),
         _ => Err(PyRuntimeError::new_err(format!(
-            "Expected one of cpu, meta device type at start of device string: {text}"
+            "Expected one of cpu, gpu, meta device type at start of device string: {text}"
         ))),
     }
 }
@@ -219,12 +254,16 @@ pub fn extract_device(obj: &Bound<'_, PyAny>) -> PyResult<Device> {
 pub fn optional_device(obj: Option<&Bound<'_, PyAny>>) -> PyResult<Device> {
     match obj {
         Some(o) if !o.is_none() => extract_device(o),
-        _ => Ok(Device::Cpu),
+        _ => Ok(wengert::default_device()),
     }
 }
 
 pub fn device_object(device: Device) -> PyDevice {
-    PyDevice(device, None)
+    let index = match device {
+        Device::Gpu(n) => Some(u32::from(n)),
+        Device::Cpu | Device::Meta => None,
+    };
+    PyDevice(device, index)
 }
 
 static SIZE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();

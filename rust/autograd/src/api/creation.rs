@@ -1,10 +1,11 @@
 //! Fresh tensors: copies, conversions and simple sequences.
 
 use crate::buffer::Device;
+use crate::devices::Devices;
 use crate::dispatch::{apply1, row, Arg};
 use crate::tensor::Tensor;
 use crate::value::Value;
-use wengert_ops::{fail, Backend, DType, Layout, Op, Result, Row};
+use wengert_ops::{fail, DType, Layout, Op, Result, Row};
 
 /// Elements that are computed in one piece before they are converted.
 const BLOCK: usize = 1 << 14;
@@ -47,15 +48,16 @@ impl Tensor {
         }
     }
 
-    /// Moves to another device. Only meta can be reached from elsewhere for now.
+    /// Moves to another device; taped, so that the gradient comes back to where this tensor is.
     pub fn to_device(&self, device: Device) -> Result<Tensor> {
         match (self.device(), device) {
             (a, b) if a == b => Ok(self.clone()),
             (_, Device::Meta) => Tensor::empty(&self.shape(), self.dtype(), Device::Meta),
-            _ => fail!(
+            (Device::Meta, _) => fail!(
                 not_implemented,
                 "Cannot copy out of meta tensor; no data! Use empty_like(x, device='cpu') to get memory"
             ),
+            _ => apply1(Op::To { from: self.device(), to: device }, &[self]),
         }
     }
 
@@ -81,7 +83,7 @@ impl Tensor {
             let part = Tensor::written(&[BLOCK.min(n - start)], |block| fill(start, block))?.value();
             let layout = Layout::strided(part.layout.shape().into(), part.layout.strides().into(), start);
             // SAFETY: a part of fresh memory.
-            wengert_cpu::Cpu.copy(part.view()?, unsafe { out.with_layout(layout).view_mut()? })?;
+            Devices.copy(part.view()?, unsafe { out.with_layout(layout).view_mut()? })?;
         }
         Ok(Tensor::from_value(out))
     }
@@ -152,8 +154,8 @@ impl Tensor {
         let bytes = {
             let guard = crate::lock::lock();
             let cell = &self.0.state.get(&guard.key).cell;
-            match cell.buffer(&guard.key).host() {
-                Some(host) if !cell.is_unshared() => host.len(),
+            match cell.buffer(&guard.key).bytes() {
+                Some(bytes) if !cell.is_unshared() => bytes,
                 _ => return Ok(None),
             }
         };

@@ -1,11 +1,12 @@
 //! Reading and writing by index tensors.
 
+use crate::devices::Devices;
 use crate::dispatch::apply1;
 use crate::tensor::Tensor;
 use crate::value::Value;
 use wengert_ops::infer;
 use wengert_ops::layout::wrap_dim;
-use wengert_ops::{fail, Backend, DType, Layout, Meta, Op, Result, ScatterMode};
+use wengert_ops::{fail, DType, Layout, Meta, Op, Result, ScatterMode};
 
 impl Tensor {
     /// `out[i][j] = self[index[i][j]][j]` for dim 0.
@@ -56,8 +57,8 @@ impl Tensor {
     /// Coordinates of the nonzero elements, `[count, rank]`.
     pub fn nonzero(&self) -> Result<Tensor> {
         let value = self.value();
-        let (buffer, count) = wengert_cpu::Cpu.nonzero(value.view()?)?;
-        let buffer = crate::buffer::Buffer::wrap(crate::buffer::Data::Cpu(buffer));
+        let (data, count) = Devices.nonzero(value.view()?)?;
+        let buffer = crate::buffer::Buffer::wrap(data);
         let layout = Layout::contiguous(&[count, value.layout.rank()]);
         Ok(Tensor::from_value(Value { buffer, layout, dtype: DType::I64 }))
     }

@@ -166,7 +166,8 @@ pub(crate) fn differentiable(op: &Op) -> bool {
 pub(crate) fn saves(op: &Op, needs: u64) -> Saves {
     match op {
         Op::Row(row) => row::saves(*row, needs),
-        Op::Cast(_) | Op::View(_) | Op::Pad(_) | Op::Cat { .. } | Op::Put(_) | Op::Take(_) => Saves::NONE,
+        Op::Cast(_) | Op::To { .. } | Op::View(_) | Op::Pad(_) => Saves::NONE,
+        Op::Cat { .. } | Op::Put(_) | Op::Take(_) => Saves::NONE,
         Op::Reduce { .. } | Op::ArgReduce { .. } | Op::Extreme { .. } | Op::Scan { .. } => reduce::saves(op, needs),
         Op::Gather { .. }
         | Op::Scatter { .. }
@@ -193,7 +194,7 @@ pub(crate) fn shapes(op: &Op) -> u64 {
         Op::MaxPool(_) | Op::Linear => 1,
         Op::Scatter { .. } => 1 << 2,
         Op::Cat { .. } | Op::Custom(_) => u64::MAX,
-        Op::Row(_) | Op::Cast(_) | Op::Pad(_) | Op::Put(_) | Op::Take(_) => 0,
+        Op::Row(_) | Op::Cast(_) | Op::To { .. } | Op::Pad(_) | Op::Put(_) | Op::Take(_) => 0,
         Op::Reduce { .. } | Op::ArgReduce { .. } | Op::Scan { .. } | Op::IndexPut { .. } => 0,
         // One product of all rows or a batch of products: either is right for what the operand is now.
         Op::Matmul => 0,
@@ -209,7 +210,8 @@ pub(crate) fn vjp(ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<Grads> {
     };
     match ctx.op {
         Op::Row(row) => row::vjp(ctx, *row, g),
-        Op::Cast(_) | Op::View(_) | Op::Pad(_) | Op::Cat { .. } | Op::Put(_) | Op::Take(_) => shaping::vjp(ctx, g),
+        Op::Cast(_) | Op::To { .. } | Op::View(_) | Op::Pad(_) => shaping::vjp(ctx, g),
+        Op::Cat { .. } | Op::Put(_) | Op::Take(_) => shaping::vjp(ctx, g),
         Op::Reduce { .. } | Op::ArgReduce { .. } | Op::Extreme { .. } | Op::Scan { .. } => reduce::vjp(ctx, g),
         Op::Gather { .. }
         | Op::Scatter { .. }

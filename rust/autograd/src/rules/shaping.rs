@@ -14,6 +14,7 @@ pub(super) fn vjp(ctx: &Ctx<'_>, g: &Tensor) -> Result<Grads> {
     match ctx.op {
         // The sweep casts a gradient to what it is the gradient of.
         Op::Cast(_) => one(Ok(g.clone())),
+        Op::To { from, .. } => one(g.to_device(*from)),
         Op::View(view) => one(unview(view, &ctx.input_shape(0)?, g)),
         Op::Pad(amounts) => one(crop(g, amounts)),
         Op::Cat { dim } => split(ctx, *dim as usize, g),

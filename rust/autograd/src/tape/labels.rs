@@ -33,7 +33,7 @@ pub(crate) fn name(op: &Op, label: u16) -> String {
     let stem = match op {
         Op::Custom(op) => return op.name().to_owned(),
         Op::Row(row) => row.info().label,
-        Op::Cast(_) => "ToCopy",
+        Op::Cast(_) | Op::To { .. } => "ToCopy",
         Op::View(view) => view.label(),
         Op::Pad(_) => "ConstantPadNd",
         Op::Cat { .. } => "Cat",

@@ -73,6 +73,10 @@ fn outputs_of(name: &str, op: &Op, inputs: &[Meta]) -> Result<SmallVec<[Meta; 2]
             let [x] = exactly(name, inputs)?;
             one(x.shape.clone(), *dtype)
         }
+        Op::To { .. } => {
+            let [x] = exactly(name, inputs)?;
+            one(x.shape.clone(), x.dtype)
+        }
         Op::View(view) => {
             let [x] = exactly(name, inputs)?;
             one(view_shape(view, &x.shape)?, x.dtype)

@@ -27,7 +27,7 @@ macro_rules! names {
 names! {
     /// The name under which errors speak of an op: PyTorch's function.
     fn op_name(Op), const OP_NAMES;
-    Op::Cast(_) => "to",
+    Op::Cast(_) | Op::To { .. } => "to",
     Op::Pad(_) => "pad",
     Op::Cat { .. } => "cat",
     Op::Reduce { kind: Reduction::Sum, .. } => "sum",

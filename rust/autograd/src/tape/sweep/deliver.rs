@@ -3,6 +3,7 @@
 use super::gradients::{add, fit};
 use super::marks::Slot;
 use super::{Step, Sweep};
+use crate::buffer::Device;
 use crate::lock::{lock, Key, Locked};
 use crate::rules::{self, Unpacked};
 use crate::tape::labels;
@@ -116,6 +117,11 @@ impl Sweep {
     }
 
     fn arrive_at_leaf(&mut self, leaf: Arc<TensorImpl>, g: Tensor) -> Result<()> {
+        // A number that took part in another device's work.
+        let g = match (leaf.device, g.rank()) {
+            (Device::Cpu, 0) if g.device() != Device::Cpu => g.to_device(Device::Cpu)?,
+            _ => g,
+        };
         if g.device() != leaf.device {
             fail!(runtime, "a gradient on device {} cannot be added to a leaf on {}", g.device(), leaf.device);
         }

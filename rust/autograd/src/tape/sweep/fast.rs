@@ -292,11 +292,11 @@ fn into(
 ) -> Result<Partial> {
     if over {
         // SAFETY: the sweep alone has the buffer, and the operand that lies in it is the output itself.
-        compute(unsafe { g.view_mut()? })?;
+        compute(unsafe { g.host_mut()? })?;
         return Ok(Partial::Itself);
     }
     let out = Value::empty(Device::Cpu, g.layout.fresh(), g.dtype)?;
     // SAFETY: `out` is fresh.
-    compute(unsafe { out.view_mut()? })?;
+    compute(unsafe { out.host_mut()? })?;
     Ok(Partial::Fresh(out))
 }

@@ -105,7 +105,7 @@ pub(super) fn add(old: Tensor, new: Tensor, create: bool, handles: usize) -> Res
         && Arc::strong_count(&a.buffer) == 2
         && old.owns_storage()
         && !old.is_taped();
-    if sole && a.layout.is_contiguous() && !a.buffer.is_pinned() && a.device() == crate::Device::Cpu {
+    if sole && a.layout.is_contiguous() && !a.buffer.is_pinned() && a.device().has_memory() {
         let inputs = [crate::exec::RowInput::Value(&a), crate::exec::RowInput::Value(&b)];
         // SAFETY: only the slot, `old` and `a` hold the buffer; the first input is the output itself.
         crate::exec::row_into(wengert_ops::Row::Add, a.dtype, &inputs, unsafe { a.view_mut()? })?;

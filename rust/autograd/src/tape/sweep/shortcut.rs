@@ -24,7 +24,7 @@ impl Sweep {
                 let mut value_grad = None;
                 let Some(relative) = region::relative(region) else { return Ok(false) };
                 let layout = g.layout();
-                let dense = g.0.device == crate::Device::Cpu && layout.is_contiguous();
+                let dense = g.0.device.has_memory() && layout.is_contiguous();
                 if !dense || layout.shape() != region.base.shape() {
                     return Ok(false);
                 }
@@ -47,9 +47,7 @@ impl Sweep {
                     let part = value.with_layout(offset_by(&relative, value.layout.offset()));
                     // SAFETY: the gradient belongs to this sweep alone, and the region lies in its base, whose shape
                     // the gradient has.
-                    wengert_ops::Backend::fill(&wengert_cpu::Cpu, wengert_ops::Scalar::Int(0), unsafe {
-                        part.view_mut()?
-                    })?;
+                    crate::devices::Devices.fill(wengert_ops::Scalar::Int(0), unsafe { part.view_mut()? })?;
                     drop((value, part));
                     self.deliver(step, 0, edges[0].clone(), g)?;
                 }
@@ -59,7 +57,7 @@ impl Sweep {
                 Ok(true)
             }
             Op::View(_) | Op::Take(_) => {
-                if g.device() != crate::Device::Cpu {
+                if !g.device().has_memory() {
                     return Ok(false);
                 }
                 let edge = lock().tape.node(step.node).edges[0].clone();

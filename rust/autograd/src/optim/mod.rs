@@ -1,5 +1,9 @@
 //! Optimizer steps: one call over all parameters, each updated in one pass where it stands.
 
+mod composed;
+
+use crate::buffer::Device;
+use crate::devices::Devices;
 use crate::dispatch::{row, SMALL};
 use crate::lock::{defer, lock, Key};
 use crate::mode::GradMode;
@@ -8,7 +12,7 @@ use crate::value::Value;
 use crate::writable::{bump, make_writable, overlap_error, Writing};
 use smallvec::SmallVec;
 use std::sync::Arc;
-use wengert_ops::{fail, Backend, DType, Result, Row, View};
+use wengert_ops::{fail, DType, Result, Row};
 
 /// Settings of stochastic gradient descent (Sutskever et al. 2013, as PyTorch words it).
 #[derive(Clone, Copy, Debug)]
@@ -119,9 +123,8 @@ fn update(targets: &[&Tensor], g: &Tensor, f: &dyn Fn(&[&Value], &Value) -> Resu
     let copies = values.iter().map(|v| v.copied(wide)).collect::<Result<Vec<_>>>()?;
     f(&copies.iter().collect::<Vec<_>>(), &g.copied(wide)?)?;
     for (value, copy) in values.iter().zip(&copies) {
-        let view = View { buffer: copy.host()?, layout: &copy.layout, dtype: copy.dtype };
         // SAFETY: `taken` keeps everybody else away.
-        wengert_cpu::Cpu.copy(view, unsafe { value.view_mut()? })?;
+        Devices.copy(copy.view()?, unsafe { value.view_mut()? })?;
     }
     Ok(())
 }
@@ -211,6 +214,10 @@ pub fn sgd_step(params: &[Tensor], buffers: &mut [Option<Tensor>], s: &Sgd) -> R
             check("SGD", p, &[b])?;
             targets.push(b);
         }
+        if p.device() != Device::Cpu {
+            composed::sgd(p, &g, targets.get(1).copied(), s, first)?;
+            continue;
+        }
         update(&targets, &g, &|t, g| match g.dtype {
             // SAFETY: `update` gives contiguous leased values of one dtype, no two sharing a buffer.
             DType::F64 => unsafe { sgd_kernel::<f64>(t, g, s, first) },
@@ -276,6 +283,10 @@ pub fn adam_step(params: &[Tensor], states: &[AdamState], s: &Adam) -> Result<()
             Some((of, known)) if of == step => known,
             _ => bias.insert((step, Bias::after(step, s))).1,
         };
+        if p.device() != Device::Cpu {
+            composed::adam(p, &g, state, s, bias)?;
+            continue;
+        }
         update(&targets, &g, &|t, g| match g.dtype {
             // SAFETY: as in `sgd_step`.
             DType::F64 => unsafe { adam_kernel::<f64>(t, g, s, bias) },

@@ -1,0 +1,94 @@
+//! The machine's GPUs: which there are, and what they hold.
+
+use crate::error::Raise;
+use crate::types::extract_device;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyInt, PyList};
+use wengert::gpu::{self, Gpu};
+use wengert::Device;
+
+/// The devices that may be used, a dict each; opens none.
+#[pyfunction]
+fn _gpu_devices(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    let devices = py.detach(gpu::devices).raise()?;
+    let list = PyList::empty(py);
+    for d in devices {
+        let entry = PyDict::new(py);
+        entry.set_item("name", d.name)?;
+        entry.set_item("vendor", d.vendor)?;
+        entry.set_item("backend", d.backend)?;
+        entry.set_item("driver", d.driver)?;
+        entry.set_item("max_buffer", d.max_buffer)?;
+        entry.set_item("max_binding", d.max_binding)?;
+        entry.set_item("software", d.software)?;
+        list.append(entry)?;
+    }
+    Ok(list)
+}
+
+/// The GPU that an argument names: None is the first, a number or a device that one.
+fn opened(py: Python<'_>, device: Option<&Bound<'_, PyAny>>) -> PyResult<Gpu> {
+    let index = match device.filter(|d| !d.is_none()) {
+        None => 0,
+        Some(number) if number.is_instance_of::<PyInt>() => number.extract::<usize>()?,
+        Some(device) => match extract_device(device)? {
+            Device::Gpu(n) => n as usize,
+            other => return Err(PyValueError::new_err(format!("Expected a GPU, but got device '{other}'"))),
+        },
+    };
+    py.detach(|| Gpu::open(index)).raise()
+}
+
+/// Waits until all work of the GPU is done.
+#[pyfunction]
+#[pyo3(signature = (device=None))]
+fn _gpu_synchronize(py: Python<'_>, device: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    let gpu = opened(py, device)?;
+    py.detach(|| gpu.finish()).raise()
+}
+
+/// Bytes allocated, the most that were, and bytes kept for the next.
+#[pyfunction]
+#[pyo3(signature = (device=None))]
+fn _gpu_usage(py: Python<'_>, device: Option<&Bound<'_, PyAny>>) -> PyResult<(u64, u64, u64)> {
+    let usage = opened(py, device)?.usage();
+    Ok((usage.allocated, usage.most_allocated, usage.cached))
+}
+
+#[pyfunction]
+#[pyo3(signature = (device=None))]
+fn _gpu_reset_most_allocated(py: Python<'_>, device: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    opened(py, device)?.reset_most_allocated();
+    Ok(())
+}
+
+#[pyfunction]
+#[pyo3(signature = (device=None))]
+fn _gpu_empty_cache(py: Python<'_>, device: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    let gpu = opened(py, device)?;
+    py.detach(|| gpu.empty_cache()).raise()
+}
+
+/// Sets where this thread's factories make tensors.
+#[pyfunction]
+fn _set_default_device(device: &Bound<'_, PyAny>) -> PyResult<()> {
+    wengert::set_default_device(extract_device(device)?);
+    Ok(())
+}
+
+/// Where this thread's factories make tensors.
+#[pyfunction]
+fn _default_device() -> crate::types::PyDevice {
+    crate::types::device_object(wengert::default_device())
+}
+
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(_gpu_devices, m)?)?;
+    m.add_function(wrap_pyfunction!(_gpu_synchronize, m)?)?;
+    m.add_function(wrap_pyfunction!(_gpu_usage, m)?)?;
+    m.add_function(wrap_pyfunction!(_gpu_reset_most_allocated, m)?)?;
+    m.add_function(wrap_pyfunction!(_gpu_empty_cache, m)?)?;
+    m.add_function(wrap_pyfunction!(_set_default_device, m)?)?;
+    m.add_function(wrap_pyfunction!(_default_device, m)?)
+}
