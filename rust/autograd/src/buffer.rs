@@ -136,11 +136,14 @@ impl Buffer {
 impl Drop for Buffer {
     #[inline]
     fn drop(&mut self) {
-        // Foreign memory runs its owner's code when it goes, which must not happen inside the lock.
-        if let Data::Cpu(b) = &self.data {
-            if b.is_foreign() && crate::lock::held() {
-                crate::lock::defer(std::mem::replace(&mut self.data, Data::Meta));
-            }
+        // Foreign memory runs its owner's code when it goes, and a GPU's may go to its driver: not inside the lock.
+        let slow = match &self.data {
+            Data::Cpu(b) => b.is_foreign(),
+            Data::Gpu(_) => true,
+            Data::Meta => false,
+        };
+        if slow && crate::lock::held() {
+            crate::lock::defer(std::mem::replace(&mut self.data, Data::Meta));
         }
     }
 }
