@@ -10,6 +10,7 @@ mod context;
 mod conv;
 mod elementwise;
 mod extreme;
+mod fold;
 mod fused;
 mod indexing;
 mod linalg;
