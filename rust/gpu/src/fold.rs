@@ -200,9 +200,16 @@ impl Share {
             _ => (THREADS, 1 << 17, THREADS as usize * 8),
         };
         let parts = (enough / (kept * lanes as usize).max(1)).min(length / least);
-        Share { lanes, parts: if parts < 4 { 1 } else { parts } }
+        Share { lanes, parts: 1 }.cut(length, if parts < 4 { 1 } else { parts })
     }
 
+    /// With about so many parts, none of them empty.
+    pub fn cut(self, length: usize, parts: usize) -> Share {
+        let chunk = length.div_ceil(parts).max(1);
+        Share { parts: length.div_ceil(chunk).max(1), ..self }
+    }
+
+    /// Elements of a part.
     pub fn chunk(self, length: usize) -> usize {
         length.div_ceil(self.parts)
     }
