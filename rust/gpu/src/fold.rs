@@ -7,6 +7,7 @@ use crate::memory::Buffer;
 use crate::shader::{type_text, Call, Num, Place, THREADS};
 use smallvec::SmallVec;
 use std::fmt::Write;
+use std::sync::LazyLock;
 use wengert_ops::{DType, Error, Layout, Result, View, ViewMut};
 
 /// Sizes and strides of some dims of an array, merged where one follows the other.
@@ -139,6 +140,14 @@ impl Folding {
         Ok(fold)
     }
 
+    /// Folds from the other end of the innermost folded dim.
+    pub fn turn(&mut self) {
+        if let (Some(n), Some(stride)) = (self.folded.sizes.last(), self.folded.strides.last_mut()) {
+            self.offset = self.offset.wrapping_add_signed(stride.wrapping_mul(*n as isize - 1));
+            *stride = -*stride;
+        }
+    }
+
     /// A matrix that is folded along its columns (`down`), or along its rows.
     pub fn matrix(buffer: Buffer, dtype: DType, kept: usize, folded: usize, down: bool) -> Folding {
         let (outer, inner) = if down { (1, kept as isize) } else { (folded as isize, 1) };
@@ -181,6 +190,13 @@ impl Folding {
 /// Numbers of elements stay so far below 2³² that a loop's last step does not wrap.
 const MOST: usize = (1 << 32) - (1 << 20);
 
+/// Whether threads should not meet in groups: a software device runs a group on one core, and its barriers are slow.
+/// `WENGERT_GPU_LANES` makes them meet all the same, for tests.
+pub(crate) fn narrow(context: &Context) -> bool {
+    static LANES: LazyLock<bool> = LazyLock::new(|| std::env::var_os("WENGERT_GPU_LANES").is_some());
+    context.info.software && !*LANES
+}
+
 /// How threads share a fold: `lanes` neighbours in a group fold one part together; each result has `parts` parts, one
 /// after another, that a second pass joins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -192,14 +208,22 @@ pub(crate) struct Share {
 impl Share {
     pub fn of(context: &Context, fold: &Folding) -> Share {
         let (kept, length) = (fold.kept.numel().max(1), fold.folded.numel());
-        // A software device runs a group on one core, and its groups' barriers are slow.
-        let (lanes, enough, least) = match (context.info.software, fold.columns(), length) {
+        let (lanes, enough, least) = match (narrow(context), fold.columns(), length) {
             (true, ..) => (1, 1 << 10, 1 << 8),
             (_, true, _) | (_, _, 0..=8) => (1, 1 << 17, 1 << 6),
             (_, _, 9..=512) => (32, 1 << 17, 1 << 8),
             _ => (THREADS, 1 << 17, THREADS as usize * 8),
         };
         let parts = (enough / (kept * lanes as usize).max(1)).min(length / least);
+        Share { lanes, parts: 1 }.cut(length, if parts < 4 { 1 } else { parts })
+    }
+
+    /// For scans, in which a thread walks along a part.
+    pub fn of_lines(context: &Context, fold: &Folding) -> Share {
+        let (kept, length) = (fold.kept.numel().max(1), fold.folded.numel());
+        let narrow = narrow(context);
+        let parts = (if narrow { 1 << 10 } else { 1 << 17 } / kept).min(length / 64);
+        let lanes = if narrow || fold.columns() { 1 } else { 32 };
         Share { lanes, parts: 1 }.cut(length, if parts < 4 { 1 } else { parts })
     }
 
@@ -249,13 +273,18 @@ impl Share {
     }
 }
 
-/// A contiguous block for `count` results that are not the last.
-pub(crate) fn scratch(context: &'static Context, count: usize, num: Num) -> Result<(Buffer, DType)> {
-    let dtype = match num {
+/// The dtype that stores a type as it is.
+pub(crate) fn stored(num: Num) -> DType {
+    match num {
         Num::F32 => DType::F32,
         Num::F64 => DType::F64,
         Num::I32 => DType::I32,
         Num::I64 => DType::I64,
-    };
+    }
+}
+
+/// A contiguous block for `count` results that are not the last.
+pub(crate) fn scratch(context: &'static Context, count: usize, num: Num) -> Result<(Buffer, DType)> {
+    let dtype = stored(num);
     Ok((Buffer(context.allocate(count.saturating_mul(dtype.size()))?), dtype))
 }

@@ -123,6 +123,11 @@ pub(crate) fn pieces(
     Ok((buffer, dtype))
 }
 
+/// Statements that add a text to `total`, as `s`, and what that loses to `lost`.
+pub(crate) fn careful_sum(value: &str, veil: &str) -> String {
+    format!("let s = veiled_f32(total + {value}, {veil});\nlost += lost_f32(total, {value}, s, {veil});\n")
+}
+
 /// Elements that a float sum takes together before they go to its total.
 const BLOCK: u32 = 16;
 
@@ -142,7 +147,7 @@ fn pass(
     let (kept, length) = (fold.kept.numel(), fold.folded.numel());
     let count = call.size(kept * share.parts)?;
     let [kept, end, chunk] = [call.size(kept)?, call.size(length)?, call.size(share.chunk(length))?];
-    let at = call.size(out.at)?;
+    let (at, veil) = (call.size(out.at)?, call.word(0));
     let groups = share.groups(&call, fold.kept.numel() * share.parts)?;
     call.run(groups, || {
         let value = match kind {
@@ -155,16 +160,17 @@ fn pass(
         // A float sum goes in blocks, whose totals are added with what each addition loses.
         let careful = kind == Reduction::Sum && num == Num::F32;
         let (before, body, after) = if careful {
+            let add = careful_sum("block", &veil);
             (
-                "var lost = 0.0f;\nvar block = 0.0f;\nvar pending = 0u;\n",
+                "var lost = 0.0f;\nvar block = 0.0f;\nvar pending = 0u;\n".to_owned(),
                 format!(
-                    "block += {value};\npending += 1u;\nif (pending == {BLOCK}u) {{\nlet s = total + block;\n\
-                     lost += lost_f32(total, block, s);\ntotal = s;\nblock = 0.0f;\npending = 0u;\n}}\n"
+                    "block += {value};\npending += 1u;\nif (pending == {BLOCK}u) {{\n{add}total = s;\nblock = 0.0f;\n\
+                     pending = 0u;\n}}\n"
                 ),
-                "let s = total + block;\nlost += lost_f32(total, block, s);\ntotal = s + lost;\n",
+                format!("{add}total = s + lost;\n"),
             )
         } else {
-            ("", format!("let value = {value};\ntotal = {};\n", join(kind, num, "total", "value")), "")
+            (String::new(), format!("let value = {value};\ntotal = {};\n", join(kind, num, "total", "value")), String::new())
         };
         let walk = x.folded.each("a", &format!("part * {chunk} + lane"), &step, "end", &body);
         let body = format!(

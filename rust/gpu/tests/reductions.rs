@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use support::{agree, bytes, gpu, Both, Draw};
 use wengert_cpu::Cpu;
 use wengert_gpu::Gpu;
-use wengert_ops::{Backend, DType, Extremum, Layout, Reduction};
+use wengert_ops::{Backend, DType, Extremum, Layout, Reduction, ScanKind};
 
 const KINDS: [Reduction; 6] =
     [Reduction::Sum, Reduction::Prod, Reduction::Max, Reduction::Min, Reduction::Any, Reduction::All];
@@ -289,4 +289,82 @@ fn extremes_to_strided_outputs() {
     gpu.extreme(Extremum::Max, x.on_gpu(), 2, Some(v.out_gpu()), Some(i.out_gpu())).unwrap();
     v.assert_same("values");
     i.assert_same("positions");
+}
+
+fn check_scan(gpu: Gpu, kind: ScanKind, x: &Both, dim: usize, reverse: bool, to: DType, ulps: f64) {
+    let y = Both::zeros(gpu, x.layout.shape(), to);
+    let what = format!("{kind:?} of {} {:?} along {dim} to {to}, reverse {reverse}", x.dtype, x.layout);
+    let (cpu, there) = (
+        Cpu.scan(kind, x.on_cpu(), dim, reverse, y.out_cpu()),
+        gpu.scan(kind, x.on_gpu(), dim, reverse, y.out_gpu()),
+    );
+    agree(&what, cpu, there);
+    y.assert_close(ulps, 0.0, &what);
+}
+
+#[test]
+fn scans() {
+    let Some(gpu) = gpu() else { return };
+    let mut draw = Draw(43);
+    for dtype in DType::ALL.into_iter().filter(|d| has(gpu, *d)) {
+        let to = if dtype.is_float() { dtype } else { DType::I64 };
+        for kind in [ScanKind::Sum, ScanKind::Prod] {
+            for (shape, dim) in [(&[3, 8, 20][..], 1), (&[5, 7], 1), (&[], 0), (&[0, 3], 0), (&[3, 0], 0)] {
+                let count: usize = shape.iter().product();
+                let x = Both::of(gpu, &whole(&mut draw, count, dtype), shape, dtype);
+                check_scan(gpu, kind, &x, dim, false, to, 1.0);
+                if shape.len() == 2 {
+                    check_scan(gpu, kind, &x, dim, true, to, 1.0);
+                }
+            }
+        }
+    }
+    let x = Both::of(gpu, &[3.7, -1.2, 200.5, -7.0, 0.25, 9.0], &[2, 3], DType::F32);
+    for to in [DType::I64, DType::I32, DType::U8, DType::Bool, DType::F16] {
+        check_scan(gpu, ScanKind::Sum, &x, 1, false, to, 1.0);
+    }
+    for (kind, dtype) in [(ScanKind::Sum, DType::F32), (ScanKind::Sum, DType::I64), (ScanKind::Prod, DType::I32)] {
+        for (shape, dim) in [(&[70_001][..], 0), (&[3, 20_011], 1), (&[20_011, 3], 0), (&[900, 40], 0)] {
+            let count: usize = shape.iter().product();
+            let x = Both::of(gpu, &whole(&mut draw, count, dtype), shape, dtype);
+            check_scan(gpu, kind, &x, dim, false, dtype, 0.0);
+            check_scan(gpu, kind, &x, dim, true, dtype, 0.0);
+        }
+    }
+    for round in 0..24 {
+        let shape: &[usize] = [&[3, 40][..], &[2, 3, 30], &[4, 1, 3, 20], &[2, 3, 2, 2, 3]][round % 4];
+        let dtype = [DType::F32, DType::I64, DType::U8][draw.below(3)];
+        let (layout, end) = scattered(&mut draw, shape);
+        let x = Both::new(gpu, &bytes(&whole(&mut draw, end, dtype), dtype), layout, dtype);
+        check_scan(gpu, ScanKind::Sum, &x, draw.below(shape.len()), round % 3 == 0, dtype, 0.0);
+    }
+}
+
+#[test]
+fn scans_in_place_and_to_strided_outputs() {
+    let Some(gpu) = gpu() else { return };
+    let mut draw = Draw(47);
+    for dtype in [DType::F32, DType::F16, DType::I64] {
+        let x = Both::of(gpu, &whole(&mut draw, 500, dtype), &[5, 100], dtype);
+        Cpu.scan(ScanKind::Sum, x.on_cpu(), 1, false, x.out_cpu()).unwrap();
+        gpu.scan(ScanKind::Sum, x.on_gpu(), 1, false, x.out_gpu()).unwrap();
+        x.assert_same("in place");
+        let x = Both::of(gpu, &whole(&mut draw, 12, dtype), &[3, 4], dtype);
+        let across = Layout::strided(SmallVec::from_slice(&[3, 4]), SmallVec::from_slice(&[1, 3]), 2);
+        let y = Both::zeros(gpu, &[20], dtype).seen(across);
+        Cpu.scan(ScanKind::Sum, x.on_cpu(), 1, true, y.out_cpu()).unwrap();
+        gpu.scan(ScanKind::Sum, x.on_gpu(), 1, true, y.out_gpu()).unwrap();
+        y.assert_same("across");
+    }
+}
+
+#[test]
+fn running_sums_lose_little() {
+    let Some(gpu) = gpu() else { return };
+    let mut draw = Draw(53);
+    let values: Vec<f64> = (0..1 << 20).map(|_| f64::from(draw.unit() as f32)).collect();
+    for shape in [&[1 << 20][..], &[1 << 10, 1 << 10]] {
+        let x = Both::of(gpu, &values, shape, DType::F32);
+        check_scan(gpu, ScanKind::Sum, &x, 0, false, DType::F32, 4.0);
+    }
 }

@@ -58,9 +58,13 @@ fn lowest_i64() -> vec2<u32> {
 fn highest_i64() -> vec2<u32> {
     return vec2<u32>(0xffffffffu, 0x7fffffffu);
 }
-// What the sum s of a and b has lost; nothing where it is not finite.
-fn lost_f32(a: f32, b: f32, s: f32) -> f32 {
-    let part = s - a;
+// A sum that compilers know nothing of: they take `s - a` of `s = a + b` for b. `veil` is a parameter, and 0.
+fn veiled_f32(x: f32, veil: u32) -> f32 {
+    return bitcast<f32>(bitcast<u32>(x) ^ veil);
+}
+// What the veiled sum s of a and b has lost; nothing where it is not finite.
+fn lost_f32(a: f32, b: f32, s: f32, veil: u32) -> f32 {
+    let part = veiled_f32(s - a, veil);
     let lost = (a - (s - part)) + (b - part);
     return select(lost, 0.0, (bitcast<u32>(lost) & 0x7f800000u) == 0x7f800000u);
 }
