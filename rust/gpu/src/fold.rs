@@ -6,8 +6,8 @@ use crate::elementwise::copy;
 use crate::memory::Buffer;
 use crate::shader::{type_text, Call, Num, Place, THREADS};
 use smallvec::SmallVec;
+use std::cell::Cell;
 use std::fmt::Write;
-use std::sync::LazyLock;
 use wengert_ops::{DType, Error, Layout, Result, View, ViewMut};
 
 /// Sizes and strides of some dims of an array, merged where one follows the other.
@@ -191,10 +191,18 @@ impl Folding {
 const MOST: usize = (1 << 32) - (1 << 20);
 
 /// Whether threads should not meet in groups: a software device runs a group on one core, and its barriers are slow.
-/// `WENGERT_GPU_LANES` makes them meet all the same, for tests.
 pub(crate) fn narrow(context: &Context) -> bool {
-    static LANES: LazyLock<bool> = LazyLock::new(|| std::env::var_os("WENGERT_GPU_LANES").is_some());
-    context.info.software && !*LANES
+    context.info.software && !MEET.get()
+}
+
+thread_local! {
+    static MEET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Lets calls of this thread be shared among threads as on hardware: for tests on software devices.
+#[doc(hidden)]
+pub fn as_on_hardware(on: bool) {
+    MEET.set(on);
 }
 
 /// How threads share a fold: `lanes` neighbours in a group fold one part together; each result has `parts` parts, one

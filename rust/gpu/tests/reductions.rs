@@ -5,7 +5,7 @@ mod support;
 use smallvec::SmallVec;
 use support::{agree, bytes, gpu, Both, Draw};
 use wengert_cpu::Cpu;
-use wengert_gpu::Gpu;
+use wengert_gpu::{as_on_hardware, Gpu};
 use wengert_ops::{Backend, DType, Extremum, Layout, Reduction, ScanKind};
 
 const KINDS: [Reduction; 6] =
@@ -26,7 +26,19 @@ fn reduced(x: &Layout, dims: u64, keep: bool) -> SmallVec<[usize; 4]> {
     sizes.filter_map(|(d, &n)| if dims >> d & 1 == 0 { Some(n) } else { keep.then_some(1) }).collect()
 }
 
+/// Both ways in which threads share work, on a software device.
+fn each_way(mut check: impl FnMut()) {
+    for hardware in [false, true] {
+        as_on_hardware(hardware);
+        check();
+    }
+}
+
 fn check(gpu: Gpu, kind: Reduction, x: &Both, dims: u64, keep: bool, to: DType, ulps: f64) {
+    each_way(|| check_as_is(gpu, kind, x, dims, keep, to, ulps));
+}
+
+fn check_as_is(gpu: Gpu, kind: Reduction, x: &Both, dims: u64, keep: bool, to: DType, ulps: f64) {
     let y = Both::zeros(gpu, &reduced(&x.layout, dims, keep), to);
     let what = format!("{kind:?} of {} {:?} over {dims:b} to {to}", x.dtype, x.layout);
     agree(&what, Cpu.reduce(kind, x.on_cpu(), dims, y.out_cpu()), gpu.reduce(kind, x.on_gpu(), dims, y.out_gpu()));
@@ -218,6 +230,10 @@ fn sums_lose_little() {
 }
 
 fn check_extreme(gpu: Gpu, kind: Extremum, x: &Both, dim: usize, outputs: u32, keep: bool) {
+    each_way(|| check_extreme_as_is(gpu, kind, x, dim, outputs, keep));
+}
+
+fn check_extreme_as_is(gpu: Gpu, kind: Extremum, x: &Both, dim: usize, outputs: u32, keep: bool) {
     let shape = reduced(&x.layout, 1 << dim, keep);
     let (v, i) = (Both::zeros(gpu, &shape, x.dtype), Both::zeros(gpu, &shape, DType::I64));
     let what = format!("{kind:?} of {} {:?} along {dim}, outputs {outputs:b}", x.dtype, x.layout);
@@ -292,6 +308,10 @@ fn extremes_to_strided_outputs() {
 }
 
 fn check_scan(gpu: Gpu, kind: ScanKind, x: &Both, dim: usize, reverse: bool, to: DType, ulps: f64) {
+    each_way(|| check_scan_as_is(gpu, kind, x, dim, reverse, to, ulps));
+}
+
+fn check_scan_as_is(gpu: Gpu, kind: ScanKind, x: &Both, dim: usize, reverse: bool, to: DType, ulps: f64) {
     let y = Both::zeros(gpu, x.layout.shape(), to);
     let what = format!("{kind:?} of {} {:?} along {dim} to {to}, reverse {reverse}", x.dtype, x.layout);
     let (cpu, there) = (
