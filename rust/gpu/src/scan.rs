@@ -106,10 +106,7 @@ fn pass(
         let value = x.place.load("at", num);
         let careful = kind == Reduction::Sum && num == Num::F32;
         let (y, add) = match careful {
-            true => (
-                "total + lost",
-                format!("{}total = s;\n", careful_sum("value", &veil)),
-            ),
+            true => ("total + lost", format!("{}total = s;\n", careful_sum("value", &veil))),
             false => ("total", format!("total = {};\n", join(kind, num, "total", "value"))),
         };
         let number = if reverse { format!("({end} - 1u - j)") } else { "j".to_owned() };

@@ -165,7 +165,11 @@ fn the_largest_and_smallest_integers() {
     for kind in KINDS {
         for dims in [0b01, 0b10, 0b11] {
             let y = Both::zeros(gpu, &reduced(&x.layout, dims, false), DType::I64);
-            agree("ends", Cpu.reduce(kind, x.on_cpu(), dims, y.out_cpu()), gpu.reduce(kind, x.on_gpu(), dims, y.out_gpu()));
+            agree(
+                "ends",
+                Cpu.reduce(kind, x.on_cpu(), dims, y.out_cpu()),
+                gpu.reduce(kind, x.on_gpu(), dims, y.out_gpu()),
+            );
             let (a, b) = y.contents();
             assert_eq!(a, b, "{kind:?} over {dims:b}");
         }
@@ -314,10 +318,8 @@ fn check_scan(gpu: Gpu, kind: ScanKind, x: &Both, dim: usize, reverse: bool, to:
 fn check_scan_as_is(gpu: Gpu, kind: ScanKind, x: &Both, dim: usize, reverse: bool, to: DType, ulps: f64) {
     let y = Both::zeros(gpu, x.layout.shape(), to);
     let what = format!("{kind:?} of {} {:?} along {dim} to {to}, reverse {reverse}", x.dtype, x.layout);
-    let (cpu, there) = (
-        Cpu.scan(kind, x.on_cpu(), dim, reverse, y.out_cpu()),
-        gpu.scan(kind, x.on_gpu(), dim, reverse, y.out_gpu()),
-    );
+    let (cpu, there) =
+        (Cpu.scan(kind, x.on_cpu(), dim, reverse, y.out_cpu()), gpu.scan(kind, x.on_gpu(), dim, reverse, y.out_gpu()));
     agree(&what, cpu, there);
     y.assert_close(ulps, 0.0, &what);
 }
