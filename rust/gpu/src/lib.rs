@@ -10,6 +10,7 @@ mod context;
 mod conv;
 mod elementwise;
 mod extreme;
+mod fold;
 mod fused;
 mod indexing;
 mod linalg;
@@ -29,5 +30,7 @@ mod wait;
 
 pub use adapter::{devices, DeviceInfo};
 pub use backend::Gpu;
+#[doc(hidden)]
+pub use fold::as_on_hardware;
 pub use memory::{Buffer, Usage};
 pub use random::Generator;

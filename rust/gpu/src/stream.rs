@@ -213,6 +213,11 @@ impl Context {
         let note = mapped.clone();
         staging.map_async(wgpu::MapMode::Read, .., move |result| *locked(&note) = Some(result));
         self.wait(None)?;
+        // Another thread's waiting may have taken the answer, and be about to give it.
+        while locked(&mapped).is_none() {
+            std::thread::yield_now();
+            self.wait(None)?;
+        }
         locked(&self.stream.0).in_flight.clear();
         match locked(&mapped).take() {
             Some(Ok(())) => {}

@@ -1,0 +1,159 @@
+//! Softmax, cross-entropy and layer norm, forwards and backwards, against the CPU.
+
+mod support;
+
+use smallvec::SmallVec;
+use support::{agree, bytes, gpu, Both, Draw};
+use wengert_cpu::Cpu;
+use wengert_gpu::{as_on_hardware, Gpu};
+use wengert_ops::layout::expand_to;
+use wengert_ops::{Backend, DType, Layout, LossReduction, Op};
+
+fn normal(draw: &mut Draw, count: usize) -> Vec<f64> {
+    (0..count).map(|_| f64::from((draw.within(-3.0, 3.0) + draw.within(-3.0, 3.0)) as f32)).collect()
+}
+
+/// Runs an op, or its gradient, on both; the outputs, of these shapes, must be close.
+fn check(gpu: Gpu, op: &Op, vjp: bool, inputs: &[&Both], shapes: &[&[usize]], absolute: f64) {
+    for hardware in [false, true] {
+        as_on_hardware(hardware);
+        let outputs: Vec<Both> = shapes.iter().map(|s| Both::zeros(gpu, s, DType::F32)).collect();
+        let (a, b): (Vec<_>, Vec<_>) = inputs.iter().map(|x| (x.on_cpu(), x.on_gpu())).unzip();
+        let (p, q): (Vec<_>, Vec<_>) = outputs.iter().map(|y| (y.out_cpu(), y.out_gpu())).unzip();
+        let what = format!("{op:?} of {:?}, vjp {vjp}, hardware {hardware}", inputs[0].layout);
+        let (cpu, there) = match vjp {
+            false => (Cpu.fused(op, &a, &p), gpu.fused(op, &b, &q)),
+            true => (Cpu.fused_vjp(op, &a, &p), gpu.fused_vjp(op, &b, &q)),
+        };
+        if let (Ok(a), Ok(b)) = (&cpu, &there) {
+            assert!(a == b, "{what}: {a} on the CPU, {b} on the GPU");
+        }
+        let failed = cpu.is_err();
+        agree(&what, cpu.map(|_| ()), there.map(|_| ()));
+        if !failed {
+            outputs.iter().enumerate().for_each(|(k, y)| y.assert_close(4.0, absolute, &format!("{what}: output {k}")));
+        }
+    }
+}
+
+#[test]
+fn softmax() {
+    let Some(gpu) = gpu() else { return };
+    let mut draw = Draw(3);
+    for (shape, dim) in [
+        (&[5, 10][..], 1),
+        (&[300, 33], 1),
+        (&[3, 700], 1),
+        (&[70, 1100], 1),
+        (&[4, 30, 20], 1),
+        (&[9, 5000], 0),
+        (&[40, 3, 5], 1),
+        (&[], 0),
+        (&[0, 4], 1),
+        (&[4, 0], 1),
+    ] {
+        let count: usize = shape.iter().product();
+        let x = Both::of(gpu, &normal(&mut draw, count), shape, DType::F32);
+        let g = Both::of(gpu, &normal(&mut draw, count), shape, DType::F32);
+        for log in [false, true] {
+            let op = Op::Softmax { dim, log };
+            check(gpu, &op, false, &[&x], &[shape], 1e-6);
+            let y = Both::zeros(gpu, shape, DType::F32);
+            Cpu.fused(&op, &[x.on_cpu()], &[y.out_cpu()]).unwrap();
+            let y = Both::of(gpu, &support::numbers(&y.contents().0, DType::F32), shape, DType::F32);
+            check(gpu, &op, true, &[&g, &y], &[shape], 4e-6);
+        }
+    }
+}
+
+#[test]
+fn softmax_of_any_layout_and_of_infinities() {
+    let Some(gpu) = gpu() else { return };
+    let mut draw = Draw(5);
+    let (nan, inf) = (f64::NAN, f64::INFINITY);
+    let rows = [
+        1.0, nan, 2.0, -inf, -inf, -inf, inf, 1.0, 2.0, -inf, 3.0, -inf, 1e30, -1e30, 0.0, -200.0, 0.0, -80.0, nan,
+        nan, nan, inf, inf, 0.0,
+    ];
+    for log in [false, true] {
+        let op = Op::Softmax { dim: 1, log };
+        let x = Both::of(gpu, &rows, &[8, 3], DType::F32);
+        check(gpu, &op, false, &[&x], &[&[8, 3]], 1e-6);
+        let layout = Layout::strided(SmallVec::from_slice(&[8, 9]), SmallVec::from_slice(&[-1, 8]), 10);
+        let x = Both::new(gpu, &bytes(&normal(&mut draw, 90), DType::F32), layout, DType::F32);
+        check(gpu, &op, false, &[&x], &[&[8, 9]], 1e-6);
+        let one = Both::of(gpu, &[0.7], &[1, 1], DType::F32);
+        let g = one.seen(expand_to(&Layout::contiguous(&[1, 1]), &[8, 9]));
+        check(gpu, &op, true, &[&g, &x], &[&[8, 9]], 1e-3);
+    }
+    let x = Both::of(gpu, &[0.0; 6], &[2, 3], DType::F16);
+    check(gpu, &Op::Softmax { dim: 1, log: false }, false, &[&x], &[&[2, 3]], 0.0);
+}
+
+#[test]
+fn cross_entropy() {
+    let Some(gpu) = gpu() else { return };
+    let mut draw = Draw(7);
+    for (n, c) in [(6, 5), (500, 10), (70, 900), (1, 1), (0, 3), (20_000, 2)] {
+        for reduction in [LossReduction::None, LossReduction::Mean, LossReduction::Sum] {
+            for ignore_index in [-100, 1] {
+                let op = Op::CrossEntropy { reduction, ignore_index };
+                let targets: Vec<f64> = (0..n).map(|_| if c == 1 { 0.0 } else { draw.below(c) as f64 }).collect();
+                let x = Both::of(gpu, &normal(&mut draw, n * c), &[n, c], DType::F32);
+                let t = Both::of(gpu, &targets, &[n], DType::I64);
+                let scalar: &[usize] = if reduction == LossReduction::None { &[n] } else { &[] };
+                check(gpu, &op, false, &[&x, &t], &[scalar, &[n, c]], 2e-6);
+                let saved = Both::of(gpu, &normal(&mut draw, n * c), &[n, c], DType::F32);
+                let logits = Op::Softmax { dim: 1, log: true };
+                Cpu.fused(&logits, &[x.on_cpu()], &[saved.out_cpu()]).unwrap();
+                gpu.fused(&logits, &[x.on_gpu()], &[saved.out_gpu()]).unwrap();
+                let g = Both::of(gpu, &normal(&mut draw, scalar.iter().product()), scalar, DType::F32);
+                check(gpu, &op, true, &[&g, &saved, &t], &[&[n, c]], 4e-6);
+            }
+        }
+    }
+}
+
+#[test]
+fn cross_entropy_of_wrong_targets() {
+    let Some(gpu) = gpu() else { return };
+    let mut draw = Draw(9);
+    let op = Op::CrossEntropy { reduction: LossReduction::Mean, ignore_index: -100 };
+    let x = Both::of(gpu, &normal(&mut draw, 12), &[4, 3], DType::F32);
+    for targets in [[0.0, 3.0, 9.0, 1.0], [0.0, -1.0, 1.0, 2.0], [-100.0, 1.0, 1e12, 5.0], [-100.0; 4]] {
+        let t = Both::of(gpu, &targets, &[4], DType::I64);
+        check(gpu, &op, false, &[&x, &t], &[&[], &[4, 3]], 1e-6);
+    }
+    let t = Both::of(gpu, &[0.0; 4], &[4], DType::I32);
+    check(gpu, &op, false, &[&x, &t], &[&[], &[4, 3]], 1e-6);
+    let t = Both::of(gpu, &[0.0; 3], &[3], DType::I64);
+    check(gpu, &op, false, &[&x, &t], &[&[], &[4, 3]], 1e-6);
+    // Every other of eight, from the end.
+    let layout = Layout::strided(SmallVec::from_slice(&[4]), SmallVec::from_slice(&[-2]), 7);
+    let t = Both::of(gpu, &[9.0, 1.0, 9.0, 2.0, 9.0, 0.0, 9.0, 1.0], &[8], DType::I64).seen(layout);
+    check(gpu, &op, false, &[&x, &t], &[&[], &[4, 3]], 1e-6);
+}
+
+#[test]
+fn layer_norm() {
+    let Some(gpu) = gpu() else { return };
+    let mut draw = Draw(11);
+    for (shape, dims) in
+        [(&[6, 32][..], 1), (&[200, 40], 1), (&[3, 1500], 1), (&[4, 5, 6], 2), (&[7], 1), (&[0, 3], 1), (&[3, 0], 1)]
+    {
+        let op = Op::LayerNorm { dims, eps_bits: 1e-5f64.to_bits() };
+        let count: usize = shape.iter().product();
+        let lead = &shape[..shape.len() - dims as usize];
+        let x = Both::of(gpu, &normal(&mut draw, count), shape, DType::F32);
+        let g = Both::of(gpu, &normal(&mut draw, count), shape, DType::F32);
+        check(gpu, &op, false, &[&x], &[shape, lead, lead], 2e-6);
+        let rows: usize = lead.iter().product();
+        let mean = Both::of(gpu, &normal(&mut draw, rows), lead, DType::F32);
+        let rstd = Both::of(gpu, &vec![0.6; rows], lead, DType::F32);
+        check(gpu, &op, true, &[&g, &x, &mean, &rstd], &[shape], 2e-5);
+    }
+    let layout = Layout::strided(SmallVec::from_slice(&[8, 9]), SmallVec::from_slice(&[1, 8]), 3);
+    let x = Both::new(gpu, &bytes(&normal(&mut draw, 90), DType::F32), layout, DType::F32);
+    let op = Op::LayerNorm { dims: 1, eps_bits: 1e-5f64.to_bits() };
+    check(gpu, &op, false, &[&x], &[&[8, 9], &[8], &[8]], 2e-6);
+}
