@@ -17,6 +17,7 @@ mod matmul;
 mod memory;
 mod nonzero;
 mod pipeline;
+mod places;
 mod pool;
 mod prelude;
 mod random;
@@ -26,6 +27,7 @@ mod shader;
 mod sort;
 mod stream;
 mod wait;
+mod walk;
 
 pub use adapter::{devices, DeviceInfo};
 pub use backend::Gpu;
