@@ -74,8 +74,9 @@ fn bind(call: &mut Call, law: Random, dtype: DType) -> Result<Law> {
             };
             // Rounding may reach the open end.
             let value = |k: usize| format!("select(u{k}, {low}, u{k} >= {high})");
-            let before = (0..EACH)
-                .map(|k| format!("let u{k} = {};\n", whole(format!("(unit_{suffix}({}) * {span} + {from})", draws[k]))));
+            let before = (0..EACH).map(|k| {
+                format!("let u{k} = {};\n", whole(format!("(unit_{suffix}({}) * {span} + {from})", draws[k])))
+            });
             Law { counters, before: before.collect(), values: std::array::from_fn(value), num }
         }
         Random::Normal { mean, std } => {
@@ -116,7 +117,10 @@ fn bind(call: &mut Call, law: Random, dtype: DType) -> Result<Law> {
             let always = call.word(u32::from(p >= 1.0));
             let value = |k: usize| {
                 let next = ["x", "y", "z", "w"][k];
-                format!("select(0i, 1i, {0} < {first} || ({0} == {first} && more.{next} < {second}) || {always} == 1u)", WORDS[k])
+                format!(
+                    "select(0i, 1i, {0} < {first} || ({0} == {first} && more.{next} < {second}) || {always} == 1u)",
+                    WORDS[k]
+                )
             };
             let before = format!(
                 "var more = vec4<u32>(0u, 0u, 0u, 0u);\nif (any(d0 == vec4<u32>({first}, {first}, {first}, {first}))) \

@@ -79,7 +79,11 @@ fn functions_of_the_words_are_accurate() {
     let mut g = Generator { seed: 11, offset: 0 };
     let log = |w: u32| -> f64 {
         let missing = f64::from(!w) / 4294967296.0;
-        if missing < 0.5 { (-missing).ln_1p() } else { ((f64::from(w) + 1.0) / 4294967296.0).ln() }
+        if missing < 0.5 {
+            (-missing).ln_1p()
+        } else {
+            ((f64::from(w) + 1.0) / 4294967296.0).ln()
+        }
     };
     let normal = drawn(gpu, &mut g, Random::Normal { mean: 0.0, std: 1.0 }, n, DType::F32);
     let mut worst = 0f64;
@@ -99,16 +103,18 @@ fn functions_of_the_words_are_accurate() {
     }
     let mut g = Generator { seed: 11, offset: 0 };
     let normal = drawn(gpu, &mut g, Random::Normal { mean: 0.0, std: 1.0 }, n, DType::F64);
-    let join = |w: &[u32]| (u64::from(w[1]) << 32 | u64::from(w[0])) as f64 / 2f64.powi(64);
+    let bits = |w: &[u32]| u64::from(w[1]) << 32 | u64::from(w[0]);
+    let part = |b: u64| b as f64 / 2f64.powi(64);
+    let log = |b: u64| if b >> 63 == 1 { (-part(!b)).ln_1p() } else { (part(b) + 2f64.powi(-64)).ln() };
     let (mut worst, mut far) = (0f64, 0f64);
     for (pair, w) in normal.chunks_exact(2).zip(w.chunks_exact(4)) {
-        let (r, a) = ((-2.0 * join(&w[..2]).ln()).sqrt(), join(&w[2..]) * std::f64::consts::TAU);
+        let (r, a) = ((-2.0 * log(bits(&w[..2]))).sqrt(), part(bits(&w[2..])) * std::f64::consts::TAU);
         for (v, exact) in pair.iter().zip([r * a.cos(), r * a.sin()]) {
             worst = worst.max((v - exact).abs());
         }
         far = far.max((pair[0].hypot(pair[1]) - r).abs() / r.max(1e-2));
     }
-    assert!(worst < 1e-14 && far < 1e-13, "{worst:e} {far:e}");
+    assert!(worst < 1e-14 && far < 2e-14, "{worst:e} {far:e}");
 }
 
 /// The largest distance between the numbers' distribution and the law's.
@@ -130,6 +136,9 @@ fn phi(x: f64) -> f64 {
     for k in 1..200 {
         term *= x * x / (2 * k + 1) as f64;
         sum += term;
+        if term.abs() < 1e-17 * sum.abs() {
+            break;
+        }
     }
     0.5 + sum * (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt()
 }
@@ -137,7 +146,7 @@ fn phi(x: f64) -> f64 {
 #[test]
 fn laws_by_distance_and_moments() {
     let Some(gpu) = gpu() else { return };
-    let n = 1 << 18;
+    let n = 1 << 17;
     // One in ten thousand exceeds this by chance; the seed is fixed.
     let limit = 2.23 / (n as f64).sqrt();
     let mut g = Generator { seed: 2024, offset: 77 };
@@ -156,7 +165,10 @@ fn laws_by_distance_and_moments() {
             let z = (v - 0.5) / 2.0;
             (0..4).for_each(|k| m[k] += z.powi(k as i32 + 1) / count);
         }
-        assert!(m[0].abs() < 0.01 && (m[1] - 1.0).abs() < 0.01 && m[2].abs() < 0.03 && (m[3] - 3.0).abs() < 0.08, "{dtype} {m:?}");
+        assert!(
+            m[0].abs() < 0.01 && (m[1] - 1.0).abs() < 0.01 && m[2].abs() < 0.03 && (m[3] - 3.0).abs() < 0.08,
+            "{dtype} {m:?}"
+        );
         assert!(distance(x, |v| phi((v - 0.5) / 2.0)) < limit + coarse, "normal {dtype}");
         let x = drawn(gpu, &mut g, Random::Exponential { lambda: 3.0 }, n, dtype);
         assert!(x.iter().all(|v| *v >= 0.0), "{dtype}");
@@ -222,7 +234,8 @@ fn integers_of_every_range_and_dtype() {
         assert_eq!(g.offset - start.offset, (x.len() / 4 * counters) as u64);
         let w = words(start.seed, start.offset, x.len() / 4 * counters);
         for (v, w) in x.iter().zip(w.chunks_exact(counters)).take(1000) {
-            let high128 = w.iter().fold((0u128, 0), |(above, _), w| ((above + u128::from(*w) * u128::from(range)) >> 32, 0)).0;
+            let high128 =
+                w.iter().fold((0u128, 0), |(above, _), w| ((above + u128::from(*w) * u128::from(range)) >> 32, 0)).0;
             assert_eq!(*v, low.wrapping_add(high128 as u64 as i64), "{low} {high}");
         }
     }
@@ -250,7 +263,9 @@ fn bernoulli_of_every_dtype() {
 fn strided_outputs_keep_what_lies_between() {
     let Some(gpu) = gpu() else { return };
     for dtype in [DType::Bool, DType::U8, DType::I16, DType::F16, DType::F32, DType::I64] {
-        for (shape, strides, offset) in [(&[3usize, 4][..], &[1isize, 4][..], 2), (&[6], &[1], 1), (&[6], &[1], 4), (&[], &[], 3), (&[0], &[1], 0)] {
+        for (shape, strides, offset) in
+            [(&[3usize, 4][..], &[1isize, 4][..], 2), (&[6], &[1], 1), (&[6], &[1], 4), (&[], &[], 3), (&[0], &[1], 0)]
+        {
             let law = Random::Bernoulli { p: 0.5 };
             let layout = Layout::strided(SmallVec::from_slice(shape), SmallVec::from_slice(strides), offset);
             let n = layout.numel();
@@ -279,7 +294,9 @@ fn strided_outputs_keep_what_lies_between() {
 fn permutations() {
     let Some(gpu) = gpu() else { return };
     let mut g = Generator { seed: 4, offset: 0 };
-    for (n, dtype) in [(0, DType::I64), (1, DType::I64), (10, DType::U8), (257, DType::F32), (5000, DType::I64), (3000, DType::I32)] {
+    for (n, dtype) in
+        [(0, DType::I64), (1, DType::I64), (10, DType::U8), (257, DType::F32), (5000, DType::I64), (3000, DType::I32)]
+    {
         let out = Both::zeros(gpu, &[n], dtype);
         gpu.permutation(&mut g, out.out_gpu()).unwrap();
         let mut x = numbers(&out.contents().1, dtype);
@@ -302,14 +319,13 @@ fn permutations() {
 #[test]
 fn errors() {
     let Some(gpu) = gpu() else { return };
-    let (mut a, mut b) = (wengert_cpu::Generator::new(0), Generator { seed: 0, offset: 0 });
+    let (mut a, mut b) = (wengert_cpu::random::Generator::new(0), Generator { seed: 0, offset: 0 });
     let (x, i) = (Both::zeros(gpu, &[4], DType::F32), Both::zeros(gpu, &[4], DType::I64));
     for law in [
         Random::Uniform { from: 2.0, to: 1.0 },
         Random::Uniform { from: f64::NAN, to: 1.0 },
         Random::Normal { mean: 0.0, std: -1.0 },
         Random::Integers { low: 3, high: 3 },
-        Random::Integers { low: 4, high: 3 },
         Random::Bernoulli { p: 1.5 },
         Random::Exponential { lambda: 0.0 },
     ] {

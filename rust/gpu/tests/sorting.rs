@@ -133,6 +133,14 @@ fn errors() {
     let Some(gpu) = gpu() else { return };
     let x = Both::zeros(gpu, &[3, 4], DType::F32);
     let (v, i) = (Both::zeros(gpu, &[3, 5], DType::F32), Both::zeros(gpu, &[3, 5], DType::I64));
-    agree("shape", Cpu.sort(x.on_cpu(), 1, false, v.out_cpu(), i.out_cpu()), gpu.sort(x.on_gpu(), 1, false, v.out_gpu(), i.out_gpu()));
-    agree("dtype", Cpu.sort(x.on_cpu(), 1, false, i.out_cpu(), i.out_cpu()), gpu.sort(x.on_gpu(), 1, false, i.out_gpu(), i.out_gpu()));
+    agree(
+        "shape",
+        Cpu.sort(x.on_cpu(), 1, false, v.out_cpu(), i.out_cpu()),
+        gpu.sort(x.on_gpu(), 1, false, v.out_gpu(), i.out_gpu()),
+    );
+    agree(
+        "dtype",
+        Cpu.sort(x.on_cpu(), 1, false, i.out_cpu(), i.out_cpu()),
+        gpu.sort(x.on_gpu(), 1, false, i.out_gpu(), i.out_gpu()),
+    );
 }
