@@ -18,6 +18,7 @@ mod matmul;
 mod memory;
 mod nonzero;
 mod pipeline;
+mod places;
 mod pool;
 mod prelude;
 mod random;
@@ -27,6 +28,7 @@ mod shader;
 mod sort;
 mod stream;
 mod wait;
+mod walk;
 
 pub use adapter::{devices, DeviceInfo};
 pub use backend::Gpu;

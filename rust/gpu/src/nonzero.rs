@@ -1,11 +1,106 @@
-//! nonzero.
+//! Coordinates of the nonzero elements: each is counted, counts are summed up to its place, coordinates written there.
 
 use crate::context::Context;
+use crate::elementwise::map;
 use crate::memory::Buffer;
-use wengert_ops::{Error, Result, View};
+use crate::shader::{entry, own_num, truth, Call, Num, THREADS};
+use crate::walk::moved_view;
+use wengert_ops::{DType, Error, Layout, Operand, Result, View, ViewMut};
 
 type In<'a> = View<'a, Buffer>;
 
-pub(crate) fn nonzero(_context: &'static Context, _x: In<'_>) -> Result<(Buffer, usize)> {
-    Err(Error::not_implemented("nonzero: not on the GPU yet; move the tensor to device 'cpu'"))
+/// Counts that a thread adds up by itself.
+const EACH: usize = 8;
+
+/// Replaces `count` numbers (in words) by what stands before them in sum; gives a buffer that begins with the whole sum.
+pub(crate) fn sums_before(context: &'static Context, numbers: &Buffer, count: usize) -> Result<Buffer> {
+    let block = THREADS as usize * EACH;
+    let blocks = count.div_ceil(block).max(1);
+    let totals = Buffer(context.allocate(blocks * 4)?);
+    let mut call = Call::new(context, "sums_before");
+    let (data, ends) = (call.write(numbers, DType::I32)?.slot, call.write(&totals, DType::I32)?.slot);
+    let (n, m) = (call.size(count)?, call.size(blocks)?);
+    let groups = call.threads(blocks * THREADS as usize)?;
+    call.run(groups, || {
+        format!(
+            "var<workgroup> s: array<u32, {THREADS}>;\n\
+             @compute @workgroup_size({THREADS})\nfn main(@builtin(local_invocation_index) t: u32, \
+             @builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {{\n\
+             let block = id.y * groups.x + id.x;\nlet first = (block * {THREADS}u + t) * {EACH}u;\n\
+             var own = 0u;\nfor (var k = 0u; k < {EACH}u; k++) {{\n\
+             if (block < {m} && first + k < {n}) {{ own += b{data}[first + k]; }}\n}}\n\
+             s[t] = own;\nworkgroupBarrier();\n\
+             for (var gap = 1u; gap < {THREADS}u; gap *= 2u) {{\n\
+             var more = 0u;\nif (t >= gap) {{ more = s[t - gap]; }}\nworkgroupBarrier();\n\
+             s[t] += more;\nworkgroupBarrier();\n}}\n\
+             if (block >= {m}) {{ return; }}\n\
+             if (t == {THREADS}u - 1u) {{ b{ends}[block] = s[t]; }}\n\
+             var before = s[t] - own;\nfor (var k = 0u; k < {EACH}u; k++) {{\n\
+             if (first + k < {n}) {{\nlet x = b{data}[first + k];\nb{data}[first + k] = before;\nbefore += x;\n}}\n}}\n}}\n"
+        )
+    })?;
+    if blocks == 1 {
+        return Ok(totals);
+    }
+    let total = sums_before(context, &totals, blocks)?;
+    let mut call = Call::new(context, "sums_on");
+    let (data, ends) = (call.write(numbers, DType::I32)?.slot, call.read(&totals, DType::I32)?.slot);
+    let n = call.size(count)?;
+    let groups = call.threads(count)?;
+    call.run(groups, || entry(&n, &format!("b{data}[i] = b{data}[i] + b{ends}[i / {block}u];\n")))?;
+    Ok(total)
+}
+
+/// `Backend::nonzero`: coordinates, row-major, as i64 `[count, rank]`, and the count.
+pub(crate) fn nonzero(context: &'static Context, x: In<'_>) -> Result<(Buffer, usize)> {
+    let (shape, numel) = (x.layout.shape(), x.layout.numel());
+    let empty = || Ok((Buffer(context.allocate(0)?), 0));
+    if numel == 0 {
+        return empty();
+    }
+    let bytes = numel.checked_mul(4).ok_or_else(|| Error::memory("nonzero: the result is too large"))?;
+    let before = Buffer(context.allocate(bytes)?);
+    let row_major = Layout::contiguous(shape);
+    // SAFETY: fresh.
+    let flags = unsafe { ViewMut::new(&before, &row_major, DType::I32) };
+    // Of f64 only the bits are looked at, which every GPU can.
+    let (num, source) = match x.dtype {
+        DType::F64 => (Num::I64, moved_view(x)),
+        other => (own_num(other), x),
+    };
+    let double = x.dtype == DType::F64;
+    map(context, "nonzero", &[double as u32], num, &[Operand::Array(source)], 1, &flags, Num::I32, &|names| {
+        let value =
+            if double { format!("({} & vec2<u32>(0xffffffffu, 0x7fffffffu))", names[0]) } else { names[0].into() };
+        format!("select(0i, 1i, {})", truth(&value, num))
+    })?;
+    let total = sums_before(context, &before, numel)?;
+    let mut raw = [0; 4];
+    context.download(&total.0, 0, &mut raw)?;
+    let count = u32::from_ne_bytes(raw) as usize;
+    if count == 0 {
+        return empty();
+    }
+    let bytes = count.checked_mul(shape.len() * 8);
+    let out = Buffer(context.allocate(bytes.ok_or_else(|| Error::memory("nonzero: the result is too large"))?)?);
+    let mut inner = 1;
+    for (d, &size) in shape.iter().enumerate().rev() {
+        let mut call = Call::new(context, "nonzero_write");
+        let (from, to) = (call.read(&before, DType::I32)?.slot, call.write(&out, DType::I64)?.slot);
+        let (n, found) = (call.size(numel)?, call.size(count)?);
+        let (step, size_text, rank, d) = (call.size(inner)?, call.size(size)?, call.size(shape.len())?, call.size(d)?);
+        let groups = call.threads(numel)?;
+        call.run(groups, || {
+            entry(
+                &n,
+                &format!(
+                    "let at = b{from}[i];\nvar next = {found};\nif (i + 1u < {n}) {{ next = b{from}[i + 1u]; }}\n\
+                     if (next == at) {{ return; }}\nlet w = (at * {rank} + {d}) * 2u;\n\
+                     b{to}[w] = i / {step} % {size_text};\nb{to}[w + 1u] = 0u;\n"
+                ),
+            )
+        })?;
+        inner *= size;
+    }
+    Ok((out, count))
 }

@@ -13,6 +13,8 @@ static LIBRARY: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(||
         include_str!("prelude/i32.wgsl"),
         include_str!("prelude/i64.wgsl"),
         include_str!("prelude/fold.wgsl"),
+        include_str!("prelude/keys.wgsl"),
+        include_str!("prelude/random.wgsl"),
     ];
     files.into_iter().flat_map(items).collect()
 });

@@ -1,8 +1,15 @@
-//! random.
+//! Random numbers: Philox counts, so that every GPU draws the same words for a seed and an offset.
+//!
+//! A thread makes four elements from one, two or four counters, whatever the dtype. What the laws need of logarithms,
+//! sines and cosines is computed from a draw's bits by polynomials, to the type's precision.
 
 use crate::context::Context;
+use crate::elementwise::copy;
 use crate::memory::Buffer;
-use wengert_ops::{Error, Random, Result, ViewMut};
+use crate::shader::{entry, per_word, Call, Num};
+use crate::sort::{order, Keys};
+use half::{bf16, f16};
+use wengert_ops::{fail, DType, Layout, Random, Result, Scalar, View, ViewMut};
 
 type Out<'a> = ViewMut<'a, Buffer>;
 
@@ -10,18 +17,225 @@ type Out<'a> = ViewMut<'a, Buffer>;
 #[derive(Clone, Debug)]
 pub struct Generator {
     pub seed: u64,
+    /// The counter of the next draw, of four words.
     pub offset: u64,
 }
 
-pub(crate) fn random(
-    _context: &'static Context,
-    _generator: &mut Generator,
-    _law: Random,
-    _out: Out<'_>,
-) -> Result<()> {
-    Err(Error::not_implemented("random: not on the GPU yet; move the tensor to device 'cpu'"))
+/// Elements that a thread makes.
+const EACH: usize = 4;
+
+/// Four elements from `counters` draws named `d0`, `d1`…: statements, the elements' texts, and their type.
+struct Law {
+    counters: usize,
+    before: String,
+    values: [String; EACH],
+    num: Num,
 }
 
-pub(crate) fn permutation(_context: &'static Context, _generator: &mut Generator, _out: Out<'_>) -> Result<()> {
-    Err(Error::not_implemented("permutation: not on the GPU yet; move the tensor to device 'cpu'"))
+/// A number as the dtype rounds it.
+fn rounded(value: f64, dtype: DType) -> f64 {
+    match dtype {
+        DType::F16 => f16::from_f64(value).to_f64(),
+        DType::BF16 => bf16::from_f64(value).to_f64(),
+        DType::F32 => f64::from(value as f32),
+        _ => value,
+    }
+}
+
+fn pair(call: &mut Call, value: u64) -> String {
+    let (low, high) = (call.word(value as u32), call.word((value >> 32) as u32));
+    format!("vec2<u32>({low}, {high})")
+}
+
+/// Checks a law in PyTorch's words, and binds its parameters.
+fn bind(call: &mut Call, law: Random, dtype: DType) -> Result<Law> {
+    const WORDS: [&str; EACH] = ["d0.x", "d0.y", "d0.z", "d0.w"];
+    const PAIRS: [&str; EACH] = ["d0.xy", "d0.zw", "d1.xy", "d1.zw"];
+    const NORMALS: [&str; EACH] = ["a.x", "a.y", "b.x", "b.y"];
+    let double = dtype == DType::F64;
+    let num = if double { Num::F64 } else { Num::F32 };
+    let counters = if double { 2 } else { 1 };
+    let draws = if double { PAIRS } else { WORDS };
+    let suffix = num.suffix();
+    let float = |call: &mut Call, value: f64| call.scalar(num, Scalar::Float(value));
+    let law = match law {
+        Random::Uniform { from, to } => {
+            // NaN fails as well.
+            if !(from <= to) {
+                fail!(runtime, "uniform_ expects to return a [from, to) range, but found from={from} > to={to}");
+            }
+            let span = if double { to - from } else { f64::from(to as f32 - from as f32) };
+            let (low, high) = (rounded(from, dtype), rounded(to, dtype));
+            let [from, span, low, high] = [from, span, low, high].map(|v| float(call, v));
+            let whole = |v: String| match dtype {
+                DType::F16 => format!("f16_to_f32(f32_to_f16({v}))"),
+                DType::BF16 => format!("bitcast<f32>(f32_to_bf16({v}) << 16u)"),
+                _ => v,
+            };
+            // Rounding may reach the open end.
+            let value = |k: usize| format!("select(u{k}, {low}, u{k} >= {high})");
+            let before = (0..EACH).map(|k| {
+                format!("let u{k} = {};\n", whole(format!("(unit_{suffix}({}) * {span} + {from})", draws[k])))
+            });
+            Law { counters, before: before.collect(), values: std::array::from_fn(value), num }
+        }
+        Random::Normal { mean, std } => {
+            if !(std >= 0.0) {
+                fail!(runtime, "normal expects std >= 0.0, but found std {std}");
+            }
+            let [mean, std] = [mean, std].map(|v| float(call, v));
+            let before = match double {
+                true => "let a = normals_f64(d0);\nlet b = normals_f64(d1);\n",
+                false => "let a = normals_f32(d0.xy);\nlet b = normals_f32(d0.zw);\n",
+            };
+            Law { counters, before: before.into(), values: NORMALS.map(|v| format!("({v} * {std} + {mean})")), num }
+        }
+        Random::Integers { low, high } => {
+            let range = high.wrapping_sub(low) as u64;
+            if low >= high && range < 1 << 63 {
+                fail!(runtime, "random_ expects 'from' to be less than 'to', but got from={low} >= to={high}");
+            }
+            // 64 bits are scaled down to what 32 hold, 128 to more: the shares of two numbers differ by 2^-32 at most.
+            let short = u32::try_from(range).is_ok();
+            let (range, low) = (pair(call, range), call.scalar(Num::I64, Scalar::Int(low)));
+            let value = |k: usize| match short {
+                true => format!("sum_of_i64({low}, scaled_64({}, {range}))", PAIRS[k]),
+                false => format!("sum_of_i64({low}, scaled_128(d{k}, {range}))"),
+            };
+            let counters = if short { 2 } else { 4 };
+            Law { counters, before: String::new(), values: std::array::from_fn(value), num: Num::I64 }
+        }
+        Random::Bernoulli { p } => {
+            if !(0.0..=1.0).contains(&p) {
+                fail!(runtime, "bernoulli_ expects p to be in [0, 1], but got p={p}");
+            }
+            // A word against 2^32 p; where it is the whole part, another against the rest.
+            let scaled = p * 4294967296.0;
+            let first = if p >= 1.0 { u32::MAX } else { scaled as u32 };
+            let second = if p >= 1.0 { u32::MAX } else { ((scaled - scaled.floor()) * 4294967296.0) as u32 };
+            let (first, second) = (call.word(first), call.word(second));
+            let always = call.word(u32::from(p >= 1.0));
+            let value = |k: usize| {
+                let next = ["x", "y", "z", "w"][k];
+                format!(
+                    "select(0i, 1i, {0} < {first} || ({0} == {first} && more.{next} < {second}) || {always} == 1u)",
+                    WORDS[k]
+                )
+            };
+            let before = format!(
+                "var more = vec4<u32>(0u, 0u, 0u, 0u);\nif (any(d0 == vec4<u32>({first}, {first}, {first}, {first}))) \
+                 {{ more = drawn(offset, i, 1u, seed); }}\n"
+            );
+            Law { counters: 1, before, values: std::array::from_fn(value), num: Num::I32 }
+        }
+        Random::Exponential { lambda } => {
+            if !(lambda > 0.0) {
+                fail!(runtime, "exponential_ expects lambda > 0.0, but found lambda={lambda}");
+            }
+            let scale = float(call, -1.0 / lambda);
+            let values = draws.map(|w| format!("({scale} * log_unit_{suffix}({w}))"));
+            Law { counters, before: String::new(), values, num }
+        }
+    };
+    call.key.variant.push(law.counters as u32);
+    Ok(law)
+}
+
+fn kind(law: Random) -> u32 {
+    match law {
+        Random::Uniform { .. } => 0,
+        Random::Normal { .. } => 1,
+        Random::Integers { .. } => 2,
+        Random::Bernoulli { .. } => 3,
+        Random::Exponential { .. } => 4,
+    }
+}
+
+/// `Backend::random`: numbers in row-major order, whatever the layout.
+pub(crate) fn random(context: &'static Context, generator: &mut Generator, law: Random, out: Out<'_>) -> Result<()> {
+    let dtype = out.dtype();
+    if !dtype.is_float() && !matches!(law, Random::Integers { .. } | Random::Bernoulli { .. }) {
+        fail!(runtime, "random: {law:?} is a law over floats, but the tensor is {dtype}; make it floating point");
+    }
+    let (layout, elements) = (out.layout(), per_word(dtype) as usize);
+    let (numel, start) = (layout.numel(), layout.offset());
+    let ends = start + numel;
+    let closed = ends % elements == 0 || ends == out.buffer().len() / dtype.size();
+    let own = layout.is_contiguous() && start % elements == 0 && closed;
+    let mut call = Call::new(context, "random");
+    call.key.variant.push(kind(law));
+    let fresh = if own { None } else { Some(Buffer(context.allocate(numel.max(1) * dtype.size())?)) };
+    let (buffer, first) = match &fresh {
+        Some(buffer) => (buffer, 0),
+        None => (out.buffer(), start),
+    };
+    let to = call.write(buffer, dtype)?;
+    let law = bind(&mut call, law, dtype)?;
+    if numel == 0 {
+        return Ok(());
+    }
+    let (seed, offset) = (pair(&mut call, generator.seed), pair(&mut call, generator.offset));
+    let (count, begin) = (call.size(numel)?, call.size(first / elements)?);
+    let quads = numel.div_ceil(EACH);
+    let groups = call.threads(quads)?;
+    let used = quads * law.counters;
+    call.run(groups, || {
+        let mut text = format!("let seed = {seed};\nlet offset = {offset};\n");
+        for c in 0..law.counters {
+            text += &format!("let d{c} = drawn(offset, i * {}u + {c}u, 0u, seed);\n", law.counters);
+        }
+        text += &law.before;
+        for (k, value) in law.values.iter().enumerate() {
+            text += &format!("let v{k} = {value};\n");
+        }
+        if elements == 1 {
+            for k in 0..EACH {
+                let store = to.store(&format!("({begin} + i * {EACH}u + {k}u)"), &format!("v{k}"), law.num);
+                text += &format!("if (i * {EACH}u + {k}u < {count}) {{\n{store}}}\n");
+            }
+        } else {
+            let bits = 32 / elements;
+            for word in 0..EACH / elements {
+                text += "{\nvar packed = 0u;\n";
+                for at in 0..elements {
+                    let k = word * elements + at;
+                    let value = to.packed(&format!("v{k}"), law.num);
+                    text += &format!("if (i * {EACH}u + {k}u < {count}) {{ packed |= {value} << {}u; }}\n", at * bits);
+                }
+                text += &format!(
+                    "if (i * {EACH}u + {}u < {count}) {{ b{}[{begin} + i * {}u + {word}u] = packed; }}\n}}\n",
+                    word * elements,
+                    to.slot,
+                    EACH / elements
+                );
+            }
+        }
+        entry(&format!("({count} + {}u) / {EACH}u", EACH - 1), &text)
+    })?;
+    generator.offset = generator.offset.wrapping_add(used as u64);
+    if let Some(buffer) = &fresh {
+        let drawn = Layout::contiguous(layout.shape());
+        copy(context, View { buffer, layout: &drawn, dtype }, out)?;
+    }
+    Ok(())
+}
+
+/// A random permutation of `0..n` into a one-dimensional output: the order of random 64-bit keys.
+pub(crate) fn permutation(context: &'static Context, generator: &mut Generator, out: Out<'_>) -> Result<()> {
+    let n = out.layout().numel();
+    if out.layout().rank() != 1 {
+        fail!(runtime, "randperm: the output has {} dimensions; it must have one", out.layout().rank());
+    }
+    if out.dtype().finfo().is_some_and(|f| n as f64 - 1.0 > 2.0 / f.eps)
+        || out.dtype().iinfo().is_some_and(|(_, top)| n > 0 && n as u64 - 1 > top as u64)
+    {
+        fail!(runtime, "randperm: n={n} does not fit in {}; ask for a wider dtype", out.dtype());
+    }
+    let keys = Keys { buffer: Buffer(context.allocate(n.max(1) * 8)?), words: 2, lines: 1, len: n };
+    let layout = Layout::contiguous(&[n]);
+    let all = Random::Integers { low: i64::MIN, high: i64::MAX };
+    // SAFETY: fresh.
+    random(context, generator, all, unsafe { ViewMut::new(&keys.buffer, &layout, DType::I64) })?;
+    let positions = order(context, &keys)?;
+    copy(context, View { buffer: &positions, layout: &layout, dtype: DType::I32 }, out)
 }

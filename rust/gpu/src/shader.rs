@@ -162,6 +162,11 @@ impl Call {
         self.bind(buffer, dtype, if dtype.size() < 4 { Access::Atomic } else { Access::Write })
     }
 
+    /// Binds an array's words for atomic operations, which the text spells out itself.
+    pub fn atomic(&mut self, buffer: &Buffer) -> Result<Place> {
+        self.bind(buffer, DType::I32, Access::Atomic)
+    }
+
     /// Adds a parameter; gives its text.
     pub fn word(&mut self, value: u32) -> String {
         self.words.push(value);
@@ -333,7 +338,7 @@ impl Place {
     }
 
     /// `value` as the element's bits in the low end of a word.
-    fn packed(self, value: &str, num: Num) -> String {
+    pub fn packed(self, value: &str, num: Num) -> String {
         let float = || convert(value, num, Num::F32);
         let whole = || convert(value, num, Num::I32);
         match self.dtype {
