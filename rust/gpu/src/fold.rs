@@ -178,8 +178,9 @@ impl Folding {
     }
 
     pub fn bind(&self, call: &mut Call) -> Result<Bound> {
-        if self.kept.numel().max(self.folded.numel()) > MOST {
-            return Err(Error::runtime(format!("{}: {} elements are too many for a GPU", call.key.family, usize::MAX)));
+        let most = self.kept.numel().max(self.folded.numel());
+        if most > MOST {
+            return Err(Error::runtime(format!("{}: {most} elements are too many for a GPU", call.key.family)));
         }
         let place = call.read(&self.buffer, self.dtype)?;
         let start = call.size(self.offset)?;
@@ -187,8 +188,8 @@ impl Folding {
     }
 }
 
-/// Numbers of elements stay so far below 2³² that a loop's last step does not wrap.
-const MOST: usize = (1 << 32) - (1 << 20);
+/// Numbers of elements stay so far below 2³² that neither a loop's last step nor the last group's threads wrap.
+const MOST: usize = (1 << 32) - (1 << 26);
 
 /// Whether threads should not meet in groups: a software device runs a group on one core, and its barriers are slow.
 pub(crate) fn narrow(context: &Context) -> bool {
@@ -218,8 +219,8 @@ impl Share {
         let (kept, length) = (fold.kept.numel().max(1), fold.folded.numel());
         let (lanes, enough, least) = match (narrow(context), fold.columns(), length) {
             (true, ..) => (1, 1 << 10, 1 << 8),
-            (_, true, _) | (_, _, 0..=8) => (1, 1 << 17, 1 << 6),
-            (_, _, 9..=512) => (32, 1 << 17, 1 << 8),
+            (_, true, _) | (_, _, 0..=32) => (1, 1 << 17, 1 << 6),
+            (_, _, 33..=512) => (32, 1 << 17, 1 << 8),
             _ => (THREADS, 1 << 17, THREADS as usize * 8),
         };
         let parts = (enough / (kept * lanes as usize).max(1)).min(length / least);

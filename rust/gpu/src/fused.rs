@@ -85,7 +85,7 @@ fn share(context: &Context, lines: usize, n: usize, inside: usize) -> Share {
     let lanes = match narrow(context) {
         true if lines >= 64 || n <= 64 => 1,
         true => THREADS,
-        false if n <= 8 || inside >= 16 && lines >= 1 << 12 => 1,
+        false if n <= 32 || inside >= 16 && lines >= 1 << 12 => 1,
         false if n <= 512 => 32,
         false => THREADS,
     };

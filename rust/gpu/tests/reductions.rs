@@ -59,7 +59,8 @@ fn every_kind_of_every_dtype() {
             for (shape, dims) in [(&[3, 40, 5][..], 0b010), (&[4, 7], 0b11), (&[6, 20], 1), (&[], 0), (&[0, 3], 1)] {
                 let count: usize = shape.iter().product();
                 let x = Both::of(gpu, &whole(&mut draw, count, dtype), shape, dtype);
-                check(gpu, kind, &x, dims, false, to, if kind == Reduction::Prod { 2.0 } else { 0.0 });
+                let ulps = if kind == Reduction::Prod { 2.0 } else { 0.0 };
+                check(gpu, kind, &x, dims, false, to, ulps);
             }
         }
     }
@@ -213,6 +214,15 @@ fn many_elements() {
             check(gpu, kind, &x, dims, false, to, 0.0);
         }
     }
+}
+
+/// More groups than one dimension of a dispatch holds.
+#[test]
+fn many_results() {
+    let Some(gpu) = gpu() else { return };
+    let layout = Layout::strided(SmallVec::from_slice(&[16_800_000, 2]), SmallVec::from_slice(&[0, 1]), 0);
+    let x = Both::new(gpu, &[3, 4], layout, DType::U8);
+    check_as_is(gpu, Reduction::Sum, &x, 2, false, DType::U8, 0.0);
 }
 
 #[test]
