@@ -26,6 +26,9 @@ pub(crate) struct Context {
     stray: Arc<Mutex<Vec<String>>>,
 }
 
+/// 64-bit floats, and integers of their size, which are the only way to a float's bits.
+const DOUBLE: wgpu::Features = wgpu::Features::SHADER_F64.union(wgpu::Features::SHADER_INT64);
+
 /// A lock whose holder has panicked is taken all the same: what it guards is changed in single steps.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -52,7 +55,7 @@ pub(crate) fn open(index: usize) -> Result<&'static Context> {
 impl Context {
     fn new(index: usize, found: &Found) -> Result<Context> {
         let limits = found.adapter.limits();
-        let wanted = wgpu::Features::IMMEDIATES | wgpu::Features::SHADER_F64 | wgpu::Features::SUBGROUP;
+        let wanted = wgpu::Features::IMMEDIATES | DOUBLE | wgpu::Features::SUBGROUP;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wengert"),
             required_features: found.adapter.features() & wanted,
@@ -98,7 +101,7 @@ impl Context {
 
     /// Whether 64-bit floats can be computed with.
     pub fn has_f64(&self) -> bool {
-        self.device.features().contains(wgpu::Features::SHADER_F64)
+        self.device.features().contains(DOUBLE)
     }
 
     /// Whether the device can still be used, from this process.
