@@ -19,6 +19,7 @@ mod nonzero;
 mod pipeline;
 mod pool;
 mod prelude;
+mod product;
 mod random;
 mod reduce;
 mod scan;
@@ -29,5 +30,7 @@ mod wait;
 
 pub use adapter::{devices, DeviceInfo};
 pub use backend::Gpu;
+#[doc(hidden)]
+pub use product::Way;
 pub use memory::{Buffer, Usage};
 pub use random::Generator;

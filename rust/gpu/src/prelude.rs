@@ -12,6 +12,7 @@ static LIBRARY: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(||
         include_str!("prelude/f64.wgsl"),
         include_str!("prelude/i32.wgsl"),
         include_str!("prelude/i64.wgsl"),
+        include_str!("prelude/products.wgsl"),
     ];
     files.into_iter().flat_map(items).collect()
 });
