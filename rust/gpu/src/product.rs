@@ -6,10 +6,11 @@
 //! another kernel joins.
 
 use crate::context::Context;
+use crate::elementwise;
 use crate::memory::Buffer;
 use crate::shader::{entry, type_text, Call, Num, Place, THREADS};
 use std::fmt::Write;
-use wengert_ops::{DType, Layout, Result, ViewMut};
+use wengert_ops::{DType, Layout, Result, Scalar, View, ViewMut};
 
 /// Which kernel computes a product.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,6 +32,10 @@ pub(crate) struct Sizes {
 
 /// How the elements of both matrices are found. Names that the texts define end with the tag they are given.
 pub(crate) trait Matrices {
+    /// What stands before `main`.
+    fn functions(&self) -> String {
+        String::new()
+    }
     /// Statements after `z`, the product's number in the batch.
     fn batch(&self) -> String;
     /// What the elements of row `r` of the first matrix share.
@@ -108,6 +113,10 @@ impl Patch {
         };
         // Groups of one processor's work: few enough outputs that there are groups for all.
         let down = if sizes.m > rows { 64 / across } else { 1 };
+        if let Ok(e) = std::env::var("PATCH") {
+            let v: Vec<usize> = e.split(',').map(|x| x.parse().unwrap()).collect();
+            return Patch { rows: v[0], cols: v[1], across: v[2], down: v[3] };
+        }
         Patch { rows, cols, across, down }
     }
 }
@@ -329,7 +338,7 @@ impl Run {
             plus(self.num, "sum", "block"),
         );
         text += &self.store(names, matrices, target, ["r", "c", "sum"]);
-        entry(&count, &text)
+        matrices.functions() + &entry(&count, &text)
     }
 
     /// A group for each output: its threads go along the inner dimension side by side.
@@ -358,7 +367,7 @@ impl Run {
             plus(num, "sums[t]", "sums[t + half]"),
             self.store(names, matrices, target, ["r", "c", "sums[0]"]),
         );
-        format!("var<workgroup> sums: array<{ty}, {LANES}>;\n{}", by_group(LANES, &text))
+        format!("{}var<workgroup> sums: array<{ty}, {LANES}>;\n{}", matrices.functions(), by_group(LANES, &text))
     }
 
     /// Ends groups beyond the last product and part: the dispatch is a rectangle.
@@ -386,9 +395,11 @@ impl Run {
     fn registers<M: Matrices>(&self, names: &Names, matrices: &M, target: Place, patch: Patch) -> String {
         let Patch { rows, cols, across, down } = patch;
         let Names { m, n, .. } = names;
-        let ty = match cols {
+        // Vectors of a line of the patch, and the width of each.
+        let (quads, width) = if cols == 1 { (1, 1) } else { (cols / 4, 4) };
+        let ty = match width {
             1 => type_text(self.num).to_owned(),
-            _ => format!("vec{cols}<{}>", type_text(self.num)),
+            _ => format!("vec4<{}>", type_text(self.num)),
         };
         let mut text = self.block(names, rows * down, cols * across);
         let _ = write!(
@@ -400,28 +411,40 @@ impl Run {
         // Lines beyond the end repeat the last one, and are not written.
         for i in 0..rows {
             text += &matrices.row(&format!("min(r + {i}u, {m} - 1u)"), &i.to_string());
-            let _ = writeln!(text, "var sum{i} = {ty}();");
+            for j in 0..quads {
+                let _ = writeln!(text, "var sum{i}_{j} = {ty}();");
+            }
         }
         for j in 0..cols {
             text += &matrices.col(&format!("min(c + {j}u, {n} - 1u)"), &j.to_string());
         }
         text += &matrices.inner("k0");
-        let line: Vec<String> = (0..cols).map(|j| matrices.b(&j.to_string())).collect();
-        let _ = write!(text, "for (var q = k0; q < k1; q++) {{\nlet line = {ty}({});\n", line.join(", "));
+        text += "for (var q = k0; q < k1; q++) {\n";
+        for j in 0..quads {
+            let line: Vec<String> = (0..width).map(|w| matrices.b(&(j * width + w).to_string())).collect();
+            let _ = writeln!(text, "let v{j} = {ty}({});", line.join(", "));
+        }
         for i in 0..rows {
-            let _ = writeln!(text, "sum{i} += {} * line;", matrices.a(&i.to_string()));
+            let _ = writeln!(text, "let u{i} = {};", matrices.a(&i.to_string()));
+            for j in 0..quads {
+                let _ = writeln!(text, "sum{i}_{j} += u{i} * v{j};");
+            }
         }
         let _ = writeln!(text, "{}}}", matrices.next());
         for i in 0..rows {
             let _ = writeln!(text, "if (r + {i}u < {m}) {{");
             for j in 0..cols {
-                let value = if cols == 1 { format!("sum{i}") } else { format!("sum{i}[{j}]") };
-                let store = self.store(names, matrices, target, [&format!("(r + {i}u)"), &format!("(c + {j}u)"), &value]);
+                let value = match width {
+                    1 => format!("sum{i}_0"),
+                    _ => format!("sum{i}_{}[{}]", j / 4, j % 4),
+                };
+                let place = [&format!("(r + {i}u)")[..], &format!("(c + {j}u)"), &value];
+                let store = self.store(names, matrices, target, place);
                 let _ = writeln!(text, "if (c + {j}u < {n}) {store}");
             }
             text += "}\n";
         }
-        by_group(across * down, &text)
+        matrices.functions() + &by_group(across * down, &text)
     }
 
     /// Blocks of both matrices in the group's memory, and a square of outputs in each thread's registers.
@@ -500,7 +523,8 @@ impl Run {
         }
         let size = depth * pitch;
         format!(
-            "var<workgroup> ta: array<{ty}, {size}>;\nvar<workgroup> tb: array<{ty}, {size}>;\n{}",
+            "{}var<workgroup> ta: array<{ty}, {size}>;\nvar<workgroup> tb: array<{ty}, {size}>;\n{}",
+            matrices.functions(),
             by_group(threads, &text)
         )
     }
@@ -563,8 +587,19 @@ pub(crate) fn nothing(context: &'static Context, accumulate: bool, out: &ViewMut
     if accumulate {
         return Ok(());
     }
-    let layout: &Layout = out.layout();
     // SAFETY: the caller's view, under the same promise.
-    let out = unsafe { ViewMut::new(out.buffer(), layout, out.dtype()) };
-    crate::elementwise::fill(context, wengert_ops::Scalar::Int(0), out)
+    let out = unsafe { ViewMut::new(out.buffer(), out.layout(), out.dtype()) };
+    elementwise::fill(context, Scalar::Int(0), out)
+}
+
+/// The elements of an array in row-major order, and where they begin: itself, or a copy.
+pub(crate) fn dense(context: &'static Context, x: View<'_, Buffer>) -> Result<(Buffer, usize)> {
+    if x.layout.is_contiguous() {
+        return Ok((x.buffer.clone(), x.layout.offset()));
+    }
+    let layout = Layout::contiguous(x.layout.shape());
+    let copy = Buffer(context.allocate(layout.numel() * x.dtype.size())?);
+    // SAFETY: fresh.
+    elementwise::copy(context, x, unsafe { ViewMut::new(&copy, &layout, x.dtype) })?;
+    Ok((copy, 0))
 }

@@ -14,3 +14,6 @@ fn times_pair(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
     let high = ah * bh + (lh >> 16u) + (hl >> 16u);
     return vec2<u32>((hl << 16u) | (ll & 0xffffu), high + a.x * b.y + a.y * b.x);
 }
+fn above_pair(a: vec2<u32>, b: vec2<u32>) -> bool {
+    return bitcast<i32>(a.y) > bitcast<i32>(b.y) || (a.y == b.y && a.x > b.x);
+}
