@@ -21,6 +21,7 @@ mod pipeline;
 mod places;
 mod pool;
 mod prelude;
+mod product;
 mod random;
 mod reduce;
 mod scan;
@@ -34,5 +35,6 @@ pub use adapter::{devices, DeviceInfo};
 pub use backend::Gpu;
 #[doc(hidden)]
 pub use fold::as_on_hardware;
+pub use product::Way;
 pub use memory::{Buffer, Usage};
 pub use random::Generator;

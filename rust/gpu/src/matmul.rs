@@ -1,18 +1,220 @@
-//! matmul.
+//! Matrix products over batches, of any strides.
 
+use crate::backend::Gpu;
 use crate::context::Context;
+use crate::elementwise::merged;
 use crate::memory::Buffer;
-use wengert_ops::{Error, Result, View, ViewMut};
+use crate::product::{multiply, nothing, Matrices, Sizes, Way};
+use crate::shader::{own_num, Call, Num, Place};
+use smallvec::SmallVec;
+use std::fmt::Write;
+use wengert_ops::{fail, Layout, Result, View, ViewMut};
 
 type In<'a> = View<'a, Buffer>;
 type Out<'a> = ViewMut<'a, Buffer>;
 
-pub(crate) fn matmul(
-    _context: &'static Context,
-    _a: In<'_>,
-    _b: In<'_>,
-    _accumulate: bool,
-    _out: Out<'_>,
+/// More batch dimensions than this are walked through from the host.
+const RANK: usize = 5;
+
+impl Gpu {
+    /// As [`matmul`](wengert_ops::Backend::matmul), by a kernel that the caller chooses: for tests and measurements.
+    #[doc(hidden)]
+    pub fn matmul_by(&self, way: Way, a: In<'_>, b: In<'_>, accumulate: bool, out: Out<'_>) -> Result<()> {
+        product(self.0, Some(way), a, b, accumulate, out)
+    }
+}
+
+/// `out = a @ b (+ out)`, as [`Backend::matmul`](wengert_ops::Backend::matmul).
+pub(crate) fn matmul(context: &'static Context, a: In<'_>, b: In<'_>, accumulate: bool, out: Out<'_>) -> Result<()> {
+    product(context, None, a, b, accumulate, out)
+}
+
+fn product(
+    context: &'static Context,
+    way: Option<Way>,
+    a: In<'_>,
+    b: In<'_>,
+    accumulate: bool,
+    out: Out<'_>,
 ) -> Result<()> {
-    Err(Error::not_implemented("matmul: not on the GPU yet; move the tensor to device 'cpu'"))
+    let (x, y, z) = (a.layout, b.layout, out.layout());
+    let rank = z.rank();
+    let fits = rank >= 2
+        && x.rank() == rank
+        && y.rank() == rank
+        && x.shape()[..rank - 2] == z.shape()[..rank - 2]
+        && y.shape()[..rank - 2] == z.shape()[..rank - 2]
+        && x.shape()[rank - 2] == z.shape()[rank - 2]
+        && y.shape()[rank - 1] == z.shape()[rank - 1]
+        && x.shape()[rank - 1] == y.shape()[rank - 2];
+    if !fits || a.dtype != out.dtype() || b.dtype != out.dtype() || !z.is_contiguous() {
+        fail!(
+            internal,
+            "matmul: kernel called with {} {:?} @ {} {:?} into {} {:?}",
+            a.dtype,
+            x.shape(),
+            b.dtype,
+            y.shape(),
+            out.dtype(),
+            z
+        );
+    }
+    if z.numel() == 0 {
+        return Ok(());
+    }
+    if x.shape()[rank - 1] == 0 {
+        return nothing(context, accumulate, &out);
+    }
+    let plan = Plan::new(x, y);
+    plan.run(context, way, a, b, accumulate, (out.buffer(), z.offset()))
+}
+
+/// Sizes and strides of a product over a batch.
+struct Plan {
+    m: usize,
+    k: usize,
+    n: usize,
+    /// Offset, row stride, column stride.
+    a: (usize, isize, isize),
+    b: (usize, isize, isize),
+    /// Sizes of the batch, and both matrices' strides.
+    batch: SmallVec<[usize; 8]>,
+    steps: [SmallVec<[isize; 8]>; 2],
+}
+
+impl Plan {
+    fn new(a: &Layout, b: &Layout) -> Plan {
+        let r = a.rank() - 2;
+        let lead = |l: &Layout| {
+            Layout::strided(SmallVec::from_slice(&l.shape()[..r]), SmallVec::from_slice(&l.strides()[..r]), 0)
+        };
+        // A line of one element has no stride that counts.
+        let stride = |l: &Layout, d: usize| if l.shape()[d] == 1 { 0 } else { l.strides()[d] };
+        let mut dims = merged(&a.shape()[..r], &[&lead(a), &lead(b)]);
+        let steps = [std::mem::take(&mut dims.strides[0]), std::mem::take(&mut dims.strides[1])];
+        let mut plan = Plan {
+            m: a.shape()[r],
+            k: a.shape()[r + 1],
+            n: b.shape()[r + 1],
+            a: (a.offset(), stride(a, r), stride(a, r + 1)),
+            b: (b.offset(), stride(b, r), stride(b, r + 1)),
+            batch: dims.sizes,
+            steps,
+        };
+        plan.merge_rows();
+        plan
+    }
+
+    /// A batch that shares b and whose a-rows follow one another is one taller product.
+    fn merge_rows(&mut self) {
+        if let (&[count], &[step], &[0]) = (&self.batch[..], &self.steps[0][..], &self.steps[1][..]) {
+            let row = if self.m == 1 { step } else { self.a.1 };
+            if row.checked_mul(self.m as isize) == Some(step) {
+                self.a.1 = row;
+                self.m *= count;
+                self.batch.clear();
+                self.steps = Default::default();
+            }
+        }
+    }
+
+    fn run(
+        &self,
+        context: &'static Context,
+        way: Option<Way>,
+        a: In<'_>,
+        b: In<'_>,
+        accumulate: bool,
+        out: (&Buffer, usize),
+    ) -> Result<()> {
+        let Plan { m, k, n, .. } = *self;
+        if self.batch.len() > RANK {
+            let rest: usize = self.batch[1..].iter().product();
+            for i in 0..self.batch[0] {
+                let moved = |at: usize, step: isize| at.wrapping_add_signed(step.wrapping_mul(i as isize));
+                let part = Plan {
+                    a: (moved(self.a.0, self.steps[0][0]), self.a.1, self.a.2),
+                    b: (moved(self.b.0, self.steps[1][0]), self.b.1, self.b.2),
+                    batch: self.batch[1..].into(),
+                    steps: [self.steps[0][1..].into(), self.steps[1][1..].into()],
+                    ..*self
+                };
+                part.run(context, way, a, b, accumulate, (out.0, out.1 + i * rest * m * n))?;
+            }
+            return Ok(());
+        }
+        let num = own_num(a.dtype);
+        let sizes = Sizes { batch: self.batch.iter().product(), m, k, n };
+        let inner_first = [self.a.2 == 1, self.b.1 == 1];
+        multiply(context, "matmul", num, sizes, way, inner_first, accumulate, (out.0, out.1, a.dtype), |call| {
+            self.bind(call, num, a, b)
+        })
+    }
+
+    fn bind(&self, call: &mut Call, num: Num, a: In<'_>, b: In<'_>) -> Result<Strided> {
+        let places = [call.read(a.buffer, a.dtype)?, call.read(b.buffer, b.dtype)?];
+        let words = |call: &mut Call, at: (usize, isize, isize)| -> Result<[String; 3]> {
+            Ok([call.size(at.0)?, step(call, at.1)?, step(call, at.2)?])
+        };
+        let (a, b) = (words(call, self.a)?, words(call, self.b)?);
+        let mut batch = Vec::with_capacity(self.batch.len());
+        for (d, &size) in self.batch.iter().enumerate() {
+            batch.push([call.size(size)?, step(call, self.steps[0][d])?, step(call, self.steps[1][d])?]);
+        }
+        call.key.variant.push(batch.len() as u32);
+        Ok(Strided { num, places, a, b, batch })
+    }
+}
+
+/// A stride as a word that is added and multiplied modulo 2³².
+fn step(call: &mut Call, stride: isize) -> Result<String> {
+    Ok(format!("bitcast<u32>({})", call.stride(stride)?))
+}
+
+/// The parameters' names of a product: of both matrices offset, row stride and column stride, of each batch dimension
+/// size and strides.
+struct Strided {
+    num: Num,
+    places: [Place; 2],
+    a: [String; 3],
+    b: [String; 3],
+    batch: Vec<[String; 3]>,
+}
+
+impl Matrices for Strided {
+    fn batch(&self) -> String {
+        let mut text = format!("var pa = {};\nvar pb = {};\nvar rest = z;\n", self.a[0], self.b[0]);
+        for (d, [size, a, b]) in self.batch.iter().enumerate().rev() {
+            let at = match d {
+                0 => "rest".to_owned(),
+                _ => format!("(rest % {size})"),
+            };
+            let _ = writeln!(text, "pa += {at} * {a};\npb += {at} * {b};");
+            if d > 0 {
+                let _ = writeln!(text, "rest = rest / {size};");
+            }
+        }
+        text
+    }
+    fn row(&self, r: &str, tag: &str) -> String {
+        format!("let ra{tag} = pa + {r} * {};\n", self.a[1])
+    }
+    fn col(&self, c: &str, tag: &str) -> String {
+        format!("let cb{tag} = pb + {c} * {};\n", self.b[2])
+    }
+    fn inner(&self, k: &str) -> String {
+        format!("var ka = {k} * {};\nvar kb = {k} * {};\n", self.a[2], self.b[1])
+    }
+    fn next(&self) -> String {
+        format!("ka += {};\nkb += {};\n", self.a[2], self.b[1])
+    }
+    fn a(&self, row: &str) -> String {
+        self.places[0].load(&format!("ra{row} + ka"), self.num)
+    }
+    fn b(&self, col: &str) -> String {
+        self.places[1].load(&format!("cb{col} + kb"), self.num)
+    }
+    fn place(&self, m: &str, n: &str, row: &str, col: &str) -> String {
+        format!("(z * {m} + {row}) * {n} + {col}")
+    }
 }

@@ -1,18 +1,137 @@
-//! pool.
+//! Max pooling over windows of the trailing dims: a thread for each window.
 
 use crate::context::Context;
 use crate::memory::Buffer;
-use wengert_ops::{Error, PoolSpec, Result, View, ViewMut};
+use crate::product::dense;
+use crate::shader::{entry, own_num, Call, Num};
+use wengert_ops::{fail, DType, PoolSpec, Result, View, ViewMut};
 
 type In<'a> = View<'a, Buffer>;
 type Out<'a> = ViewMut<'a, Buffer>;
 
+/// Values and positions of the largest of each window, as [`Backend::max_pool`](wengert_ops::Backend::max_pool).
 pub(crate) fn max_pool(
-    _context: &'static Context,
-    _spec: &PoolSpec,
-    _x: In<'_>,
-    _values: Out<'_>,
-    _indices: Out<'_>,
+    context: &'static Context,
+    spec: &PoolSpec,
+    x: In<'_>,
+    values: Out<'_>,
+    indices: Out<'_>,
 ) -> Result<()> {
-    Err(Error::not_implemented("max_pool: not on the GPU yet; move the tensor to device 'cpu'"))
+    let (shape, out, d) = (x.layout.shape(), values.layout().shape(), spec.kernel.len());
+    let fits = (1..=3).contains(&d)
+        && shape.len() >= d
+        && out.len() == shape.len()
+        && [&spec.stride, &spec.padding, &spec.dilation].iter().all(|s| s.len() == d)
+        && out[..shape.len() - d] == shape[..shape.len() - d]
+        && indices.layout().shape() == out
+        && indices.dtype() == DType::I64
+        && x.dtype == values.dtype();
+    if !fits {
+        fail!(internal, "max_pool: kernel called with {shape:?} into {out:?} for {spec:?}");
+    }
+    let count = values.layout().numel();
+    if count == 0 {
+        return Ok(());
+    }
+    let (input, output) = (&shape[shape.len() - d..], &out[shape.len() - d..]);
+    check_windows(spec, input, output)?;
+    if !values.layout().is_contiguous() || !indices.layout().is_contiguous() {
+        fail!(internal, "max_pool: outputs must be contiguous");
+    }
+    let num = own_num(x.dtype);
+    let (x, offset) = dense(context, x)?;
+
+    let mut call = Call::new(context, "max_pool");
+    let target = call.scatter(values.buffer(), values.dtype())?;
+    let positions = call.write(indices.buffer(), DType::I64)?;
+    let source = call.read(&x, values.dtype())?;
+    call.key.variant.push(d as u32);
+    let total = call.size(count)?;
+    let offset = call.size(offset)?;
+    let starts = [call.size(values.layout().offset())?, call.size(indices.layout().offset())?];
+    let mut dims = Vec::with_capacity(d);
+    for i in 0..d {
+        dims.push(Dim {
+            input: call.size(input[i])?,
+            output: call.size(output[i])?,
+            kernel: call.size(spec.kernel[i])?,
+            stride: call.size(spec.stride[i])?,
+            padding: call.size(spec.padding[i])?,
+            dilation: call.size(spec.dilation[i].max(1))?,
+        });
+    }
+    let groups = call.threads(count)?;
+    call.run(groups, || {
+        // From the window's number its place, its first tap and the number of taps inside, innermost dim first.
+        let mut text = "var rest = i;\n".to_owned();
+        for (n, dim) in dims.iter().enumerate().rev() {
+            let Dim { input, output, kernel, stride, padding, dilation } = dim;
+            text += &format!(
+                "let start{n} = i32(rest % {output} * {stride}) - i32({padding});\nrest = rest / {output};\n\
+                 let skipped{n} = select(0u, (u32(-start{n}) + {dilation} - 1u) / {dilation}, start{n} < 0);\n\
+                 let first{n} = u32(start{n} + i32(skipped{n} * {dilation}));\n\
+                 let inside{n} = min(({input} - first{n} + {dilation} - 1u) / {dilation}, {kernel} - skipped{n});\n"
+            );
+        }
+        text += &format!("var line = {offset} + rest");
+        text += &dims.iter().map(|dim| format!(" * {}", dim.input)).collect::<String>();
+        text += ";\nvar best = first0;\n";
+        for (n, dim) in dims.iter().enumerate().skip(1) {
+            text += &format!("best = best * {} + first{n};\n", dim.input);
+        }
+        text += &format!("var top = {};\n", source.load("line + best", num));
+        for n in 0..d {
+            text += &format!("for (var k{n} = 0u; k{n} < inside{n}; k{n}++) {{\n");
+        }
+        text += "var at = first0 + k0 * ";
+        text += &dims[0].dilation;
+        text += ";\n";
+        for (n, dim) in dims.iter().enumerate().skip(1) {
+            text += &format!("at = at * {} + first{n} + k{n} * {};\n", dim.input, dim.dilation);
+        }
+        let wins = match num {
+            Num::F32 => "v > top || (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u",
+            Num::F64 => "v > top || !(v == v)",
+            Num::I32 => "v > top",
+            Num::I64 => "above_pair(v, top)",
+        };
+        text += &format!(
+            "let v = {};\nif ({wins}) {{\ntop = v;\nbest = at;\n}}\n{}{}{}",
+            source.load("line + at", num),
+            "}\n".repeat(d),
+            target.store(&format!("({} + i)", starts[0]), "top", num),
+            positions.store(&format!("({} + i)", starts[1]), "vec2<u32>(best, 0u)", Num::I64)
+        );
+        entry(&total, &text)
+    })
+}
+
+/// The parameters' names of one window dim.
+struct Dim {
+    input: String,
+    output: String,
+    kernel: String,
+    stride: String,
+    padding: String,
+    dilation: String,
+}
+
+/// A window without a single element has no largest.
+fn check_windows(spec: &PoolSpec, input: &[usize], output: &[usize]) -> Result<()> {
+    for i in 0..input.len() {
+        let step = spec.dilation[i].max(1);
+        for o in 0..output[i] {
+            let start = (o * spec.stride[i]) as isize - spec.padding[i] as isize;
+            let skipped = if start < 0 { start.unsigned_abs().div_ceil(step) } else { 0 };
+            let first = (start + (skipped * step) as isize) as usize;
+            if first >= input[i] || skipped >= spec.kernel[i] {
+                fail!(
+                    runtime,
+                    "max_pool: a window lies wholly in the padding (input {input:?}, output {output:?}, {spec:?}); \
+                     padding should be at most half of the kernel size"
+                );
+            }
+        }
+    }
+    Ok(())
 }

@@ -15,6 +15,7 @@ static LIBRARY: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(||
         include_str!("prelude/fold.wgsl"),
         include_str!("prelude/keys.wgsl"),
         include_str!("prelude/random.wgsl"),
+        include_str!("prelude/products.wgsl"),
     ];
     files.into_iter().flat_map(items).collect()
 });

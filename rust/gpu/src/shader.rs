@@ -142,8 +142,9 @@ impl Call {
             (_, Access::Read) | (Access::Atomic, _) => {}
             (_, other) => self.slots[at].access = other,
         }
-        let place = Place { slot: at as u32, dtype, atomic: access == Access::Atomic };
-        self.key.variant.push(place.slot << 8 | code(dtype) << 2 | access as u32);
+        // What is read from a slot that was bound for scattering before is read by atomic operations, too.
+        let place = Place { slot: at as u32, dtype, atomic: self.slots[at].access == Access::Atomic };
+        self.key.variant.push(place.slot << 8 | code(dtype) << 3 | u32::from(place.atomic) << 2 | access as u32);
         Ok(place)
     }
 

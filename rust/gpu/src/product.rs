@@ -1,0 +1,605 @@
+//! Products of matrices whose elements are found by a text: what matmul and convolution have in common.
+//!
+//! Four kernels: `Thin` gives an output to each thread, `Dots` to each group; `Registers` keeps a block of outputs in
+//! each thread and reads from memory, best where a processor plays the GPU; `Tiles` shares blocks of both matrices in a
+//! group's memory, best on GPUs. Where there are few outputs the inner dimension is split into parts, whose sums
+//! another kernel joins.
+
+use crate::context::Context;
+use crate::elementwise;
+use crate::memory::Buffer;
+use crate::shader::{entry, type_text, Call, Num, Place, THREADS};
+use std::fmt::Write;
+use wengert_ops::{DType, Layout, Result, Scalar, View, ViewMut};
+
+/// Which kernel computes a product.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    Thin,
+    Dots,
+    Registers,
+    Tiles,
+}
+
+/// `batch` products of `m × k` and `k × n`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    pub batch: usize,
+    pub m: usize,
+    pub k: usize,
+    pub n: usize,
+}
+
+/// How the elements of both matrices are found. Names that the texts define end with the tag they are given.
+pub(crate) trait Matrices {
+    /// What stands before `main`.
+    fn functions(&self) -> String {
+        String::new()
+    }
+    /// Statements after `z`, the product's number in the batch.
+    fn batch(&self) -> String;
+    /// What the elements of row `r` of the first matrix share.
+    fn row(&self, r: &str, tag: &str) -> String;
+    /// What the elements of column `c` of the second share.
+    fn col(&self, c: &str, tag: &str) -> String;
+    /// What the elements at the inner position `k` share, as variables.
+    fn inner(&self, k: &str) -> String;
+    /// Takes those variables to the next position.
+    fn next(&self) -> String;
+    /// The first matrix' element.
+    fn a(&self, row: &str) -> String;
+    /// The second's.
+    fn b(&self, col: &str) -> String;
+    /// The output's position of an element, counted from its first.
+    fn place(&self, m: &str, n: &str, row: &str, col: &str) -> String;
+}
+
+/// Threads of a group that computes one output.
+const LANES: usize = 64;
+/// Sums of f32 are taken in blocks of this many in a thread that has one,
+const BLOCK: usize = 256;
+/// and of this many where threads have many: each block goes through the output.
+const PASS: usize = 2048;
+
+/// Rows and columns of a group, inner positions in its memory, rows or columns of a thread.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Tile {
+    side: usize,
+    depth: usize,
+    own: usize,
+}
+
+const LARGE: Tile = Tile { side: 128, depth: 8, own: 8 };
+const MIDDLE: Tile = Tile { side: 64, depth: 16, own: 4 };
+const SMALL: Tile = Tile { side: 32, depth: 16, own: 4 };
+
+impl Tile {
+    fn threads(self) -> usize {
+        (self.side / self.own).pow(2)
+    }
+    fn count(self, sizes: &Sizes) -> usize {
+        sizes.batch * sizes.m.div_ceil(self.side) * sizes.n.div_ceil(self.side)
+    }
+    fn best(num: Num, sizes: &Sizes) -> Tile {
+        let enough = 128;
+        if num == Num::F32 && sizes.m > 96 && sizes.n > 96 && LARGE.count(sizes) >= enough {
+            LARGE
+        } else if sizes.m > 32 && sizes.n > 32 && MIDDLE.count(sizes) >= enough / 2 {
+            MIDDLE
+        } else {
+            SMALL
+        }
+    }
+}
+
+/// A thread's rows and columns in [`Way::Registers`], and how many threads stand side by side.
+#[derive(Clone, Copy)]
+struct Patch {
+    rows: usize,
+    cols: usize,
+    across: usize,
+    down: usize,
+}
+
+impl Patch {
+    fn best(sizes: &Sizes) -> Patch {
+        let cols = if sizes.n > 1 { 4 } else { 1 };
+        let across = if sizes.n > 8 { 8 } else { 1 };
+        let rows = match sizes.m {
+            0..=1 => 1,
+            2 => 2,
+            3..=4 => 4,
+            _ => 8,
+        };
+        // Groups of one processor's work: few enough outputs that there are groups for all.
+        let down = if sizes.m > rows { 64 / across } else { 1 };
+        if let Ok(e) = std::env::var("PATCH") {
+            let v: Vec<usize> = e.split(',').map(|x| x.parse().unwrap()).collect();
+            return Patch { rows: v[0], cols: v[1], across: v[2], down: v[3] };
+        }
+        Patch { rows, cols, across, down }
+    }
+}
+
+fn best(software: bool, num: Num, sizes: &Sizes, inner_first: [bool; 2]) -> Way {
+    let outputs = sizes.batch * sizes.m * sizes.n;
+    let along = inner_first[0] || inner_first[1];
+    let long = sizes.k >= 128 && (along && outputs <= 1 << 16 || outputs <= 64);
+    if num == Num::I64 || !software && sizes.m.min(sizes.n) < 8 {
+        match long && (!software || sizes.k >= 1024) {
+            true => Way::Dots,
+            false => Way::Thin,
+        }
+    } else if software {
+        match outputs <= 64 && sizes.k >= 1024 {
+            true => Way::Dots,
+            false => Way::Registers,
+        }
+    } else {
+        Way::Tiles
+    }
+}
+
+/// How many parts the inner dimension is split into, of how many positions each.
+fn split(software: bool, way: Way, tile: Tile, sizes: &Sizes) -> (usize, usize) {
+    let outputs = sizes.batch * sizes.m * sizes.n;
+    let (groups, least) = match way {
+        Way::Thin => (outputs.div_ceil(THREADS as usize), BLOCK),
+        Way::Dots => (outputs, LANES * 32),
+        Way::Tiles => (tile.count(sizes), 256),
+        Way::Registers => return (1, sizes.k),
+    };
+    let wanted = if software { 4 } else { 256 };
+    let parts = (wanted / groups.max(1)).min(sizes.k / least).max(1);
+    let chunk = sizes.k.div_ceil(parts).next_multiple_of(16);
+    (sizes.k.div_ceil(chunk), chunk)
+}
+
+/// `out = a · b (+ out)` for each product of the batch, neither of them empty. `bind` binds the matrices and their
+/// parameters to a call; `inner_first` tells of each matrix whether neighbours along the inner dimension are neighbours in
+/// memory.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn multiply<M: Matrices>(
+    context: &'static Context,
+    family: &'static str,
+    num: Num,
+    sizes: Sizes,
+    way: Option<Way>,
+    inner_first: [bool; 2],
+    accumulate: bool,
+    out: (&Buffer, usize, DType),
+    bind: impl Fn(&mut Call) -> Result<M>,
+) -> Result<()> {
+    let software = context.info.software && way.is_none();
+    let way = match way {
+        Some(Way::Registers | Way::Tiles) if num == Num::I64 => Way::Thin,
+        Some(way) => way,
+        None => best(software, num, &sizes, inner_first),
+    };
+    let tile = Tile::best(num, &sizes);
+    let (parts, chunk) = split(software, way, tile, &sizes);
+    let outputs = sizes.batch * sizes.m * sizes.n;
+    if parts > 1 {
+        let dtype = match num {
+            Num::F32 => DType::F32,
+            Num::F64 => DType::F64,
+            Num::I32 => DType::I32,
+            Num::I64 => DType::I64,
+        };
+        let sums = Buffer(context.allocate(parts * outputs * dtype.size())?);
+        let run = Run { num, sizes, way, tile, parts, first: 0, end: sizes.k, chunk, accumulate: false, inner_first };
+        run.dispatch(context, family, (&sums, 0, dtype), &bind)?;
+        return join(context, num, &sums, dtype, parts, outputs, accumulate, out);
+    }
+    let many = matches!(way, Way::Registers | Way::Tiles);
+    let pass = if many && out.2 == DType::F32 { PASS } else { sizes.k };
+    for first in (0..sizes.k).step_by(pass) {
+        let end = sizes.k.min(first + pass);
+        let accumulate = accumulate || first > 0;
+        let run = Run { num, sizes, way, tile, parts: 1, first, end, chunk: pass, accumulate, inner_first };
+        run.dispatch(context, family, out, &bind)?;
+    }
+    Ok(())
+}
+
+/// One kernel's work.
+struct Run {
+    num: Num,
+    sizes: Sizes,
+    way: Way,
+    tile: Tile,
+    parts: usize,
+    first: usize,
+    end: usize,
+    chunk: usize,
+    accumulate: bool,
+    inner_first: [bool; 2],
+}
+
+/// A run's parameters and the names that its texts have for them.
+struct Names {
+    m: String,
+    n: String,
+    first: String,
+    end: String,
+    chunk: String,
+    batches: String,
+    start: String,
+}
+
+impl Run {
+    fn dispatch<M: Matrices>(
+        &self,
+        context: &'static Context,
+        family: &'static str,
+        out: (&Buffer, usize, DType),
+        bind: &impl Fn(&mut Call) -> Result<M>,
+    ) -> Result<()> {
+        let Sizes { batch, m, n, .. } = self.sizes;
+        let mut call = Call::new(context, family);
+        let target = call.scatter(out.0, out.2)?;
+        let names = Names {
+            m: call.size(m)?,
+            n: call.size(n)?,
+            first: call.size(self.first)?,
+            end: call.size(self.end)?,
+            chunk: call.size(self.chunk)?,
+            batches: call.size(batch)?,
+            start: call.size(out.1)?,
+        };
+        let matrices = bind(&mut call)?;
+        call.key.variant.extend_from_slice(&[
+            self.way as u32,
+            self.num as u32,
+            u32::from(self.parts > 1),
+            u32::from(self.accumulate),
+        ]);
+        match self.way {
+            Way::Thin => {
+                let groups = call.threads(self.parts * batch * m * n)?;
+                call.run(groups, || self.thin(&names, &matrices, target))
+            }
+            Way::Dots => {
+                let groups = call.threads(self.parts * batch * m * n * THREADS as usize)?;
+                call.run(groups, || self.dots(&names, &matrices, target))
+            }
+            Way::Registers => {
+                let patch = Patch::best(&self.sizes);
+                let Patch { rows, cols, across, down } = patch;
+                call.key.variant.extend([rows, cols, across, down].map(|v| v as u32));
+                let tiles = batch * m.div_ceil(rows * down) * n.div_ceil(cols * across);
+                let groups = call.threads(self.parts * tiles * THREADS as usize)?;
+                call.run(groups, || self.registers(&names, &matrices, target, patch))
+            }
+            Way::Tiles => {
+                let [a, b] = self.inner_first;
+                call.key.variant.extend([self.tile.side as u32, u32::from(a), u32::from(b)]);
+                let groups = call.threads(self.parts * self.tile.count(&self.sizes) * THREADS as usize)?;
+                call.run(groups, || self.tiles(&names, &matrices, target))
+            }
+        }
+    }
+
+    /// Statements that make, of the number `y` of a product and part, `z`, and the part's inner positions `k0..k1`.
+    fn part<M: Matrices>(&self, names: &Names, matrices: &M) -> String {
+        let Names { m, n, first, end, chunk, batches, start } = names;
+        let split = match self.parts > 1 {
+            true => format!(
+                "let z = y % {batches};\nlet s = y / {batches};\nlet k0 = {first} + s * {chunk};\n\
+                 let k1 = min({end}, k0 + {chunk});\nlet to = {start} + s * ({batches} * {m} * {n});\n"
+            ),
+            false => format!("let z = y;\nlet k0 = {first};\nlet k1 = {end};\nlet to = {start};\n"),
+        };
+        split + &matrices.batch()
+    }
+
+    /// Writes one sum.
+    fn store<M: Matrices>(
+        &self,
+        names: &Names,
+        matrices: &M,
+        target: Place,
+        [row, col, value]: [&str; 3],
+    ) -> String {
+        let mut text = format!("let cell = to + {};\n", matrices.place(&names.m, &names.n, row, col));
+        let value = match self.accumulate {
+            true => plus(self.num, &target.load("cell", self.num), value),
+            false => value.to_owned(),
+        };
+        // Read before the cell is cleared for what is written.
+        let _ = writeln!(text, "let sum = {value};");
+        text += &target.store("cell", "sum", self.num);
+        format!("{{\n{text}}}\n")
+    }
+
+    /// A thread for each output.
+    fn thin<M: Matrices>(&self, names: &Names, matrices: &M, target: Place) -> String {
+        let Names { m, n, batches, .. } = names;
+        let ty = type_text(self.num);
+        let count = match self.parts > 1 {
+            // The kernel does not know the number of parts, but where the last one begins.
+            true => format!(
+                "({batches} * {m} * {n} * (({} - {} + {} - 1u) / {}))",
+                names.end, names.first, names.chunk, names.chunk
+            ),
+            false => format!("({batches} * {m} * {n})"),
+        };
+        let mut text = format!("let c = i % {n};\nlet r = i / {n} % {m};\nlet y = i / {n} / {m};\n");
+        text += &self.part(names, matrices);
+        text += &matrices.row("r", "");
+        text += &matrices.col("c", "");
+        text += &matrices.inner("k0");
+        let _ = write!(
+            text,
+            "var sum = {ty}();\nvar q = k0;\nwhile (q < k1) {{\nlet stop = min(k1, q + {BLOCK}u);\nvar block = {ty}();\n\
+             for (; q < stop; q++) {{\nblock = {};\n{}}}\nsum = {};\n}}\n",
+            plus(self.num, "block", &times(self.num, &matrices.a(""), &matrices.b(""))),
+            matrices.next(),
+            plus(self.num, "sum", "block"),
+        );
+        text += &self.store(names, matrices, target, ["r", "c", "sum"]);
+        matrices.functions() + &entry(&count, &text)
+    }
+
+    /// A group for each output: its threads go along the inner dimension side by side.
+    fn dots<M: Matrices>(&self, names: &Names, matrices: &M, target: Place) -> String {
+        let Names { m, n, .. } = names;
+        let (num, ty) = (self.num, type_text(self.num));
+        let mut text = format!("let c = g % {n};\nlet r = g / {n} % {m};\nlet y = g / {n} / {m};\n");
+        text += &self.guard(names);
+        text += &self.part(names, matrices);
+        text += &matrices.row("r", "");
+        text += &matrices.col("c", "");
+        let _ = write!(
+            text,
+            "var sum = {ty}();\nvar q = k0 + t;\nwhile (q < k1) {{\nlet stop = min(k1, q + {}u);\n\
+             var block = {ty}();\nfor (; q < stop; q += {LANES}u) {{\n{}block = {};\n}}\nsum = {};\n}}\n",
+            BLOCK * LANES,
+            matrices.inner("q"),
+            plus(num, "block", &times(num, &matrices.a(""), &matrices.b(""))),
+            plus(num, "sum", "block"),
+        );
+        let _ = write!(
+            text,
+            "sums[t] = sum;\nfor (var half = {}u; half > 0u; half = half / 2u) {{\nworkgroupBarrier();\n\
+             if (t < half) {{ sums[t] = {}; }}\n}}\nif (t == 0u) {{\n{}}}\n",
+            LANES / 2,
+            plus(num, "sums[t]", "sums[t + half]"),
+            self.store(names, matrices, target, ["r", "c", "sums[0]"]),
+        );
+        format!("{}var<workgroup> sums: array<{ty}, {LANES}>;\n{}", matrices.functions(), by_group(LANES, &text))
+    }
+
+    /// Ends groups beyond the last product and part: the dispatch is a rectangle.
+    fn guard(&self, names: &Names) -> String {
+        let Names { first, end, chunk, batches, .. } = names;
+        match self.parts > 1 {
+            true => format!("if (y >= {batches} * (({end} - {first} + {chunk} - 1u) / {chunk})) {{ return; }}\n"),
+            false => format!("if (y >= {batches}) {{ return; }}\n"),
+        }
+    }
+
+    /// The group's product and part `y`, and its block's row and column `gr`, `gc`.
+    fn block(&self, names: &Names, rows: usize, cols: usize) -> String {
+        let Names { m, n, .. } = names;
+        format!(
+            "let across = ({n} + {}u) / {cols}u;\nlet down = ({m} + {}u) / {rows}u;\nlet y = g / across / down;\n{}\
+             let gc = g % across * {cols}u;\nlet gr = g / across % down * {rows}u;\n",
+            cols - 1,
+            rows - 1,
+            self.guard(names)
+        )
+    }
+
+    /// A patch of outputs for each thread, in registers.
+    fn registers<M: Matrices>(&self, names: &Names, matrices: &M, target: Place, patch: Patch) -> String {
+        let Patch { rows, cols, across, down } = patch;
+        let Names { m, n, .. } = names;
+        // Vectors of a line of the patch, and the width of each.
+        let (quads, width) = if cols == 1 { (1, 1) } else { (cols / 4, 4) };
+        let ty = match width {
+            1 => type_text(self.num).to_owned(),
+            _ => format!("vec4<{}>", type_text(self.num)),
+        };
+        let mut text = self.block(names, rows * down, cols * across);
+        let _ = write!(
+            text,
+            "let c = gc + t % {across}u * {cols}u;\nlet r = gr + t / {across}u * {rows}u;\n\
+             if (c >= {n} || r >= {m}) {{ return; }}\n"
+        );
+        text += &self.part(names, matrices);
+        // Lines beyond the end repeat the last one, and are not written.
+        for i in 0..rows {
+            text += &matrices.row(&format!("min(r + {i}u, {m} - 1u)"), &i.to_string());
+            for j in 0..quads {
+                let _ = writeln!(text, "var sum{i}_{j} = {ty}();");
+            }
+        }
+        for j in 0..cols {
+            text += &matrices.col(&format!("min(c + {j}u, {n} - 1u)"), &j.to_string());
+        }
+        text += &matrices.inner("k0");
+        text += "for (var q = k0; q < k1; q++) {\n";
+        for j in 0..quads {
+            let line: Vec<String> = (0..width).map(|w| matrices.b(&(j * width + w).to_string())).collect();
+            let _ = writeln!(text, "let v{j} = {ty}({});", line.join(", "));
+        }
+        for i in 0..rows {
+            let _ = writeln!(text, "let u{i} = {};", matrices.a(&i.to_string()));
+            for j in 0..quads {
+                let _ = writeln!(text, "sum{i}_{j} += u{i} * v{j};");
+            }
+        }
+        let _ = writeln!(text, "{}}}", matrices.next());
+        for i in 0..rows {
+            let _ = writeln!(text, "if (r + {i}u < {m}) {{");
+            for j in 0..cols {
+                let value = match width {
+                    1 => format!("sum{i}_0"),
+                    _ => format!("sum{i}_{}[{}]", j / 4, j % 4),
+                };
+                let place = [&format!("(r + {i}u)")[..], &format!("(c + {j}u)"), &value];
+                let store = self.store(names, matrices, target, place);
+                let _ = writeln!(text, "if (c + {j}u < {n}) {store}");
+            }
+            text += "}\n";
+        }
+        matrices.functions() + &by_group(across * down, &text)
+    }
+
+    /// Blocks of both matrices in the group's memory, and a square of outputs in each thread's registers.
+    fn tiles<M: Matrices>(&self, names: &Names, matrices: &M, target: Place) -> String {
+        let Tile { side, depth, own } = self.tile;
+        let (threads, line, quads) = (self.tile.threads(), side / own, own / 4);
+        let Names { m, n, .. } = names;
+        let one = type_text(self.num);
+        let ty = format!("vec4<{one}>");
+        // A line of the block is longer by one vector, so that what threads write side by side is in different banks.
+        let pitch = side / 4 + 1;
+        let mut text = self.block(names, side, side);
+        text += &self.part(names, matrices);
+        let (mut before, mut loads) = (String::new(), String::new());
+        for (array, inner_first) in self.inner_first.into_iter().enumerate() {
+            let (name, corner, size) = [("a", "gr", m), ("b", "gc", n)][array];
+            let share = |at: &str, tag: &str| match array {
+                0 => matrices.row(at, tag),
+                _ => matrices.col(at, tag),
+            };
+            let value = |tag: &str| if array == 0 { matrices.a(tag) } else { matrices.b(tag) };
+            let each = side * depth / threads;
+            for j in 0..each {
+                // Threads side by side read what lies side by side.
+                let (at, tag, k) = if inner_first {
+                    let at = format!("(t / {depth}u + {}u)", j * threads / depth);
+                    (at, format!("_{j}"), format!("t % {depth}u"))
+                } else {
+                    (format!("(t % {side}u)"), "_0".to_owned(), format!("(t / {side}u + {}u)", j * threads / side))
+                };
+                if inner_first || j == 0 {
+                    before += &share(&format!("min({corner} + {at}, {size} - 1u)"), &tag);
+                }
+                let _ = write!(
+                    loads,
+                    "{{\nlet kt = {k};\nlet kq = min(q + kt, k1 - 1u);\n{}let v = {};\n\
+                     t{name}[kt * {pitch}u + {at} / 4u][{at} % 4u] = select({one}(), v, q + kt < k1);\n}}\n",
+                    matrices.inner("kq"),
+                    value(&tag)
+                );
+            }
+        }
+        text += &before;
+        let _ = writeln!(text, "let tx = t % {line}u;\nlet ty = t / {line}u;");
+        for i in 0..own {
+            for j in 0..quads {
+                let _ = writeln!(text, "var sum{i}_{j} = {ty}();");
+            }
+        }
+        let _ = write!(
+            text,
+            "for (var q = k0; q < k1; q += {depth}u) {{\n{loads}workgroupBarrier();\n\
+             for (var d = 0u; d < {depth}u; d++) {{\n"
+        );
+        for j in 0..quads {
+            let _ = writeln!(text, "let u{j} = ta[d * {pitch}u + {}u + ty];", j * line);
+            let _ = writeln!(text, "let v{j} = tb[d * {pitch}u + {}u + tx];", j * line);
+        }
+        for i in 0..own {
+            for j in 0..quads {
+                let _ = writeln!(text, "sum{i}_{j} += u{}[{}] * v{j};", i / 4, i % 4);
+            }
+        }
+        text += "}\nworkgroupBarrier();\n}\n";
+        for i in 0..own {
+            let _ = writeln!(text, "{{\nlet r = gr + {}u + ty * 4u;\nif (r < {m}) {{", i / 4 * line * 4 + i % 4);
+            for j in 0..own {
+                let _ = write!(
+                    text,
+                    "{{\nlet c = gc + {}u + tx * 4u;\nif (c < {n}) {}}}\n",
+                    j / 4 * line * 4 + j % 4,
+                    self.store(names, matrices, target, ["r", "c", &format!("sum{i}_{}[{}]", j / 4, j % 4)])
+                );
+            }
+            text += "}\n}\n";
+        }
+        let size = depth * pitch;
+        format!(
+            "{}var<workgroup> ta: array<{ty}, {size}>;\nvar<workgroup> tb: array<{ty}, {size}>;\n{}",
+            matrices.functions(),
+            by_group(threads, &text)
+        )
+    }
+}
+
+/// `main` of groups with number `g`, whose threads have number `t`.
+fn by_group(threads: usize, body: &str) -> String {
+    format!(
+        "@compute @workgroup_size({threads})\nfn main(@builtin(workgroup_id) group: vec3<u32>, \
+         @builtin(local_invocation_index) t: u32, @builtin(num_workgroups) groups: vec3<u32>) {{\n\
+         let g = group.y * groups.x + group.x;\n{body}}}\n"
+    )
+}
+
+fn plus(num: Num, a: &str, b: &str) -> String {
+    match num {
+        Num::I64 => format!("plus_pair({a}, {b})"),
+        _ => format!("({a} + {b})"),
+    }
+}
+
+fn times(num: Num, a: &str, b: &str) -> String {
+    match num {
+        Num::I64 => format!("times_pair({a}, {b})"),
+        _ => format!("({a} * {b})"),
+    }
+}
+
+/// `out = Σ sums (+ out)` over the parts.
+#[allow(clippy::too_many_arguments)]
+fn join(
+    context: &'static Context,
+    num: Num,
+    sums: &Buffer,
+    dtype: DType,
+    parts: usize,
+    outputs: usize,
+    accumulate: bool,
+    out: (&Buffer, usize, DType),
+) -> Result<()> {
+    let mut call = Call::new(context, "join");
+    let target = call.scatter(out.0, out.2)?;
+    let source = call.read(sums, dtype)?;
+    call.key.variant.extend([num as u32, u32::from(accumulate)]);
+    let (count, parts, start) = (call.size(outputs)?, call.size(parts)?, call.size(out.1)?);
+    let groups = call.threads(outputs)?;
+    call.run(groups, || {
+        let first = if accumulate { target.load("cell", num) } else { format!("{}()", type_text(num)) };
+        let body = format!(
+            "let cell = {start} + i;\nvar sum = {first};\nfor (var s = 0u; s < {parts}; s++) {{\nsum = {};\n}}\n{}",
+            plus(num, "sum", &source.load(&format!("(s * {count} + i)"), num)),
+            target.store("cell", "sum", num)
+        );
+        entry(&count, &body)
+    })
+}
+
+/// Zeros where nothing is summed.
+pub(crate) fn nothing(context: &'static Context, accumulate: bool, out: &ViewMut<'_, Buffer>) -> Result<()> {
+    if accumulate {
+        return Ok(());
+    }
+    // SAFETY: the caller's view, under the same promise.
+    let out = unsafe { ViewMut::new(out.buffer(), out.layout(), out.dtype()) };
+    elementwise::fill(context, Scalar::Int(0), out)
+}
+
+/// The elements of an array in row-major order, and where they begin: itself, or a copy.
+pub(crate) fn dense(context: &'static Context, x: View<'_, Buffer>) -> Result<(Buffer, usize)> {
+    if x.layout.is_contiguous() {
+        return Ok((x.buffer.clone(), x.layout.offset()));
+    }
+    let layout = Layout::contiguous(x.layout.shape());
+    let copy = Buffer(context.allocate(layout.numel() * x.dtype.size())?);
+    // SAFETY: fresh.
+    elementwise::copy(context, x, unsafe { ViewMut::new(&copy, &layout, x.dtype) })?;
+    Ok((copy, 0))
+}
