@@ -92,17 +92,25 @@ impl Tile {
     }
 }
 
-/// A thread's rows and columns in [`Way::Registers`], and how many threads stand side by side.
+/// A thread's rows and columns in [`Way::Registers`], and how many threads stand side by side and below each other.
 #[derive(Clone, Copy)]
 struct Patch {
     rows: usize,
     cols: usize,
     across: usize,
     down: usize,
+    /// The group is one subgroup, whose threads have the same rows: each reads some of their elements for all.
+    together: bool,
 }
 
 impl Patch {
-    fn best(sizes: &Sizes) -> Patch {
+    fn best(context: &Context, sizes: &Sizes) -> Patch {
+        const ROWS: usize = 16;
+        let lanes = lanes(context);
+        if sizes.m > 8 && sizes.n > 8 && (2..=ROWS).contains(&lanes) && ROWS % lanes == 0 {
+            let cols = if sizes.n > 4 * lanes { 8 } else { 4 };
+            return Patch { rows: ROWS, cols, across: lanes, down: 1, together: true };
+        }
         let cols = if sizes.n > 1 { 4 } else { 1 };
         let across = if sizes.n > 8 { 8 } else { 1 };
         let rows = match sizes.m {
@@ -111,13 +119,20 @@ impl Patch {
             3..=4 => 4,
             _ => 8,
         };
-        // Groups of one processor's work: few enough outputs that there are groups for all.
         let down = if sizes.m > rows { 64 / across } else { 1 };
-        if let Ok(e) = std::env::var("PATCH") {
-            let v: Vec<usize> = e.split(',').map(|x| x.parse().unwrap()).collect();
-            return Patch { rows: v[0], cols: v[1], across: v[2], down: v[3] };
-        }
-        Patch { rows, cols, across, down }
+        Patch { rows, cols, across, down, together: false }
+    }
+}
+
+/// Threads of a subgroup where a processor plays the GPU: as many as its vectors hold. Elsewhere 0.
+fn lanes(context: &Context) -> usize {
+    if !context.info.software || !context.device.features().contains(wgpu::Features::SUBGROUP) {
+        return 0;
+    }
+    let info = context.device.adapter_info();
+    match info.subgroup_min_size == info.subgroup_max_size {
+        true => info.subgroup_min_size as usize,
+        false => 0,
     }
 }
 
@@ -264,9 +279,10 @@ impl Run {
                 call.run(groups, || self.dots(&names, &matrices, target))
             }
             Way::Registers => {
-                let patch = Patch::best(&self.sizes);
-                let Patch { rows, cols, across, down } = patch;
+                let patch = Patch::best(context, &self.sizes);
+                let Patch { rows, cols, across, down, together } = patch;
                 call.key.variant.extend([rows, cols, across, down].map(|v| v as u32));
+                call.key.variant.push(u32::from(together));
                 let tiles = batch * m.div_ceil(rows * down) * n.div_ceil(cols * across);
                 let groups = call.threads(self.parts * tiles * THREADS as usize)?;
                 call.run(groups, || self.registers(&names, &matrices, target, patch))
@@ -367,7 +383,7 @@ impl Run {
             plus(num, "sums[t]", "sums[t + half]"),
             self.store(names, matrices, target, ["r", "c", "sums[0]"]),
         );
-        format!("{}var<workgroup> sums: array<{ty}, {LANES}>;\n{}", matrices.functions(), by_group(LANES, &text))
+        format!("{}var<workgroup> sums: array<{ty}, {LANES}>;\n{}", matrices.functions(), by_group(LANES, "", &text))
     }
 
     /// Ends groups beyond the last product and part: the dispatch is a rectangle.
@@ -393,7 +409,7 @@ impl Run {
 
     /// A patch of outputs for each thread, in registers.
     fn registers<M: Matrices>(&self, names: &Names, matrices: &M, target: Place, patch: Patch) -> String {
-        let Patch { rows, cols, across, down } = patch;
+        let Patch { rows, cols, across, down, together } = patch;
         let Names { m, n, .. } = names;
         // Vectors of a line of the patch, and the width of each.
         let (quads, width) = if cols == 1 { (1, 1) } else { (cols / 4, 4) };
@@ -404,19 +420,19 @@ impl Run {
         let mut text = self.block(names, rows * down, cols * across);
         let _ = write!(
             text,
-            "let c = gc + t % {across}u * {cols}u;\nlet r = gr + t / {across}u * {rows}u;\n\
-             if (c >= {n} || r >= {m}) {{ return; }}\n"
+            "let c = gc + t % {across}u * {cols}u;\nlet r = gr + t / {across}u * {rows}u;\nif (r >= {m}) {{ return; }}\n"
         );
         text += &self.part(names, matrices);
         // Lines beyond the end repeat the last one, and are not written.
-        for i in 0..rows {
-            text += &matrices.row(&format!("min(r + {i}u, {m} - 1u)"), &i.to_string());
-            for j in 0..quads {
-                let _ = writeln!(text, "var sum{i}_{j} = {ty}();");
-            }
+        for i in (0..rows).step_by(if together { across } else { 1 }) {
+            let own = if together { " + lane" } else { "" };
+            text += &matrices.row(&format!("min(r + {i}u{own}, {m} - 1u)"), &i.to_string());
         }
         for j in 0..cols {
             text += &matrices.col(&format!("min(c + {j}u, {n} - 1u)"), &j.to_string());
+        }
+        for (i, j) in each(rows, quads) {
+            let _ = writeln!(text, "var sum{i}_{j} = {ty}();");
         }
         text += &matrices.inner("k0");
         text += "for (var q = k0; q < k1; q++) {\n";
@@ -425,26 +441,30 @@ impl Run {
             let _ = writeln!(text, "let v{j} = {ty}({});", line.join(", "));
         }
         for i in 0..rows {
-            let _ = writeln!(text, "let u{i} = {};", matrices.a(&i.to_string()));
-            for j in 0..quads {
-                let _ = writeln!(text, "sum{i}_{j} += u{i} * v{j};");
-            }
+            let read = matrices.a(&i.to_string());
+            let _ = match (together, i % across) {
+                (false, _) => writeln!(text, "let u{i} = {read};"),
+                (true, 0) => writeln!(text, "let some{i} = {read};\nlet u{i} = subgroupBroadcast(some{i}, 0u);"),
+                (true, l) => writeln!(text, "let u{i} = subgroupBroadcast(some{}, {l}u);", i - l),
+            };
+        }
+        for (i, j) in each(rows, quads) {
+            let _ = writeln!(text, "sum{i}_{j} += u{i} * v{j};");
         }
         let _ = writeln!(text, "{}}}", matrices.next());
-        for i in 0..rows {
-            let _ = writeln!(text, "if (r + {i}u < {m}) {{");
-            for j in 0..cols {
-                let value = match width {
-                    1 => format!("sum{i}_0"),
-                    _ => format!("sum{i}_{}[{}]", j / 4, j % 4),
-                };
-                let place = [&format!("(r + {i}u)")[..], &format!("(c + {j}u)"), &value];
-                let store = self.store(names, matrices, target, place);
-                let _ = writeln!(text, "if (c + {j}u < {n}) {store}");
-            }
-            text += "}\n";
-        }
-        matrices.functions() + &by_group(across * down, &text)
+        // Written by a loop: so many statements would take long to compile.
+        let sums: Vec<String> = each(rows, quads).map(|(i, j)| format!("sum{i}_{j}")).collect();
+        let value = if width == 1 { "sums[i]".to_owned() } else { format!("sums[i * {quads}u + j / 4u][j % 4u]") };
+        let _ = write!(
+            text,
+            "var sums = array<{ty}, {}>({});\nfor (var i = 0u; i < min({rows}u, {m} - r); i++) {{\n\
+             for (var j = 0u; j < {cols}u && c + j < {n}; j++) {}}}\n",
+            rows * quads,
+            sums.join(", "),
+            self.store(names, matrices, target, ["(r + i)", "(c + j)", &value])
+        );
+        let lane = if together { "@builtin(subgroup_invocation_id) lane: u32, " } else { "" };
+        matrices.functions() + &by_group(across * down, lane, &text)
     }
 
     /// Blocks of both matrices in the group's memory, and a square of outputs in each thread's registers.
@@ -525,15 +545,20 @@ impl Run {
         format!(
             "{}var<workgroup> ta: array<{ty}, {size}>;\nvar<workgroup> tb: array<{ty}, {size}>;\n{}",
             matrices.functions(),
-            by_group(threads, &text)
+            by_group(threads, "", &text)
         )
     }
 }
 
-/// `main` of groups with number `g`, whose threads have number `t`.
-fn by_group(threads: usize, body: &str) -> String {
+/// All pairs of numbers below these.
+fn each(rows: usize, cols: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..rows).flat_map(move |i| (0..cols).map(move |j| (i, j)))
+}
+
+/// `main` of groups with number `g`, whose threads have number `t`; `more` are other arguments.
+fn by_group(threads: usize, more: &str, body: &str) -> String {
     format!(
-        "@compute @workgroup_size({threads})\nfn main(@builtin(workgroup_id) group: vec3<u32>, \
+        "@compute @workgroup_size({threads})\nfn main(@builtin(workgroup_id) group: vec3<u32>, {more}\
          @builtin(local_invocation_index) t: u32, @builtin(num_workgroups) groups: vec3<u32>) {{\n\
          let g = group.y * groups.x + group.x;\n{body}}}\n"
     )
