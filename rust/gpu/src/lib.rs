@@ -30,7 +30,7 @@ mod wait;
 
 pub use adapter::{devices, DeviceInfo};
 pub use backend::Gpu;
+pub use memory::{Buffer, Usage};
 #[doc(hidden)]
 pub use product::Way;
-pub use memory::{Buffer, Usage};
 pub use random::Generator;

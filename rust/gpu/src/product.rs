@@ -107,7 +107,7 @@ impl Patch {
     fn best(context: &Context, sizes: &Sizes) -> Patch {
         const ROWS: usize = 16;
         let lanes = lanes(context);
-        if sizes.m > 8 && sizes.n > 8 && (2..=ROWS).contains(&lanes) && ROWS % lanes == 0 {
+        if sizes.m > 8 && sizes.n > 8 && (2..=ROWS).contains(&lanes) && ROWS.is_multiple_of(lanes) {
             let cols = if sizes.n > 4 * lanes { 8 } else { 4 };
             return Patch { rows: ROWS, cols, across: lanes, down: 1, together: true };
         }
@@ -310,13 +310,7 @@ impl Run {
     }
 
     /// Writes one sum.
-    fn store<M: Matrices>(
-        &self,
-        names: &Names,
-        matrices: &M,
-        target: Place,
-        [row, col, value]: [&str; 3],
-    ) -> String {
+    fn store<M: Matrices>(&self, names: &Names, matrices: &M, target: Place, [row, col, value]: [&str; 3]) -> String {
         let mut text = format!("let cell = to + {};\n", matrices.place(&names.m, &names.n, row, col));
         let value = match self.accumulate {
             true => plus(self.num, &target.load("cell", self.num), value),
