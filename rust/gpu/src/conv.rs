@@ -8,8 +8,9 @@
 use crate::backend::Gpu;
 use crate::context::Context;
 use crate::memory::Buffer;
-use crate::product::{dense, multiply, nothing, Matrices, Sizes, Way};
+use crate::product::{dense, multiply, nothing, Matrices};
 use crate::shader::{own_num, type_text, Call, Num, Place};
+use crate::tiling::{Sizes, Way};
 use std::fmt::Write;
 use wengert_ops::layout::numel;
 use wengert_ops::{fail, ConvRole, ConvSpec, DType, Error, Result, View, ViewMut};

@@ -26,11 +26,12 @@ mod scan;
 mod shader;
 mod sort;
 mod stream;
+mod tiling;
 mod wait;
 
 pub use adapter::{devices, DeviceInfo};
 pub use backend::Gpu;
 pub use memory::{Buffer, Usage};
-#[doc(hidden)]
-pub use product::Way;
 pub use random::Generator;
+#[doc(hidden)]
+pub use tiling::Way;
