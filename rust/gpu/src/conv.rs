@@ -2,13 +2,15 @@
 //!
 //! In all three roles an inner position and a column are each a channel or example (`high`) and a position in up to
 //! three spatial dims; both positions together say where in the gathered array the element lies, or that it lies in
-//! the padding. The kernels are those of matrix products.
+//! the padding. The kernels are those of matrix products. Positions that no window reaches count as products with zero:
+//! of a weight that is infinite or NaN, [`ConvRole::Input`] gives NaN there, where the CPU skips it.
 
 use crate::backend::Gpu;
 use crate::context::Context;
 use crate::memory::Buffer;
-use crate::product::{dense, multiply, nothing, Matrices, Sizes, Way};
+use crate::product::{dense, multiply, nothing, Matrices};
 use crate::shader::{own_num, type_text, Call, Num, Place};
+use crate::tiling::{Sizes, Way};
 use std::fmt::Write;
 use wengert_ops::layout::numel;
 use wengert_ops::{fail, ConvRole, ConvSpec, DType, Error, Result, View, ViewMut};
@@ -19,15 +21,7 @@ type Out<'a> = ViewMut<'a, Buffer>;
 impl Gpu {
     /// As [`conv`](wengert_ops::Backend::conv), by a kernel that the caller chooses: for tests and measurements.
     #[doc(hidden)]
-    pub fn conv_by(
-        &self,
-        way: Way,
-        role: ConvRole,
-        spec: &ConvSpec,
-        a: In<'_>,
-        b: In<'_>,
-        out: Out<'_>,
-    ) -> Result<()> {
+    pub fn conv_by(&self, way: Way, role: ConvRole, spec: &ConvSpec, a: In<'_>, b: In<'_>, out: Out<'_>) -> Result<()> {
         convolve(self.0, Some(way), role, spec, a, b, out)
     }
 }
@@ -101,11 +95,8 @@ fn convolve(
     let inner_first = [true, role == ConvRole::Weight];
     let target = (out.buffer(), out.layout().offset(), out.dtype());
     multiply(context, "conv", num, sizes, way, inner_first, false, target, |call: &mut Call| {
-        let places = [
-            call.read(&first.0, a.dtype)?,
-            call.read(&second.0, a.dtype)?,
-            call.read(&parameters, DType::I32)?,
-        ];
+        let places =
+            [call.read(&first.0, a.dtype)?, call.read(&second.0, a.dtype)?, call.read(&parameters, DType::I32)?];
         call.key.variant.push(u32::from(divided));
         Ok(Windows { num, places, divided })
     })
@@ -217,8 +208,7 @@ impl Geometry {
                 [y.0, y.1, y.2, x.0, x.2, x.1, w.0, w.2, w.1],
             ),
         };
-        let sizes =
-            Sizes { batch: groups, m: rows, k: inner * numel(&spatial[1]), n: cols * numel(&spatial[0]) };
+        let sizes = Sizes { batch: groups, m: rows, k: inner * numel(&spatial[1]), n: cols * numel(&spatial[0]) };
         let mut words = Vec::with_capacity(NAMES.len());
         for v in spatial.iter().flatten().chain(&at).chain(&stride) {
             words.push(word(*v)?);

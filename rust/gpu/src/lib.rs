@@ -28,6 +28,7 @@ mod scan;
 mod shader;
 mod sort;
 mod stream;
+mod tiling;
 mod wait;
 mod walk;
 
@@ -35,6 +36,7 @@ pub use adapter::{devices, DeviceInfo};
 pub use backend::Gpu;
 #[doc(hidden)]
 pub use fold::as_on_hardware;
-pub use product::Way;
 pub use memory::{Buffer, Usage};
 pub use random::Generator;
+#[doc(hidden)]
+pub use tiling::Way;

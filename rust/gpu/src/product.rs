@@ -9,26 +9,9 @@ use crate::context::Context;
 use crate::elementwise;
 use crate::memory::Buffer;
 use crate::shader::{entry, type_text, Call, Num, Place, THREADS};
+use crate::tiling::{best, split, Patch, Sizes, Tile, Way, BLOCK, LANES, PASS};
 use std::fmt::Write;
 use wengert_ops::{DType, Layout, Result, Scalar, View, ViewMut};
-
-/// Which kernel computes a product.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Way {
-    Thin,
-    Dots,
-    Registers,
-    Tiles,
-}
-
-/// `batch` products of `m × k` and `k × n`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sizes {
-    pub batch: usize,
-    pub m: usize,
-    pub k: usize,
-    pub n: usize,
-}
 
 /// How the elements of both matrices are found. Names that the texts define end with the tag they are given.
 pub(crate) trait Matrices {
@@ -52,107 +35,6 @@ pub(crate) trait Matrices {
     fn b(&self, col: &str) -> String;
     /// The output's position of an element, counted from its first.
     fn place(&self, m: &str, n: &str, row: &str, col: &str) -> String;
-}
-
-/// Threads of a group that computes one output.
-const LANES: usize = 64;
-/// Sums of f32 are taken in blocks of this many in a thread that has one,
-const BLOCK: usize = 256;
-/// and of this many where threads have many: each block goes through the output.
-const PASS: usize = 2048;
-
-/// Rows and columns of a group, inner positions in its memory, rows or columns of a thread.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Tile {
-    side: usize,
-    depth: usize,
-    own: usize,
-}
-
-const LARGE: Tile = Tile { side: 128, depth: 8, own: 8 };
-const MIDDLE: Tile = Tile { side: 64, depth: 16, own: 4 };
-const SMALL: Tile = Tile { side: 32, depth: 16, own: 4 };
-
-impl Tile {
-    fn threads(self) -> usize {
-        (self.side / self.own).pow(2)
-    }
-    fn count(self, sizes: &Sizes) -> usize {
-        sizes.batch * sizes.m.div_ceil(self.side) * sizes.n.div_ceil(self.side)
-    }
-    fn best(num: Num, sizes: &Sizes) -> Tile {
-        let enough = 128;
-        if num == Num::F32 && sizes.m > 96 && sizes.n > 96 && LARGE.count(sizes) >= enough {
-            LARGE
-        } else if sizes.m > 32 && sizes.n > 32 && MIDDLE.count(sizes) >= enough / 2 {
-            MIDDLE
-        } else {
-            SMALL
-        }
-    }
-}
-
-/// A thread's rows and columns in [`Way::Registers`], and how many threads stand side by side.
-#[derive(Clone, Copy)]
-struct Patch {
-    rows: usize,
-    cols: usize,
-    across: usize,
-    down: usize,
-}
-
-impl Patch {
-    fn best(sizes: &Sizes) -> Patch {
-        let cols = if sizes.n > 1 { 4 } else { 1 };
-        let across = if sizes.n > 8 { 8 } else { 1 };
-        let rows = match sizes.m {
-            0..=1 => 1,
-            2 => 2,
-            3..=4 => 4,
-            _ => 8,
-        };
-        // Groups of one processor's work: few enough outputs that there are groups for all.
-        let down = if sizes.m > rows { 64 / across } else { 1 };
-        if let Ok(e) = std::env::var("PATCH") {
-            let v: Vec<usize> = e.split(',').map(|x| x.parse().unwrap()).collect();
-            return Patch { rows: v[0], cols: v[1], across: v[2], down: v[3] };
-        }
-        Patch { rows, cols, across, down }
-    }
-}
-
-fn best(software: bool, num: Num, sizes: &Sizes, inner_first: [bool; 2]) -> Way {
-    let outputs = sizes.batch * sizes.m * sizes.n;
-    let along = inner_first[0] || inner_first[1];
-    let long = sizes.k >= 128 && (along && outputs <= 1 << 16 || outputs <= 64);
-    if num == Num::I64 || !software && sizes.m.min(sizes.n) < 8 {
-        match long && (!software || sizes.k >= 1024) {
-            true => Way::Dots,
-            false => Way::Thin,
-        }
-    } else if software {
-        match outputs <= 64 && sizes.k >= 1024 {
-            true => Way::Dots,
-            false => Way::Registers,
-        }
-    } else {
-        Way::Tiles
-    }
-}
-
-/// How many parts the inner dimension is split into, of how many positions each.
-fn split(software: bool, way: Way, tile: Tile, sizes: &Sizes) -> (usize, usize) {
-    let outputs = sizes.batch * sizes.m * sizes.n;
-    let (groups, least) = match way {
-        Way::Thin => (outputs.div_ceil(THREADS as usize), BLOCK),
-        Way::Dots => (outputs, LANES * 32),
-        Way::Tiles => (tile.count(sizes), 256),
-        Way::Registers => return (1, sizes.k),
-    };
-    let wanted = if software { 4 } else { 256 };
-    let parts = (wanted / groups.max(1)).min(sizes.k / least).max(1);
-    let chunk = sizes.k.div_ceil(parts).next_multiple_of(16);
-    (sizes.k.div_ceil(chunk), chunk)
 }
 
 /// `out = a · b (+ out)` for each product of the batch, neither of them empty. `bind` binds the matrices and their
@@ -264,9 +146,10 @@ impl Run {
                 call.run(groups, || self.dots(&names, &matrices, target))
             }
             Way::Registers => {
-                let patch = Patch::best(&self.sizes);
-                let Patch { rows, cols, across, down } = patch;
+                let patch = Patch::best(context, &self.sizes);
+                let Patch { rows, cols, across, down, together } = patch;
                 call.key.variant.extend([rows, cols, across, down].map(|v| v as u32));
+                call.key.variant.push(u32::from(together));
                 let tiles = batch * m.div_ceil(rows * down) * n.div_ceil(cols * across);
                 let groups = call.threads(self.parts * tiles * THREADS as usize)?;
                 call.run(groups, || self.registers(&names, &matrices, target, patch))
@@ -294,13 +177,7 @@ impl Run {
     }
 
     /// Writes one sum.
-    fn store<M: Matrices>(
-        &self,
-        names: &Names,
-        matrices: &M,
-        target: Place,
-        [row, col, value]: [&str; 3],
-    ) -> String {
+    fn store<M: Matrices>(&self, names: &Names, matrices: &M, target: Place, [row, col, value]: [&str; 3]) -> String {
         let mut text = format!("let cell = to + {};\n", matrices.place(&names.m, &names.n, row, col));
         let value = match self.accumulate {
             true => plus(self.num, &target.load("cell", self.num), value),
@@ -367,7 +244,7 @@ impl Run {
             plus(num, "sums[t]", "sums[t + half]"),
             self.store(names, matrices, target, ["r", "c", "sums[0]"]),
         );
-        format!("{}var<workgroup> sums: array<{ty}, {LANES}>;\n{}", matrices.functions(), by_group(LANES, &text))
+        format!("{}var<workgroup> sums: array<{ty}, {LANES}>;\n{}", matrices.functions(), by_group(LANES, "", &text))
     }
 
     /// Ends groups beyond the last product and part: the dispatch is a rectangle.
@@ -393,7 +270,7 @@ impl Run {
 
     /// A patch of outputs for each thread, in registers.
     fn registers<M: Matrices>(&self, names: &Names, matrices: &M, target: Place, patch: Patch) -> String {
-        let Patch { rows, cols, across, down } = patch;
+        let Patch { rows, cols, across, down, together } = patch;
         let Names { m, n, .. } = names;
         // Vectors of a line of the patch, and the width of each.
         let (quads, width) = if cols == 1 { (1, 1) } else { (cols / 4, 4) };
@@ -404,19 +281,19 @@ impl Run {
         let mut text = self.block(names, rows * down, cols * across);
         let _ = write!(
             text,
-            "let c = gc + t % {across}u * {cols}u;\nlet r = gr + t / {across}u * {rows}u;\n\
-             if (c >= {n} || r >= {m}) {{ return; }}\n"
+            "let c = gc + t % {across}u * {cols}u;\nlet r = gr + t / {across}u * {rows}u;\nif (r >= {m}) {{ return; }}\n"
         );
         text += &self.part(names, matrices);
         // Lines beyond the end repeat the last one, and are not written.
-        for i in 0..rows {
-            text += &matrices.row(&format!("min(r + {i}u, {m} - 1u)"), &i.to_string());
-            for j in 0..quads {
-                let _ = writeln!(text, "var sum{i}_{j} = {ty}();");
-            }
+        for i in (0..rows).step_by(if together { across } else { 1 }) {
+            let own = if together { " + lane" } else { "" };
+            text += &matrices.row(&format!("min(r + {i}u{own}, {m} - 1u)"), &i.to_string());
         }
         for j in 0..cols {
             text += &matrices.col(&format!("min(c + {j}u, {n} - 1u)"), &j.to_string());
+        }
+        for (i, j) in each(rows, quads) {
+            let _ = writeln!(text, "var sum{i}_{j} = {ty}();");
         }
         text += &matrices.inner("k0");
         text += "for (var q = k0; q < k1; q++) {\n";
@@ -425,26 +302,30 @@ impl Run {
             let _ = writeln!(text, "let v{j} = {ty}({});", line.join(", "));
         }
         for i in 0..rows {
-            let _ = writeln!(text, "let u{i} = {};", matrices.a(&i.to_string()));
-            for j in 0..quads {
-                let _ = writeln!(text, "sum{i}_{j} += u{i} * v{j};");
-            }
+            let read = matrices.a(&i.to_string());
+            let _ = match (together, i % across) {
+                (false, _) => writeln!(text, "let u{i} = {read};"),
+                (true, 0) => writeln!(text, "let some{i} = {read};\nlet u{i} = subgroupBroadcast(some{i}, 0u);"),
+                (true, l) => writeln!(text, "let u{i} = subgroupBroadcast(some{}, {l}u);", i - l),
+            };
+        }
+        for (i, j) in each(rows, quads) {
+            let _ = writeln!(text, "sum{i}_{j} += u{i} * v{j};");
         }
         let _ = writeln!(text, "{}}}", matrices.next());
-        for i in 0..rows {
-            let _ = writeln!(text, "if (r + {i}u < {m}) {{");
-            for j in 0..cols {
-                let value = match width {
-                    1 => format!("sum{i}_0"),
-                    _ => format!("sum{i}_{}[{}]", j / 4, j % 4),
-                };
-                let place = [&format!("(r + {i}u)")[..], &format!("(c + {j}u)"), &value];
-                let store = self.store(names, matrices, target, place);
-                let _ = writeln!(text, "if (c + {j}u < {n}) {store}");
-            }
-            text += "}\n";
-        }
-        matrices.functions() + &by_group(across * down, &text)
+        // Written by a loop: so many statements would take long to compile.
+        let sums: Vec<String> = each(rows, quads).map(|(i, j)| format!("sum{i}_{j}")).collect();
+        let value = if width == 1 { "sums[i]".to_owned() } else { format!("sums[i * {quads}u + j / 4u][j % 4u]") };
+        let _ = write!(
+            text,
+            "var sums = array<{ty}, {}>({});\nfor (var i = 0u; i < min({rows}u, {m} - r); i++) {{\n\
+             for (var j = 0u; j < {cols}u && c + j < {n}; j++) {}}}\n",
+            rows * quads,
+            sums.join(", "),
+            self.store(names, matrices, target, ["(r + i)", "(c + j)", &value])
+        );
+        let lane = if together { "@builtin(subgroup_invocation_id) lane: u32, " } else { "" };
+        matrices.functions() + &by_group(across * down, lane, &text)
     }
 
     /// Blocks of both matrices in the group's memory, and a square of outputs in each thread's registers.
@@ -525,15 +406,20 @@ impl Run {
         format!(
             "{}var<workgroup> ta: array<{ty}, {size}>;\nvar<workgroup> tb: array<{ty}, {size}>;\n{}",
             matrices.functions(),
-            by_group(threads, &text)
+            by_group(threads, "", &text)
         )
     }
 }
 
-/// `main` of groups with number `g`, whose threads have number `t`.
-fn by_group(threads: usize, body: &str) -> String {
+/// All pairs of numbers below these.
+fn each(rows: usize, cols: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..rows).flat_map(move |i| (0..cols).map(move |j| (i, j)))
+}
+
+/// `main` of groups with number `g`, whose threads have number `t`; `more` are other arguments.
+fn by_group(threads: usize, more: &str, body: &str) -> String {
     format!(
-        "@compute @workgroup_size({threads})\nfn main(@builtin(workgroup_id) group: vec3<u32>, \
+        "@compute @workgroup_size({threads})\nfn main(@builtin(workgroup_id) group: vec3<u32>, {more}\
          @builtin(local_invocation_index) t: u32, @builtin(num_workgroups) groups: vec3<u32>) {{\n\
          let g = group.y * groups.x + group.x;\n{body}}}\n"
     )

@@ -3,6 +3,7 @@
 mod support;
 
 use smallvec::SmallVec;
+use std::time::Instant;
 use support::{agree, bytes, gpu, Both, Draw};
 use wengert_cpu::Cpu;
 use wengert_gpu::{Gpu, Way};
@@ -197,7 +198,8 @@ fn max_pool_of_every_dtype_and_window() {
 fn max_pool_of_nan_infinity_and_large_numbers() {
     let Some(gpu) = gpu() else { return };
     let (nan, inf) = (f64::NAN, f64::INFINITY);
-    let values = [1.0, nan, 2.0, nan, -inf, -inf, inf, 3.0, -0.0, 0.0, 5e9, -5e9, 4294967297.0, 1.0, -1.0, 4294967296.0];
+    let values =
+        [1.0, nan, 2.0, nan, -inf, -inf, inf, 3.0, -0.0, 0.0, 5e9, -5e9, 4294967297.0, 1.0, -1.0, 4294967296.0];
     for dtype in DType::ALL {
         let x = Both::of(gpu, &values, &[4, 4], dtype);
         pool(gpu, &x, &window(2, 2, [1, 1, 1], false));
@@ -226,4 +228,37 @@ fn max_pool_refuses_windows_of_padding() {
         Cpu.max_pool(&spec, x.on_cpu(), indices.out_cpu(), indices.out_cpu()),
         gpu.max_pool(&spec, x.on_gpu(), indices.out_gpu(), indices.out_gpu()),
     );
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn speed() {
+    let Some(gpu) = gpu() else { return };
+    let mut draw = Draw(5);
+    let spec = spec(&[8, 32, 28, 28], &[32, 32, 3, 3], 1, [&[1, 1], &[1, 1], &[1, 1]]);
+    let x = array(gpu, &mut draw, DType::F32, &spec.x_shape, false);
+    let w = array(gpu, &mut draw, DType::F32, &spec.w_shape, false);
+    let y = array(gpu, &mut draw, DType::F32, &y_shape(&spec), false);
+    for role in ROLES {
+        let (a, b, out) = match role {
+            ConvRole::Forward => (&x, &w, &y),
+            ConvRole::Input => (&y, &w, &x),
+            ConvRole::Weight => (&y, &x, &w),
+        };
+        for way in WAYS.into_iter().filter(|w| *w != Some(Way::Dots)) {
+            let run = || {
+                let start = Instant::now();
+                match way {
+                    Some(way) => gpu.conv_by(way, role, &spec, a.on_gpu(), b.on_gpu(), out.out_gpu()).unwrap(),
+                    None => gpu.conv(role, &spec, a.on_gpu(), b.on_gpu(), out.out_gpu()).unwrap(),
+                }
+                gpu.synchronize().unwrap();
+                start.elapsed().as_secs_f64()
+            };
+            run();
+            let best = (0..3).map(|_| run()).fold(f64::MAX, f64::min);
+            let flops = 2.0 * (8 * 32 * 28 * 28 * 32 * 9) as f64 / 1e9;
+            println!("{role:?} {way:?}: {:.1} ms, {:.2} GFLOP/s", best * 1e3, flops / best);
+        }
+    }
 }

@@ -34,7 +34,7 @@ fn matrices(gpu: Gpu, draw: &mut Draw, batch: usize, m: usize, n: usize, dtype: 
     let count = (batch + 1) * m * n;
     let mut values: Vec<f64> = (0..count).map(|_| draw.within(-1.0, 1.0)).collect();
     for (i, v) in values.iter_mut().enumerate() {
-        if m == n && i % (n * n) % (n + 1) == 0 {
+        if m == n && (i % (n * n)).is_multiple_of(n + 1) {
             *v += 2.0 * n as f64;
         }
     }

@@ -1,0 +1,138 @@
+//! Which kernel computes a product of which sizes, by tiles of which shape. Few classes: each is another kernel's text.
+
+use crate::context::Context;
+use crate::shader::{Num, THREADS};
+
+/// Which kernel computes a product.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    Thin,
+    Dots,
+    Registers,
+    Tiles,
+}
+
+/// `batch` products of `m × k` and `k × n`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    pub batch: usize,
+    pub m: usize,
+    pub k: usize,
+    pub n: usize,
+}
+
+/// Threads of a group that computes one output.
+pub(crate) const LANES: usize = 64;
+/// Sums of f32 are taken in blocks of this many in a thread that has one,
+pub(crate) const BLOCK: usize = 256;
+/// and of this many where threads have many: each block goes through the output.
+pub(crate) const PASS: usize = 2048;
+
+/// Rows and columns of a group, inner positions in its memory, rows or columns of a thread.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tile {
+    pub side: usize,
+    pub depth: usize,
+    pub own: usize,
+}
+
+const LARGE: Tile = Tile { side: 128, depth: 8, own: 8 };
+const MIDDLE: Tile = Tile { side: 64, depth: 16, own: 4 };
+const SMALL: Tile = Tile { side: 32, depth: 16, own: 4 };
+
+impl Tile {
+    pub fn threads(self) -> usize {
+        (self.side / self.own).pow(2)
+    }
+    pub fn count(self, sizes: &Sizes) -> usize {
+        sizes.batch * sizes.m.div_ceil(self.side) * sizes.n.div_ceil(self.side)
+    }
+    pub fn best(num: Num, sizes: &Sizes) -> Tile {
+        let enough = 128;
+        if num == Num::F32 && sizes.m > 96 && sizes.n > 96 && LARGE.count(sizes) >= enough {
+            LARGE
+        } else if sizes.m > 32 && sizes.n > 32 && MIDDLE.count(sizes) >= enough / 2 {
+            MIDDLE
+        } else {
+            SMALL
+        }
+    }
+}
+
+/// A thread's rows and columns in [`Way::Registers`], and how many threads stand side by side and below each other.
+#[derive(Clone, Copy)]
+pub(crate) struct Patch {
+    pub rows: usize,
+    pub cols: usize,
+    pub across: usize,
+    pub down: usize,
+    /// The group is one subgroup, whose threads have the same rows: each reads some of their elements for all.
+    pub together: bool,
+}
+
+impl Patch {
+    pub fn best(context: &Context, sizes: &Sizes) -> Patch {
+        const ROWS: usize = 16;
+        let lanes = lanes(context);
+        if sizes.m > 8 && sizes.n > 8 && (2..=ROWS).contains(&lanes) && ROWS.is_multiple_of(lanes) {
+            let cols = if sizes.n > 4 * lanes { 8 } else { 4 };
+            return Patch { rows: ROWS, cols, across: lanes, down: 1, together: true };
+        }
+        let cols = if sizes.n > 1 { 4 } else { 1 };
+        let across = if sizes.n > 8 { 8 } else { 1 };
+        let rows = match sizes.m {
+            0..=1 => 1,
+            2 => 2,
+            3..=4 => 4,
+            _ => 8,
+        };
+        let down = if sizes.m > rows { 64 / across } else { 1 };
+        Patch { rows, cols, across, down, together: false }
+    }
+}
+
+/// Threads of a subgroup where a processor plays the GPU: as many as its vectors hold. Elsewhere 0.
+fn lanes(context: &Context) -> usize {
+    if !context.info.software || !context.device.features().contains(wgpu::Features::SUBGROUP) {
+        return 0;
+    }
+    let info = context.device.adapter_info();
+    match info.subgroup_min_size == info.subgroup_max_size {
+        true => info.subgroup_min_size as usize,
+        false => 0,
+    }
+}
+
+pub(crate) fn best(software: bool, num: Num, sizes: &Sizes, inner_first: [bool; 2]) -> Way {
+    let outputs = sizes.batch * sizes.m * sizes.n;
+    let along = inner_first[0] || inner_first[1];
+    let long = sizes.k >= 128 && (along && outputs <= 1 << 16 || outputs <= 64);
+    if num == Num::I64 || !software && sizes.m.min(sizes.n) < 8 {
+        match long && (!software || sizes.k >= 1024) {
+            true => Way::Dots,
+            false => Way::Thin,
+        }
+    } else if software {
+        match outputs <= 64 && sizes.k >= 1024 {
+            true => Way::Dots,
+            false => Way::Registers,
+        }
+    } else {
+        Way::Tiles
+    }
+}
+
+/// How many parts the inner dimension is split into, of how many positions each.
+pub(crate) fn split(software: bool, way: Way, tile: Tile, sizes: &Sizes) -> (usize, usize) {
+    let outputs = sizes.batch * sizes.m * sizes.n;
+    let (groups, least) = match way {
+        Way::Thin => (outputs.div_ceil(THREADS as usize), BLOCK),
+        Way::Dots => (outputs, LANES * 32),
+        Way::Tiles => (tile.count(sizes), 256),
+        Way::Registers => return (1, sizes.k),
+    };
+    let wanted = if software { 4 } else { 256 };
+    let parts = (wanted / groups.max(1)).min(sizes.k / least).max(1);
+    let chunk = sizes.k.div_ceil(parts).next_multiple_of(16);
+    (sizes.k.div_ceil(chunk), chunk)
+}
