@@ -16,6 +16,7 @@ mod linalg;
 mod matmul;
 mod memory;
 mod nonzero;
+mod order;
 mod pipeline;
 mod places;
 mod pool;

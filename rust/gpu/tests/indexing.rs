@@ -187,10 +187,14 @@ fn expanded_operands_and_many_dims() {
 fn sums_of_many_equal_indices() {
     let Some(gpu) = gpu() else { return };
     let mut d = Draw(4);
-    for (n, places, width) in [(5000, 3, 1), (3000, 700, 5), (2100, 1, 3)] {
+    for (n, places, width) in [(5000, 3, 1), (3000, 700, 5), (2100, 1, 3), (64, 2, 2), (130_000, 4, 1)] {
         let i = picks(gpu, &mut d, 0, &[n], 0, places);
         for dtype in [DType::F32, DType::F64, DType::F16, DType::I64, DType::I8] {
-            let values: Vec<f64> = match dtype.is_float() {
+            if n > 100_000 && dtype == DType::F16 {
+                continue;
+            }
+            // Sums of many are exact only of whole numbers.
+            let values: Vec<f64> = match dtype.is_float() && n < 100_000 {
                 true => (0..n * width).map(|_| d.within(-1.0, 1.0)).collect(),
                 false => draw(&mut d, n * width, dtype),
             };
