@@ -30,7 +30,7 @@ impl Keys {
     }
 }
 
-/// `a` after `b`, as WGSL's `bool`: keys of one or two words named `{a}k…`, then positions `{a}p`.
+/// `a` after `b`, as WGSL's `bool`: the words of a key are named `{a}0` and `{a}1`, its position `{a}p`.
 fn after(words: u32, a: &str, b: &str) -> String {
     let low = format!("({a}0 > {b}0 || ({a}0 == {b}0 && {a}p > {b}p))");
     match words {
@@ -39,7 +39,7 @@ fn after(words: u32, a: &str, b: &str) -> String {
     }
 }
 
-/// Steps of the network as texts: the places of pair `pair`, in `a` and `b`, from the size of the sorted runs that a step
+/// Steps of the network as texts: the places `a` and `b` of a pair, from the size of the sorted runs that a step
 /// folds onto each other, or from the distance of a later one.
 const FOLD: &str =
     "let o = pair % (size / 2u); let a = pair / (size / 2u) * size + o; let b = a + size - 1u - 2u * o;\n";
@@ -56,7 +56,7 @@ fn group(context: &'static Context, keys: &Keys, positions: &Buffer, carried: bo
     let shift = call.word(padded.trailing_zeros());
     let limit = call.word(padded.min(BLOCK as usize) as u32);
     let words = keys.words;
-    // As many threads as pairs of two blocks a thread.
+    // One group a block.
     let groups = call.threads((keys.lines * padded).div_ceil(BLOCK as usize) * THREADS as usize)?;
     call.run(groups, || {
         let fields: Vec<String> = (0..words).map(|w| w.to_string()).chain(["p".to_owned()]).collect();

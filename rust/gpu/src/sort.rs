@@ -45,7 +45,7 @@ fn keys_of(context: &'static Context, x: In<'_>, descending: bool) -> Result<Key
     let words = if x.dtype.size() == 8 { 2 } else { 1 };
     let bits = bits_of(x.dtype);
     let buffer = Buffer(context.allocate(numel.max(1) * 4 * words as usize)?);
-    let keys = Keys { buffer, words, lines: if len == 0 { 0 } else { numel / len }, len };
+    let keys = Keys { buffer, words, lines: numel.checked_div(len).unwrap_or(0), len };
     let layout = Layout::contiguous(shape);
     let (num, dtype) = if words == 2 { (Num::I64, DType::I64) } else { (Num::I32, DType::I32) };
     // SAFETY: fresh.
