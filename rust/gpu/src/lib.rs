@@ -4,6 +4,9 @@
 //! parameters → [`pipeline`] (compiled once) → [`stream`] (queued, then submitted many at a time) over blocks of
 //! [`memory`].
 
+// Comparisons that NaN must fail.
+#![allow(clippy::neg_cmp_op_on_partial_ord)]
+
 pub mod adapter;
 mod backend;
 mod context;
@@ -17,6 +20,7 @@ mod linalg;
 mod matmul;
 mod memory;
 mod nonzero;
+mod order;
 mod pipeline;
 mod places;
 mod pool;

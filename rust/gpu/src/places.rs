@@ -6,8 +6,8 @@
 
 use crate::context::Context;
 use crate::memory::Buffer;
+use crate::order::{order, Keys};
 use crate::shader::{entry, own_num, per_word, Call, Num};
-use crate::sort::{order, Keys};
 use crate::stream::Task;
 use crate::walk::{moved_view, Steps, Walk};
 use smallvec::SmallVec;
@@ -229,8 +229,9 @@ struct Way {
 }
 
 impl Way {
-    fn bind(call: &mut Call, places: &Places, before: &Walk, after: &Walk) -> Result<Way> {
-        let total = before.numel() * places.count * after.numel();
+    /// Over the first `tuples` of all.
+    fn bind(call: &mut Call, places: &Places, tuples: usize, before: &Walk, after: &Walk) -> Result<Way> {
+        let total = before.numel() * tuples * after.numel();
         let other = match &places.other {
             Other::Step(step) => format!("bitcast<u32>(bitcast<i32>(#) * {})", call.stride(*step)?),
             Other::List(buffer) => format!("b{}[#]", call.read(buffer, DType::I32)?.slot),
@@ -238,7 +239,7 @@ impl Way {
         call.key.variant.push(u32::from(matches!(places.other, Other::List(_))));
         Ok(Way {
             count: call.size(total)?,
-            tuples: call.size(places.count)?,
+            tuples: call.size(tuples)?,
             before: before.bind(call, false)?,
             after: after.bind(call, true)?,
             other,
@@ -283,7 +284,7 @@ pub(crate) fn take(context: &'static Context, places: &Places, rest: &Rest, x: I
             false => call.scatter(y.buffer(), dtype)?,
         };
         let place = call.read(&places.place, DType::I32)?.slot;
-        let way = Way::bind(&mut call, places, before, after)?;
+        let way = Way::bind(&mut call, places, places.count, before, after)?;
         let first = call.size(start / elements)?;
         let groups = call.threads(if by_word { way.total.div_ceil(elements) } else { way.total })?;
         let num = own_num(dtype);
@@ -345,7 +346,7 @@ pub(crate) fn put(context: &'static Context, places: &Places, rest: &Rest, y: In
             Some((keys, last)) => Some((call.read(keys, DType::I32)?.slot, call.read(last, DType::I32)?.slot)),
             None => None,
         };
-        let way = Way::bind(&mut call, places, before, after)?;
+        let way = Way::bind(&mut call, places, places.count, before, after)?;
         let groups = call.threads(way.total)?;
         let num = own_num(y.dtype);
         call.run(groups, || {
@@ -361,46 +362,106 @@ pub(crate) fn put(context: &'static Context, places: &Places, rest: &Rest, y: In
     })
 }
 
-/// `x[row, place of t] += y[row, t]`: by place, then in the order of the tuples, summed in runs.
+/// What a sum needs of its type: the zero, and `a + b`.
+fn sums(num: Num) -> (&'static str, fn(&str, &str) -> String) {
+    match num {
+        Num::I64 => ("vec2<u32>(0u, 0u)", |a, b| format!("sum_of_i64({a}, {b})")),
+        Num::F32 => ("0.0f", |a, b| format!("{a} + {b}")),
+        Num::F64 => ("0.0lf", |a, b| format!("{a} + {b}")),
+        Num::I32 => ("0i", |a, b| format!("{a} + {b}")),
+    }
+}
+
+/// Adds to `sum` what stands at `at` and on before `end` with key `own`, 64 at a time.
+fn sum_of_run(num: Num, keys: u32, position: &str, value: &str) -> String {
+    let (zero, plus) = sums(num);
+    format!(
+        "var sum = {zero};\nloop {{\nvar part = {zero};\nvar n = 0u;\nwhile (n < 64u && at < end) {{\n\
+         if (b{keys}[at] != own) {{ break; }}\nlet q = y + {position};\npart = {};\nn++; at++;\n}}\n\
+         sum = {};\nif (n < 64u) {{ break; }}\n}}\n",
+        plus("part", value),
+        plus("sum", "part"),
+    )
+}
+
+/// `x[row, place of t] += y[row, t]`: by place, then in the order of the tuples.
+///
+/// The sorted tuples are cut into chunks. First each chunk sums the run that it goes on with from the chunk before; then
+/// a run's first thread sums to the end of its chunk, and adds the sums of those that follow.
 pub(crate) fn add(context: &'static Context, places: &Places, rest: &Rest, y: In<'_>, x: &Out<'_>) -> Result<()> {
     if rest.numel() == 0 {
         return Ok(());
     }
-    let Some((keys, _)) = &places.keys else {
+    let Some((keys, n)) = &places.keys else {
         return Err(Error::internal("places: a sum without keys"));
     };
     let keys = Keys { buffer: keys.clone(), words: 1, lines: 1, len: places.count };
-    let positions = order(context, &keys)?;
+    // The tuples' own keys are left as they are.
+    let bits = usize::BITS - n.saturating_sub(1).leading_zeros();
+    let (keys, positions) = order(context, keys, bits)?;
+    let chunk = places.count.isqrt().next_power_of_two().max(64);
+    let chunks = places.count.div_ceil(chunk);
+    let num = own_num(y.dtype);
+    let dtype = match num {
+        Num::F32 => DType::F32,
+        Num::F64 => DType::F64,
+        Num::I32 => DType::I32,
+        Num::I64 => DType::I64,
+    };
     rest.parts(&mut |before, after| {
-        let mut call = Call::new(context, "put_sum");
+        let inner = after.numel();
+        let carried = match chunks {
+            1 => None,
+            _ => Some(Buffer(context.allocate(before.numel() * chunks * inner * dtype.size())?)),
+        };
+        if let Some(carried) = &carried {
+            let mut call = Call::new(context, "put_chunks");
+            let from = call.read(y.buffer, y.dtype)?;
+            let to = call.write(carried, dtype)?;
+            let (keys, position) = (call.read(&keys.buffer, DType::I32)?.slot, call.read(&positions, DType::I32)?.slot);
+            let way = Way::bind(&mut call, places, chunks, before, after)?;
+            let (chunk, all) = (call.size(chunk)?, call.size(places.count)?);
+            let groups = call.threads(way.total)?;
+            call.run(groups, || {
+                let run = sum_of_run(num, keys, &way.other(&format!("b{position}[at]")), &from.load("q", num));
+                let text = format!(
+                    "{}if (t == 0u) {{ return; }}\nvar at = t * {chunk};\nlet end = min(at + {chunk}, {all});\n\
+                     let own = b{keys}[at];\nif (b{keys}[at - 1u] != own) {{ return; }}\n{run}{}",
+                    way.text("i"),
+                    to.store("i", "sum", num)
+                );
+                entry(&way.count, &text)
+            })?;
+        }
+        let mut call = Call::new(context, "put_sums");
         let (from, to) = (call.read(y.buffer, y.dtype)?, call.scatter(x.buffer(), y.dtype)?);
         let place = call.read(&places.place, DType::I32)?.slot;
         let (keys, position) = (call.read(&keys.buffer, DType::I32)?.slot, call.read(&positions, DType::I32)?.slot);
-        let way = Way::bind(&mut call, places, before, after)?;
+        let more = match &carried {
+            Some(carried) => Some(call.read(carried, dtype)?),
+            None => None,
+        };
+        let way = Way::bind(&mut call, places, places.count, before, after)?;
+        let (chunk, chunks, inner) = (call.size(chunk)?, call.size(chunks)?, call.size(inner)?);
         let groups = call.threads(way.total)?;
-        let num = own_num(y.dtype);
         call.run(groups, || {
-            let plus = |a: &str, b: &str| match num {
-                Num::I64 => format!("sum_of_i64({a}, {b})"),
-                _ => format!("{a} + {b}"),
-            };
-            let zero = match num {
-                Num::I64 => "vec2<u32>(0u, 0u)",
-                Num::F32 => "0.0f",
-                Num::F64 => "0.0lf",
-                Num::I32 => "0i",
-            };
+            let (_, plus) = sums(num);
             let tuples = &way.tuples;
+            let run = sum_of_run(num, keys, &way.other(&format!("b{position}[at]")), &from.load("q", num));
+            let rest = more.map_or(String::new(), |more| {
+                let next =
+                    more.load(&format!("(((i / ({inner} * {tuples})) * {chunks} + c) * {inner} + i % {inner})"), num);
+                format!(
+                    "if (at == end) {{\nfor (var c = t / {chunk} + 1u; c < {chunks}; c++) {{\n\
+                     if (b{keys}[c * {chunk}] != own) {{ break; }}\nsum = {};\n}}\n}}\n",
+                    plus("sum", &next)
+                )
+            });
             let text = format!(
                 "{}let own = b{keys}[t];\nif (t > 0u && b{keys}[max(t, 1u) - 1u] == own) {{ return; }}\n\
-                 var sum = {zero};\nvar at = t;\nloop {{\nvar part = {zero};\nvar n = 0u;\n\
-                 while (n < 64u && at < {tuples}) {{\nif (b{keys}[at] != own) {{ break; }}\n\
-                 let q = y + {};\npart = {};\nn++; at++;\n}}\nsum = {};\nif (n < 64u) {{ break; }}\n}}\n\
+                 var at = t;\nlet end = min((t / {chunk} + 1u) * {chunk}, {tuples});\n{run}{rest}\
                  let to = x + b{place}[b{position}[t]];\nlet v = {};\n{}",
                 way.text("i"),
-                way.other(&format!("b{position}[at]")),
-                plus("part", &from.load("q", num)),
-                plus("sum", "part"),
                 plus(&to.load("to", num), "sum"),
                 to.store("to", "v", num)
             );

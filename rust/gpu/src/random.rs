@@ -6,8 +6,8 @@
 use crate::context::Context;
 use crate::elementwise::copy;
 use crate::memory::Buffer;
+use crate::order::{order, Keys};
 use crate::shader::{entry, per_word, Call, Num};
-use crate::sort::{order, Keys};
 use half::{bf16, f16};
 use wengert_ops::{fail, DType, Layout, Random, Result, Scalar, View, ViewMut};
 
@@ -236,6 +236,43 @@ pub(crate) fn permutation(context: &'static Context, generator: &mut Generator, 
     let all = Random::Integers { low: i64::MIN, high: i64::MAX };
     // SAFETY: fresh.
     random(context, generator, all, unsafe { ViewMut::new(&keys.buffer, &layout, DType::I64) })?;
-    let positions = order(context, &keys)?;
+    let (_, positions) = order(context, keys, 64)?;
     copy(context, View { buffer: &positions, layout: &layout, dtype: DType::I32 }, out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context;
+
+    #[test]
+    fn philox_gives_the_published_answers() {
+        std::env::set_var(crate::adapter::ALLOW_SOFTWARE, "1");
+        let context = match context::open(0) {
+            Ok(context) => context,
+            Err(e) if std::env::var_os("REQUIRE_GPU").is_some() => panic!("{e}"),
+            Err(_) => return,
+        };
+        let pi = [0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, 0xa4093822, 0x299f31d0];
+        for (input, answer) in [
+            ([0; 6], [0x6627e8d5u32, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]),
+            ([u32::MAX; 6], [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]),
+            (pi, [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1]),
+        ] {
+            let out = Buffer(context.allocate(16).unwrap());
+            let mut call = Call::new(context, "philox_test");
+            let slot = call.write(&out, DType::I32).unwrap().slot;
+            let words = input.map(|w| call.word(w));
+            call.run([1, 1, 1], || {
+                let [a, b, c, d, k, l] = words;
+                let stores = (0..4).map(|n| format!("b{slot}[{n}] = r[{n}];\n")).collect::<String>();
+                entry("1u", &format!("let r = philox(vec4<u32>({a}, {b}, {c}, {d}), vec2<u32>({k}, {l}));\n{stores}"))
+            })
+            .unwrap();
+            let mut raw = [0; 16];
+            context.download(&out.0, 0, &mut raw).unwrap();
+            let found: Vec<u32> = raw.chunks_exact(4).map(|b| u32::from_ne_bytes(b.try_into().unwrap())).collect();
+            assert_eq!(found, answer);
+        }
+    }
 }

@@ -5,7 +5,9 @@ use crate::memory::Block;
 use crate::pipeline::{Pipeline, IMMEDIATE};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use wengert_ops::{Error, Result};
 
 /// Work in the order of its calls.
@@ -56,6 +58,9 @@ const TASKS: usize = 128;
 const BYTES: usize = 16 << 20;
 /// Submissions that may be under way: more are waited for.
 const IN_FLIGHT: usize = 4;
+
+/// How long the word that a read is done may take once it is done.
+const ANSWER: Duration = Duration::from_secs(10);
 
 impl Task {
     fn bytes(&self) -> usize {
@@ -209,9 +214,10 @@ impl Context {
             self.queue.submit([encoder.finish()]);
             staging
         })?;
-        let mapped = Arc::new(Mutex::new(None));
-        let note = mapped.clone();
-        staging.map_async(wgpu::MapMode::Read, .., move |result| *locked(&note) = Some(result));
+        let (tell, answer) = sync_channel(1);
+        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            let _ = tell.send(result);
+        });
         self.wait(None)?;
         // Another thread's waiting may have taken the answer, and be about to give it.
         while locked(&mapped).is_none() {
@@ -219,10 +225,11 @@ impl Context {
             self.wait(None)?;
         }
         locked(&self.stream.0).in_flight.clear();
-        match locked(&mapped).take() {
-            Some(Ok(())) => {}
-            Some(Err(e)) => return Err(Error::internal(format!("gpu:{}: reading: {e}", self.index))),
-            None => return Err(Error::internal(format!("gpu:{}: reading ended without an answer", self.index))),
+        // Where another thread polled at the same time, it may still be about to give the answer.
+        match answer.recv_timeout(ANSWER) {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => return Err(Error::internal(format!("gpu:{}: reading: {e}", self.index))),
+            Err(_) => return Err(Error::internal(format!("gpu:{}: reading ended without an answer", self.index))),
         }
         let range =
             staging.get_mapped_range(..).map_err(|e| Error::internal(format!("gpu:{}: reading: {e}", self.index)))?;

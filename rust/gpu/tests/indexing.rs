@@ -96,12 +96,14 @@ fn gather_and_scatter_of_every_dtype() {
     }
 }
 
+/// Shape, indexed dims, the tuples' shape, the result's.
+type Case<'a> = (&'a [usize], u64, &'a [usize], &'a [usize]);
+
 #[test]
 fn index_and_index_put_of_every_dtype() {
     let Some(gpu) = gpu() else { return };
     let mut d = Draw(2);
-    // Shape, dims, tuples' shape, the result's shape.
-    let cases: [(&[usize], u64, &[usize], &[usize]); 9] = [
+    let cases: [Case; 9] = [
         (&[6, 5], 1, &[9], &[9, 5]),
         (&[6, 5], 2, &[3, 4], &[6, 3, 4]),
         (&[6, 5], 3, &[8], &[8]),
@@ -187,10 +189,14 @@ fn expanded_operands_and_many_dims() {
 fn sums_of_many_equal_indices() {
     let Some(gpu) = gpu() else { return };
     let mut d = Draw(4);
-    for (n, places, width) in [(5000, 3, 1), (3000, 700, 5), (2100, 1, 3)] {
+    for (n, places, width) in [(5000, 3, 1), (3000, 700, 5), (2100, 1, 3), (64, 2, 2), (130_000, 4, 1)] {
         let i = picks(gpu, &mut d, 0, &[n], 0, places);
         for dtype in [DType::F32, DType::F64, DType::F16, DType::I64, DType::I8] {
-            let values: Vec<f64> = match dtype.is_float() {
+            if n > 100_000 && dtype == DType::F16 {
+                continue;
+            }
+            // Sums of many are exact only of whole numbers.
+            let values: Vec<f64> = match dtype.is_float() && n < 100_000 {
                 true => (0..n * width).map(|_| d.within(-1.0, 1.0)).collect(),
                 false => draw(&mut d, n * width, dtype),
             };
@@ -362,7 +368,7 @@ fn nonzero_of_every_dtype() {
         let values: Vec<f64> = (0..n).map(|i| if every > 0 && i % every == 0 { 1.0 } else { 0.0 }).collect();
         let x = Both::of(gpu, &values, &[n], DType::U8);
         let (b, found) = gpu.nonzero(x.on_gpu()).unwrap();
-        assert_eq!(found, if every > 0 { n / every } else { 0 });
+        assert_eq!(found, values.iter().filter(|v| **v != 0.0).count());
         let mut raw = vec![0; found * 8];
         gpu.download(&b, 0, &mut raw).unwrap();
         let right = raw
