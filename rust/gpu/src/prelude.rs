@@ -9,7 +9,11 @@ static LIBRARY: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(||
         include_str!("prelude/convert.wgsl"),
         include_str!("prelude/convert_f64.wgsl"),
         include_str!("prelude/f32.wgsl"),
+        include_str!("prelude/f32_elementary.wgsl"),
+        include_str!("prelude/f32_special.wgsl"),
         include_str!("prelude/f64.wgsl"),
+        include_str!("prelude/f64_elementary.wgsl"),
+        include_str!("prelude/f64_special.wgsl"),
         include_str!("prelude/i32.wgsl"),
         include_str!("prelude/i64.wgsl"),
     ];
