@@ -90,7 +90,9 @@ impl Findings {
                 continue;
             }
             let off = match (x - y).abs() {
-                d if d.is_finite() && x != y => (d - absolute).max(0.0) / (epsilon(out.dtype) * x.abs().max(f64::MIN_POSITIVE)),
+                d if d.is_finite() && x != y => {
+                    (d - absolute).max(0.0) / (epsilon(out.dtype) * x.abs().max(f64::MIN_POSITIVE))
+                }
                 _ => f64::INFINITY,
             };
             if off > ulps && worst.is_none_or(|w| off > w.0) {
@@ -147,9 +149,8 @@ fn check_values(dtypes: &[DType]) {
     for &row in Row::ALL {
         let mut draw = Draw(row as u64 + 1);
         for &dtype in dtypes.iter().filter(|d| admits(row, **d)) {
-            let arrays: Vec<Both> = (0..row.arity())
-                .map(|k| Both::of(gpu, &column(&mut draw, row, k, dtype, n), &[n], dtype))
-                .collect();
+            let arrays: Vec<Both> =
+                (0..row.arity()).map(|k| Both::of(gpu, &column(&mut draw, row, k, dtype, n), &[n], dtype)).collect();
             let out = Both::zeros(gpu, &[n], result_dtype(row, dtype));
             let what = format!("{} of {dtype}", row.name());
             if run(&mut found, gpu, row, &what, &arrays, &out) {

@@ -263,10 +263,10 @@ fn minors(a: &Tensor, n: usize) -> Result<Tensor> {
         columns.extend((0..n as i64).filter(|&c| c != j as i64));
     }
     let rank = a.rank();
-    let rows = Tensor::from_i64(&rows, &[n * n, k, 1])?;
-    let columns = Tensor::from_i64(&columns, &[n * n, 1, k])?;
+    let rows = Tensor::from_i64(&rows, &[n * n, k, 1])?.to_device(a.device())?;
+    let columns = Tensor::from_i64(&columns, &[n * n, 1, k])?.to_device(a.device())?;
     let batch = a.index(0b11 << (rank - 2), &[&rows, &columns])?;
-    let signs = Tensor::from_f64(&signs, &[n * n])?.to_dtype(a.dtype())?;
+    let signs = Tensor::from_f64(&signs, &[n * n])?.to_dtype(a.dtype())?.to_device(a.device())?;
     apply1(Op::Linalg(Linalg::Det), &[&batch])?.mul(&signs)?.reshape_to(&a.shape())
 }
 
