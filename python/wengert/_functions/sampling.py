@@ -35,5 +35,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
         return _core.topk(race, num_samples, -1)[1]
     reach = weights.to(_core.float64).cumsum(-1)
     reach = reach / reach.narrow(-1, reach.shape[-1] - 1, 1)
-    draws = _core.rand((*weights.shape[:-1], num_samples), dtype=_core.float64, generator=generator)
+    draws = _core.rand(
+        (*weights.shape[:-1], num_samples), dtype=_core.float64, device=weights.device, generator=generator
+    )
     return searchsorted(reach, draws).clamp(max=weights.shape[-1] - 1)
