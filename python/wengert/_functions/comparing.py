@@ -2,6 +2,7 @@
 
 from .. import _core
 from ._compose import composed
+from ._dims import wide_float
 
 
 @composed()
@@ -24,7 +25,8 @@ def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     if rtol == 0 and atol == 0:
         return close
     if not floating:
-        input, other = input.to(_core.float64), other.to(_core.float64)
+        wide = wide_float(input)
+        input, other = input.to(wide), other.to(wide)
     error = (input - other).abs()
     return close | ((error <= atol + (rtol * other).abs()) & error.isfinite())
 

@@ -2,6 +2,7 @@
 
 from wengert import _core
 from wengert._core import relu, sigmoid, tanh, where
+from wengert._functions._dims import wide_float
 
 
 def _finish(input, output, inplace):
@@ -194,8 +195,8 @@ def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
     below = input.detach() <= 0
-    # One number for each element that is not positive, in float64.
-    drawn = input.new_empty(int(below.sum()), dtype=_core.float64).uniform_(lower, upper)
+    # One number for each element that is not positive, in float64 where there is one.
+    drawn = input.new_empty(int(below.sum()), dtype=wide_float(input)).uniform_(lower, upper)
     slopes = _core.ones_like(input.detach()).masked_scatter_(below, drawn.to(input.dtype))
     return input.mul_(slopes) if inplace else input * slopes
 
