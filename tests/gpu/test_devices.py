@@ -8,7 +8,6 @@ import sys
 
 import numpy as np
 import pytest
-
 import wengert as wg
 
 DTYPES = [wg.float32, wg.float16, wg.bfloat16, wg.int8, wg.uint8, wg.int16, wg.int32, wg.int64, wg.bool]

@@ -1,7 +1,6 @@
 """Training on the GPU gives the CPU's losses."""
 
 import pytest
-
 import wengert as wg
 from wengert import nn
 
