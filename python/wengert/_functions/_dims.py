@@ -1,5 +1,7 @@
 """Dimension arguments: wrapping, checking, and small shape arithmetic."""
 
+from .. import _core
+
 
 def wrap_dim(dim, ndim):
     """`dim` counted from the front; a 0-d tensor takes 0 and -1."""
@@ -81,3 +83,8 @@ def broadcast_sizes(*shapes):
                 )
             out[-i] = size
     return tuple(out)
+
+
+def wide_float(x):
+    """The dtype for numbers drawn or summed for x: float64 on the CPU, as PyTorch's; not every GPU has that."""
+    return _core.float64 if x.is_cpu or x.dtype == _core.float64 else _core.float32

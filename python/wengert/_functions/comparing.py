@@ -2,6 +2,7 @@
 
 from .. import _core
 from ._compose import composed
+from ._dims import wide_float
 
 
 @composed()
@@ -24,7 +25,8 @@ def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     if rtol == 0 and atol == 0:
         return close
     if not floating:
-        input, other = input.to(_core.float64), other.to(_core.float64)
+        wide = wide_float(input)
+        input, other = input.to(wide), other.to(wide)
     error = (input - other).abs()
     return close | ((error <= atol + (rtol * other).abs()) & error.isfinite())
 
@@ -70,13 +72,13 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False):
     if not isinstance(elements, _core.Tensor) and not isinstance(test_elements, _core.Tensor):
         raise TypeError("isin(): elements or test_elements must be a Tensor")
     if not isinstance(elements, _core.Tensor):
-        elements = _core.tensor(elements)
+        elements = _core.tensor(elements, device=test_elements.device)
     if not isinstance(test_elements, _core.Tensor):
-        test_elements = _core.tensor(test_elements)
+        test_elements = _core.tensor(test_elements, device=elements.device)
     dtype = _core.promote_types(elements.dtype, test_elements.dtype)
     elements, ordered = elements.to(dtype), _core.sort(test_elements.to(dtype).reshape(-1))[0]
     if ordered.numel() == 0:
-        found = _core.zeros(elements.shape, dtype=_core.bool)
+        found = _core.zeros_like(elements, dtype=_core.bool)
     else:
         place = searchsorted(ordered, elements).clamp(max=ordered.numel() - 1)
         found = ordered.index_select(0, place.reshape(-1)).reshape(elements.shape) == elements
@@ -91,7 +93,7 @@ def isreal(input):
         >>> wg.isreal(wg.tensor([1.]))
         tensor([True])
     """
-    return _core.ones(input.shape, dtype=_core.bool)
+    return _core.ones_like(input, dtype=_core.bool)
 
 
 @composed()

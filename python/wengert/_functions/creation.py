@@ -6,9 +6,9 @@ from ._compose import composed
 from ._dims import integer, wrap_dim
 
 
-def _triangle(rows, columns, diagonal, lower):
+def _triangle(rows, columns, diagonal, lower, device):
     """A bool mask of the lower (j - i ≤ diagonal) or upper (j - i ≥ diagonal) triangle."""
-    offset = _core.arange(columns) - _core.arange(rows).unsqueeze(1)
+    offset = _core.arange(columns, device=device) - _core.arange(rows, device=device).unsqueeze(1)
     return offset <= diagonal if lower else offset >= diagonal
 
 
@@ -16,7 +16,7 @@ def _keep_triangle(name, input, diagonal, lower):
     if input.ndim < 2:
         raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions, got {input.ndim}")
     diagonal = integer("diagonal", diagonal)
-    return input.masked_fill(~_triangle(input.shape[-2], input.shape[-1], diagonal, lower), 0)
+    return input.masked_fill(~_triangle(*input.shape[-2:], diagonal, lower, input.device), 0)
 
 
 @composed(inplace=True, out=True)
@@ -44,7 +44,7 @@ def triu(input, diagonal=0):
 
 
 @composed(method=False)
-def tril_indices(row, col, offset=0, *, dtype=int64, device="cpu"):
+def tril_indices(row, col, offset=0, *, dtype=int64, device=None):
     """Rows and columns of the lower triangle, `[2, count]`.
 
     Example:
@@ -52,11 +52,11 @@ def tril_indices(row, col, offset=0, *, dtype=int64, device="cpu"):
         tensor([[0, 1, 1],
                 [0, 0, 1]])
     """
-    return _triangle(row, col, offset, True).nonzero().t().contiguous().to(dtype)
+    return _triangle(row, col, offset, True, device).nonzero().t().contiguous().to(dtype)
 
 
 @composed(method=False)
-def triu_indices(row, col, offset=0, *, dtype=int64, device="cpu"):
+def triu_indices(row, col, offset=0, *, dtype=int64, device=None):
     """Rows and columns of the upper triangle, `[2, count]`.
 
     Example:
@@ -64,7 +64,7 @@ def triu_indices(row, col, offset=0, *, dtype=int64, device="cpu"):
         tensor([[0, 0, 1],
                 [0, 1, 1]])
     """
-    return _triangle(row, col, offset, False).nonzero().t().contiguous().to(dtype)
+    return _triangle(row, col, offset, False, device).nonzero().t().contiguous().to(dtype)
 
 
 @composed()
@@ -139,7 +139,7 @@ def fill_diagonal(input, fill_value, wrap=False):
     for size in reversed(input.shape):
         step, scale = step + scale, scale * size
     count = input.numel() if wrap else min(input.shape) * step
-    place = _core.arange(input.numel())
+    place = _core.arange(input.numel(), device=input.device)
     mask = ((place % step) == 0) & (place < max(count, 1))
     if input.ndim == 2 and not wrap:
         mask = mask & (place < input.shape[1] * input.shape[1])

@@ -170,7 +170,8 @@ def index_fill(input, dim, index, value):
         )
     dim, index = _rows("index_fill", input, dim, index)
     size = input.shape[dim] if input.ndim else 1
-    mask = _core.zeros(size, dtype=_core.bool).index_put((index,), _core.tensor(True))
+    mask = input.new_zeros(size, dtype=_core.bool)
+    mask = mask.index_put((index,), mask.new_ones(()))
     shape = [1] * input.ndim
     if input.ndim:
         shape[dim] = size
@@ -234,7 +235,7 @@ def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
     """
     dim = wrap_dim(dim, input.ndim)
     places = range(input.shape[dim])[slice(start, end, step)]
-    return index_copy(input, dim, _core.tensor(list(places), dtype=int64), src)
+    return index_copy(input, dim, _core.tensor(list(places), dtype=int64, device=input.device), src)
 
 
 @composed()
@@ -246,7 +247,8 @@ def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
         tensor([[1., 0.],
                 [0., 1.]])
     """
-    places = _core.arange(input.numel()).reshape(input.shape).diagonal(offset, dim1, dim2)
+    places = _core.arange(input.numel(), device=input.device).reshape(input.shape)
+    places = places.diagonal(offset, dim1, dim2)
     if places.shape != src.shape:
         raise RuntimeError(
             f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, slice "
@@ -415,7 +417,8 @@ def _gradient_along(x, dim, spacing, edge_order):
     else:
         shape = [1] * x.ndim
         shape[dim] = count - 1
-        steps = _core.full(shape, float(spacing), dtype=x.dtype if x.is_floating_point() else None)
+        dtype = x.dtype if x.is_floating_point() else _core.get_default_dtype()
+        steps = x.new_full(shape, float(spacing), dtype=dtype)
     before, after = steps.narrow(dim, 0, count - 2), steps.narrow(dim, 1, count - 2)
     inner = (
         at(2, count - 2) * (before / after)

@@ -197,7 +197,7 @@ def _tolerance(a, s, atol, rtol):
     atol = atol.unsqueeze(-1) if isinstance(atol, _core.Tensor) and atol.ndim else atol
     cut = rtol * s.narrow(-1, 0, 1)
     return (
-        _core.maximum(cut, _core.as_tensor(atol, dtype=cut.dtype))
+        _core.maximum(cut, _core.as_tensor(atol, dtype=cut.dtype, device=cut.device))
         if isinstance(atol, _core.Tensor)
         else cut.clamp(min=atol)
     )
@@ -216,7 +216,7 @@ def matrix_rank(A, tol=None, *, atol=None, rtol=None, hermitian=False):
     if tol is not None:
         atol, rtol = tol, 0.0
     if min(a.shape[-2:]) == 0:
-        return _core.zeros(a.shape[:-2], dtype=_core.int64)
+        return a.new_zeros(a.shape[:-2], dtype=_core.int64)
     s = (
         _core.sort(_core._eigh(a, False)[0].abs(), dim=-1, descending=True)[0]
         if hermitian
@@ -260,8 +260,8 @@ def _pinv_differentiable(A, p):
             return _core._solve(A.mT @ A, A.mT)
         return _core._solve(A @ A.mT, A).mT
     step = A - A.detach()
-    left = _core.eye(columns, dtype=A.dtype) - p @ A.detach()
-    right = _core.eye(rows, dtype=A.dtype) - A.detach() @ p
+    left = _core.eye(columns, dtype=A.dtype, device=A.device) - p @ A.detach()
+    right = _core.eye(rows, dtype=A.dtype, device=A.device) - A.detach() @ p
     return p - p @ step @ p + p @ p.mT @ step.mT @ right + left @ step.mT @ p.mT @ p
 
 
@@ -305,7 +305,8 @@ def matrix_power(A, n):
             f"linalg.matrix_power: A must be batches of square matrices, but they are {list(A.shape)}"
         )
     if n == 0:
-        return constant_of(A, _core.eye(A.shape[-1], dtype=A.dtype).expand(A.shape).clone())
+        one = _core.eye(A.shape[-1], dtype=A.dtype, device=A.device)
+        return constant_of(A, one.expand(A.shape).clone())
     base = inv(A) if n < 0 else A
     n = abs(n)
     result = None
@@ -335,7 +336,7 @@ def matrix_exp(A):
         size, halvings = size / 2, halvings + 1
     x = A * 0.5**halvings
     # 14 terms leave less than half a unit in float64's last place for norms up to a half.
-    one = _core.eye(A.shape[-1], dtype=A.dtype)
+    one = _core.eye(A.shape[-1], dtype=A.dtype, device=A.device)
     result = one + x * (1.0 / 14)
     for k in range(13, 0, -1):
         result = one + (x @ result) * (1.0 / k)

@@ -49,7 +49,7 @@ def _median_along(name, input, dim, keepdim, kind, skip_nan):
     truth(name, "keepdim", keepdim)
     dim = wrap_dim(dim, input.ndim)
     if input.ndim == 0:
-        return kind(input.clone(), _core.zeros((), dtype=int64))
+        return kind(input.clone(), input.new_zeros((), dtype=int64))
     count = input.shape[dim]
     if count == 0:
         raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
@@ -110,7 +110,7 @@ def kthvalue(input, k, dim=-1, keepdim=False):
     if not 1 <= k <= count:
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {dim}")
     if input.ndim == 0:
-        return _kthvalue(input.clone(), _core.zeros((), dtype=int64))
+        return _kthvalue(input.clone(), input.new_zeros((), dtype=int64))
     index = _core.argsort(input.detach(), dim=dim, stable=True).narrow(dim, k - 1, 1)
     return _take_at(input, dim, index, keepdim, _kthvalue)
 
@@ -125,14 +125,14 @@ def mode(input, dim=-1, keepdim=False):
     """
     dim = wrap_dim(dim, input.ndim)
     if input.ndim == 0:
-        return _mode(input.clone(), _core.zeros((), dtype=int64))
+        return _mode(input.clone(), input.new_zeros((), dtype=int64))
     x = input.detach().movedim(dim, -1)
     count = (x.unsqueeze(-1) == x.unsqueeze(-2)).sum(-1)
     candidates = count == count.amax(-1, keepdim=True)
     order = _core.argsort(x, dim=-1, stable=True)
     first = _core.gather(candidates, -1, order).to(int64).argmax(-1, keepdim=True)
     value = _core.gather(x, -1, _core.gather(order, -1, first))
-    places = _core.arange(x.shape[-1])
+    places = _core.arange(x.shape[-1], device=x.device)
     index = _core.where(x == value, places, -1).amax(-1, keepdim=True)
     return _take_at(input, dim, index.movedim(-1, dim), keepdim, _mode)
 
@@ -146,7 +146,7 @@ def _quantile(name, input, q, dim, keepdim, interpolation, skip_nan):
             f"but got {interpolation}"
         )
     if not isinstance(q, _core.Tensor):
-        q = _core.tensor(q, dtype=input.dtype)
+        q = input.new_tensor(q)
     if bool(((q < 0) | (q > 1)).any()):
         raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
     flat = dim is None
@@ -251,10 +251,10 @@ def _doubling(x, dim, combine):
 def _running(input, dim, kind, beats):
     dim = wrap_dim(dim, input.ndim)
     if input.ndim == 0 or input.numel() == 0:
-        return kind(input.clone(), _core.zeros(input.shape, dtype=int64))
+        return kind(input.clone(), _core.zeros_like(input, dtype=int64))
     sizes = [1] * input.ndim
     sizes[dim] = input.shape[dim]
-    places = _core.arange(input.shape[dim]).reshape(sizes).expand(input.shape)
+    places = _core.arange(input.shape[dim], device=input.device).reshape(sizes).expand(input.shape)
     floating = input.is_floating_point()
 
     def later_wins(earlier, later):
@@ -331,14 +331,15 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
     changes = x.narrow(0, 1, max(count - 1, 0)) != x.narrow(0, 0, max(count - 1, 0)) if count else None
     if count and x.ndim > 1:
         changes = changes.reshape(count - 1, -1).any(1)
-    starts = (
-        _core.cat([_core.ones(1, dtype=_core.bool), changes]) if count else _core.zeros(0, dtype=_core.bool)
-    )
+    starts = x.new_ones(min(count, 1), dtype=_core.bool)
+    starts = _core.cat([starts, changes]) if count else starts
     places = starts.nonzero().reshape(-1)
     values = x.index_select(0, places)
     values = values if dim is None else values.movedim(0, wrap_dim(dim, input.ndim))
     inverse = starts.to(int64).cumsum(0) - 1
-    ends = _core.cat([places.narrow(0, 1, places.numel() - 1), _core.tensor([count])]) if count else places
+    ends = (
+        _core.cat([places.narrow(0, 1, places.numel() - 1), places.new_tensor([count])]) if count else places
+    )
     return _unique_results(
         values,
         inverse.reshape(input.shape) if dim is None else inverse,
@@ -362,7 +363,7 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
         (tensor([1, 3]), tensor([1, 2]))
     """
     x = _rows("unique", input, dim)
-    order = _core.arange(x.shape[0])
+    order = _core.arange(x.shape[0], device=x.device)
     keys = x.reshape(x.shape[0], -1) if x.shape[0] else x.reshape(0, 1)
     for column in reversed(range(keys.shape[1])):
         order = order.index_select(
@@ -400,10 +401,10 @@ def bincount(input, weights=None, minlength=0):
         raise RuntimeError(f"minlength should be >= 0, got {minlength}")
     size = max(int(input.amax()) + 1 if input.numel() else 0, minlength)
     if weights is None or not input.numel():
-        weights = _core.ones(input.shape, dtype=int64)
+        weights = _core.ones_like(input, dtype=int64)
     elif weights.dtype != _core.float32:
         weights = weights.to(_core.float64)
-    return _core.zeros(size, dtype=weights.dtype).scatter_add(0, input.to(int64), weights.detach())
+    return weights.new_zeros(size).scatter_add(0, input.to(int64), weights.detach())
 
 
 @composed(out=True)
@@ -429,7 +430,7 @@ def histc(input, bins=100, min=0, max=0):
         raise RuntimeError(f"torch.histc: range of [{min}, {max}] is not finite")
     x = x.masked_select((x >= min) & (x <= max))
     place = ((x - min) / (max - min) * bins).to(int64).clamp(max=bins - 1)
-    return _core.zeros(bins, dtype=input.dtype).scatter_add(0, place, _core.ones_like(x))
+    return input.new_zeros(bins).scatter_add(0, place, _core.ones_like(x))
 
 
 @composed(method=False, out=True, keywords={"input": "values", "self": "values"})
@@ -445,7 +446,7 @@ def searchsorted(sorted_sequence, values, *, out_int32=False, right=False, side=
             raise RuntimeError(f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
         right = side == "right"
     if not isinstance(values, _core.Tensor):
-        values = _core.tensor(values)
+        values = _core.tensor(values, device=sorted_sequence.device)
     if sorter is not None:
         sorted_sequence = _core.gather(sorted_sequence, -1, sorter)
     if sorted_sequence.ndim == 0:
@@ -459,9 +460,9 @@ def searchsorted(sorted_sequence, values, *, out_int32=False, right=False, side=
             f"and {tuple(values.shape)}"
         )
     sequence, values = sorted_sequence.detach(), values.detach()
-    low = _core.zeros(values.shape, dtype=int64)
+    low = _core.zeros_like(values, dtype=int64)
     count = sequence.shape[-1]
-    high = _core.full(values.shape, count, dtype=int64)
+    high = _core.full_like(values, count, dtype=int64)
     for _ in range(count.bit_length()):
         middle = (low + high) // 2
         probe = middle.clamp(max=max(count - 1, 0))

@@ -30,7 +30,11 @@ def safe_root(square, root):
 
 def constant_of(input, value):
     """`value` on the input's graph, with zero gradient: what PyTorch gives for functions constant in their input."""
-    return _core.where(_core.ones((), dtype=_core.bool), value, input) if input.requires_grad else value
+    return (
+        _core.where(_core.ones((), dtype=_core.bool, device=input.device), value, input)
+        if input.requires_grad
+        else value
+    )
 
 
 def _spread(name, input, dim, unbiased, correction):

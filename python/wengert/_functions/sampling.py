@@ -2,6 +2,7 @@
 
 from .. import _core
 from ._compose import composed
+from ._dims import wide_float
 from .ordering import searchsorted
 
 
@@ -33,7 +34,9 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
         if num_samples == 1:
             return race.argmax(-1, keepdim=True)
         return _core.topk(race, num_samples, -1)[1]
-    reach = weights.to(_core.float64).cumsum(-1)
+    reach = weights.to(wide_float(weights)).cumsum(-1)
     reach = reach / reach.narrow(-1, reach.shape[-1] - 1, 1)
-    draws = _core.rand((*weights.shape[:-1], num_samples), dtype=_core.float64, generator=generator)
+    draws = _core.rand(
+        (*weights.shape[:-1], num_samples), dtype=reach.dtype, device=weights.device, generator=generator
+    )
     return searchsorted(reach, draws).clamp(max=weights.shape[-1] - 1)

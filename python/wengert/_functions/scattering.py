@@ -10,11 +10,11 @@ _KINDS = ("sum", "prod", "mean", "amax", "amin")
 def _flat_places(input, dim, index):
     """For each element of `index` its place in the flattened input."""
     grids = [
-        _core.arange(n).reshape([-1 if i == d else 1 for i in range(index.ndim)])
+        _core.arange(n, device=index.device).reshape([-1 if i == d else 1 for i in range(index.ndim)])
         for d, n in enumerate(index.shape)
     ]
     grids[dim] = index
-    places = _core.zeros(index.shape, dtype=_core.int64)
+    places = _core.zeros_like(index, dtype=_core.int64)
     for grid, size in zip(grids, input.shape, strict=True):
         places = places * size + grid
     return places.reshape(-1)
@@ -25,9 +25,9 @@ def _grouped(places, values, rising=True):
     order = values.argsort(descending=not rising, stable=True)
     order = order[places[order].argsort(stable=True)]
     sorted_places = places[order]
-    starts = _core.ones(len(order), dtype=_core.bool)
+    starts = _core.ones_like(order, dtype=_core.bool)
     starts[1:] = sorted_places[1:] != sorted_places[:-1]
-    count = _core.arange(len(order))
+    count = _core.arange(len(order), device=order.device)
     return order, count - _core.where(starts, count, 0).cummax(0).values, starts
 
 
@@ -36,7 +36,7 @@ def _extreme_values(flat, places, values, largest):
     flat, values = flat.detach(), values.detach()
     order, _, starts = _grouped(places, values, largest)
     # The last of each group, by what follows it.
-    ends = _core.cat([starts[1:], _core.ones(1, dtype=_core.bool)])
+    ends = _core.cat([starts[1:], starts.new_ones(1)])
     winners = order[ends]
     at, best = places[winners], values[winners]
     chosen = _core.maximum(flat[at], best) if largest else _core.minimum(flat[at], best)
@@ -107,7 +107,7 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
         ).reshape(())
     if index.shape != src.shape:
         src = src[tuple(slice(n) for n in index.shape)]
-    own = _core.ones(input.shape, dtype=_core.bool)
+    own = _core.ones_like(input, dtype=_core.bool)
     if include_self:
         base = input
     elif neutral is None:
@@ -126,9 +126,8 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
 
 
 def _averaged(total, dim, index, include_self):
-    start = _core.ones(total.shape) if include_self else _core.zeros(total.shape)
-    start = start.to(total.dtype)
-    counts = start.scatter_add(dim, index, _core.ones(index.shape, dtype=total.dtype)).clamp(min=1)
+    start = (_core.ones_like if include_self else _core.zeros_like)(total.detach())
+    counts = start.scatter_add(dim, index, total.new_ones(index.shape)).clamp(min=1)
     return total / counts if total.is_floating_point() else total.div(counts, rounding_mode="floor")
 
 

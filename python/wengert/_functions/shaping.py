@@ -24,7 +24,7 @@ def flip(input, dims):
         return input.clone()
     for dim in dims:
         count = input.shape[dim]
-        input = input.index_select(dim, _core.arange(count - 1, -1, -1))
+        input = input.index_select(dim, _core.arange(count - 1, -1, -1, device=input.device))
     return input
 
 
@@ -161,7 +161,7 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     if repeats is None:
         input, repeats = None, input
     if not isinstance(repeats, _core.Tensor):
-        repeats = _core.tensor(integer("repeats", repeats))
+        repeats = _core.tensor(integer("repeats", repeats), device=getattr(input, "device", None))
     if repeats.is_floating_point() or repeats.dtype == _core.bool:
         raise RuntimeError(f"repeats has to be Long or Int tensor, but got {repeats.dtype}")
     if repeats.numel() and int(repeats.amin()) < 0:
@@ -186,7 +186,7 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
             )
     ends = repeats.to(_core.int64).cumsum(0)
     total = int(ends[-1]) if ends.numel() else 0
-    marks = _core.zeros(total + 1, dtype=_core.int64).scatter_add(0, ends, _core.ones_like(ends))
+    marks = ends.new_zeros(total + 1).scatter_add(0, ends, _core.ones_like(ends))
     index = marks.narrow(0, 0, total).cumsum(0)
     return index if input is None else input.index_select(dim, index)
 
@@ -386,7 +386,7 @@ def block_diag(*tensors):
         width = block.shape[1]
         bands.append(_core._pad(block.to(dtype), [(0, 0), (left, total - left - width)]))
         left += width
-    return _core.cat(bands, 0) if rows else _core.zeros(0, columns, dtype=dtype)
+    return _core.cat(bands, 0) if rows else blocks[0].new_zeros(0, columns, dtype=dtype)
 
 
 @composed()

@@ -136,13 +136,13 @@ def _map(self, tensor, function):
 
     mine, others = self.reshape(-1).tolist(), broadcast_tensors(tensor, self)[0].reshape(-1).tolist()
     values = [function(a, b) for a, b in zip(mine, others, strict=True)]
-    return self.copy_(_core.tensor(values, dtype=self.dtype).reshape(self.shape))
+    return self.copy_(self.new_tensor(values).reshape(self.shape))
 
 
 def _apply(self, function):
     """Writes function(a) over every element, in Python. For small tensors."""
     values = [function(a) for a in self.reshape(-1).tolist()]
-    return self.copy_(_core.tensor(values, dtype=self.dtype).reshape(self.shape))
+    return self.copy_(self.new_tensor(values).reshape(self.shape))
 
 
 def _share_memory(self):

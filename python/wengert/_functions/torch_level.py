@@ -66,9 +66,9 @@ def svd(input, some=True, compute_uv=True):
     if not compute_uv:
         rows, columns = input.shape[-2:]
         return _svd(
-            _core.zeros(*input.shape[:-2], rows, rows, dtype=input.dtype),
+            input.new_zeros(*input.shape[:-2], rows, rows),
             s,
-            _core.zeros(*input.shape[:-2], columns, columns, dtype=input.dtype),
+            input.new_zeros(*input.shape[:-2], columns, columns),
         )
     return _svd(u, s, vh.mT)
 
@@ -116,7 +116,7 @@ def cholesky_inverse(L, upper=False):
         tensor([[0.2500]])
     """
     la._matrix("cholesky_inverse", L, True)
-    return cholesky_solve(_core.eye(L.shape[-1], dtype=L.dtype), L, upper)
+    return cholesky_solve(_core.eye(L.shape[-1], dtype=L.dtype, device=L.device), L, upper)
 
 
 @composed(out=True)

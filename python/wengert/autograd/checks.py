@@ -35,7 +35,7 @@ def _numerical(func, inputs, which, eps):
         for sign in (1, -1):
             moved = list(values)
             moved[j] = value + sign * eps
-            probe = _core.tensor(moved, dtype=x.dtype).reshape(x.shape).requires_grad_()
+            probe = x.new_tensor(moved).reshape(x.shape).requires_grad_()
             at = [
                 probe
                 if i == which
@@ -45,7 +45,7 @@ def _numerical(func, inputs, which, eps):
             sides.append([o.detach().to(_core.float64).reshape(-1) for o in _outputs(func, at)])
         rows.append([(a - b) / (2 * eps) for a, b in zip(*sides, strict=True)])
     if not rows:
-        return [_core.zeros(0, o.numel(), dtype=_core.float64) for o in _outputs(func, inputs)]
+        return [o.new_zeros(0, o.numel(), dtype=_core.float64) for o in _outputs(func, inputs)]
     return [_core.stack(list(column)) for column in zip(*rows, strict=True)]
 
 
@@ -54,7 +54,7 @@ def _analytic(output, inputs, places):
     chosen = [inputs[i] for i in places]
     columns = [[] for _ in chosen]
     for j in range(output.numel()):
-        seed = _core.zeros(output.numel(), dtype=output.dtype)
+        seed = output.new_zeros(output.numel())
         seed[j] = 1.0
         found = grad(output, chosen, seed.reshape(output.shape), retain_graph=True, allow_unused=True)
         for column, g, x in zip(columns, found, chosen, strict=True):
@@ -64,13 +64,13 @@ def _analytic(output, inputs, places):
                     f"{tuple(x.shape)}"
                 )
             g = (
-                _core.zeros(x.numel(), dtype=_core.float64)
+                x.new_zeros(x.numel(), dtype=_core.float64)
                 if g is None
                 else g.detach().to(_core.float64).reshape(-1)
             )
             column.append(g)
     return [
-        _core.stack(c, 1) if c else _core.zeros(x.numel(), 0, dtype=_core.float64)
+        _core.stack(c, 1) if c else x.new_zeros(x.numel(), 0, dtype=_core.float64)
         for c, x in zip(columns, chosen, strict=True)
     ]
 
@@ -226,7 +226,7 @@ def gradgradcheck(
     places = _places(inputs)
     if grad_outputs is None:
         outputs = _outputs(func, inputs)
-        seeds = tuple(_core.randn(o.shape, dtype=o.dtype).requires_grad_() for o in outputs)
+        seeds = tuple(_core.randn(o.shape, dtype=o.dtype, device=o.device).requires_grad_() for o in outputs)
     else:
         seeds = _tensors_of(grad_outputs)
     count = len(inputs)

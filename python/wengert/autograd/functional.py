@@ -134,7 +134,7 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, st
         for output in outputs:
             rows = []
             for j in range(output.numel()):
-                seed = _core.zeros(output.numel(), dtype=output.dtype)
+                seed = output.new_zeros(output.numel())
                 seed[j] = 1.0
                 rows.append(
                     _gradients((output,), inputs, (seed.reshape(output.shape),), create_graph, strict)
@@ -143,7 +143,7 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, st
                 tuple(
                     _core.stack([row[i] for row in rows]).reshape(tuple(output.shape) + tuple(x.shape))
                     if rows
-                    else _core.zeros(tuple(output.shape) + tuple(x.shape), dtype=x.dtype)
+                    else x.new_zeros(tuple(output.shape) + tuple(x.shape))
                     for i, x in enumerate(inputs)
                 )
             )

@@ -15,13 +15,13 @@ def _draw(a):
     c = 1 / (9 * d).sqrt()
     result, waiting = wg.zeros_like(d), wg.ones_like(d, dtype=wg.bool)
     while bool(waiting.any()):
-        x = wg.randn(d.shape, dtype=wg.float64)
-        u = 1 - wg.rand(d.shape, dtype=wg.float64)
+        x = wg.randn_like(d)
+        u = 1 - wg.rand_like(d)
         v = (1 + c * x) ** 3
         fits = (v > 0) & (u.log() < 0.5 * x * x + d - d * v + d * v.clamp(min=1e-300).log())
         result = wg.where(waiting & fits, d * v, result)
         waiting = waiting & ~fits
-    u = 1 - wg.rand(d.shape, dtype=wg.float64)
+    u = 1 - wg.rand_like(d)
     return wg.where(small, result * (u.log() / a).exp(), result)
 
 

@@ -54,5 +54,7 @@ class Bernoulli(ProbsOrLogits, Distribution):
         return binary_cross_entropy_with_logits(self.logits, self.probs, reduction="none")
 
     def enumerate_support(self, expand=True):
-        values = wg.arange(2, dtype=self.mean.dtype).reshape(2, *[1] * len(self._batch_shape))
+        values = wg.arange(2, dtype=self.mean.dtype, device=self.mean.device).reshape(
+            2, *[1] * len(self._batch_shape)
+        )
         return values.expand(2, *self._batch_shape) if expand else values

@@ -50,9 +50,10 @@ class Binomial(ProbsOrLogits, Distribution):
         shape = self._extended_shape(sample_shape)
         with wg.no_grad():
             tries = int(self.total_count.max()) if self.total_count.numel() else 0
-            wins = wg.rand(*shape, tries, dtype=self.probs.dtype) < self.probs.unsqueeze(-1)
-            held = wg.arange(tries) < self.total_count.unsqueeze(-1)
-            return (wins & held).sum(-1).to(self.probs.dtype)
+            probs = self.probs
+            wins = wg.rand(*shape, tries, dtype=probs.dtype, device=probs.device) < probs.unsqueeze(-1)
+            held = wg.arange(tries, device=probs.device) < self.total_count.unsqueeze(-1)
+            return (wins & held).sum(-1).to(probs.dtype)
 
     def log_prob(self, value):
         self._validate_sample(value)
@@ -71,6 +72,6 @@ class Binomial(ProbsOrLogits, Distribution):
         count = int(self.total_count.max())
         if bool((self.total_count != count).any()):
             raise NotImplementedError("Inhomogeneous total count not supported by `enumerate_support`.")
-        values = wg.arange(count + 1, dtype=self.probs.dtype)
+        values = wg.arange(count + 1, dtype=self.probs.dtype, device=self.probs.device)
         values = values.reshape(-1, *[1] * len(self._batch_shape))
         return values.expand(-1, *self._batch_shape) if expand else values

@@ -43,7 +43,7 @@ class Categorical(ProbsOrLogits, Distribution):
 
     @property
     def mean(self):
-        return wg.full(self._batch_shape, math.nan, dtype=self.probs.dtype)
+        return self.probs.new_full(self._batch_shape, math.nan)
 
     variance = mean
 
@@ -69,5 +69,6 @@ class Categorical(ProbsOrLogits, Distribution):
         return -(logits * self.probs).sum(-1)
 
     def enumerate_support(self, expand=True):
-        values = wg.arange(self._num_events).reshape(-1, *[1] * len(self._batch_shape))
+        values = wg.arange(self._num_events, device=self.probs.device)
+        values = values.reshape(-1, *[1] * len(self._batch_shape))
         return values.expand(-1, *self._batch_shape) if expand else values

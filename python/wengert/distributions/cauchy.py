@@ -3,13 +3,14 @@
 import math
 
 import wengert as wg
+from wengert._functions._dims import wide_float
 
 from ._location_scale import LocationScale
 
 
 def _standard(shape, like):
-    """tan(π · (u − ½)) of uniform u, drawn in float64."""
-    drawn = wg.empty(shape, dtype=wg.float64).uniform_()
+    """tan(π · (u − ½)) of uniform u, drawn in float64 where there is one."""
+    drawn = like.new_empty(shape, dtype=wide_float(like)).uniform_()
     return ((drawn - 0.5) * math.pi).tan().to(like.dtype)
 
 

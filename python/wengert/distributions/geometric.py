@@ -42,7 +42,7 @@ class Geometric(ProbsOrLogits, Distribution):
     def sample(self, sample_shape=()):
         shape = self._extended_shape(sample_shape)
         with wg.no_grad():
-            drawn = wg.empty(shape, dtype=self.probs.dtype).uniform_(wg.finfo(self.probs.dtype).tiny, 1)
+            drawn = self.probs.new_empty(shape).uniform_(wg.finfo(self.probs.dtype).tiny, 1)
             return (drawn.log() / (-self.probs).log1p()).floor()
 
     def log_prob(self, value):

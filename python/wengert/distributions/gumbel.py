@@ -35,7 +35,7 @@ class Gumbel(LocationScale):
 
     def rsample(self, sample_shape=()):
         info = wg.finfo(self.loc.dtype)
-        drawn = wg.rand(self._extended_shape(sample_shape), dtype=self.loc.dtype)
+        drawn = self.loc.new_empty(self._extended_shape(sample_shape)).uniform_()
         return self.icdf(info.tiny + drawn * (1 - info.eps - info.tiny))
 
     def log_prob(self, value):

@@ -30,7 +30,7 @@ class Laplace(LocationScale):
         return 2 * self.scale.pow(2)
 
     def rsample(self, sample_shape=()):
-        drawn = wg.empty(self._extended_shape(sample_shape), dtype=self.loc.dtype)
+        drawn = self.loc.new_empty(self._extended_shape(sample_shape))
         drawn.uniform_(wg.finfo(self.loc.dtype).eps - 1, 1)
         return self.loc - self.scale * drawn.sign() * (-drawn.abs()).log1p()
 

@@ -52,13 +52,14 @@ class Multinomial(Distribution):
 
     def sample(self, sample_shape=()):
         drawn = self._categorical.sample((self.total_count, *sample_shape)).movedim(0, -1)
-        counts = wg.zeros(self._extended_shape(sample_shape), dtype=self.probs.dtype)
-        return counts.scatter_add_(-1, drawn, wg.ones(drawn.shape, dtype=counts.dtype))
+        counts = self.probs.new_zeros(self._extended_shape(sample_shape))
+        return counts.scatter_add_(-1, drawn, counts.new_ones(drawn.shape))
 
     def entropy(self):
         # −E log p: the categories' part, and that of the ways to order the draws.
         n = self.total_count
-        counts = wg.arange(1.0, n + 1, dtype=self.probs.dtype).reshape(-1, *[1] * self.probs.ndim)
+        counts = wg.arange(1.0, n + 1, dtype=self.probs.dtype, device=self.probs.device)
+        counts = counts.reshape(-1, *[1] * self.probs.ndim)
         chances = Binomial(n, self.probs).log_prob(counts).exp()
         ways = (chances * wg.lgamma(counts + 1)).sum((0, -1))
         return n * self._categorical.entropy() - math.lgamma(n + 1) + ways

@@ -59,7 +59,7 @@ class MultivariateNormal(Distribution):
         else:
             # P = LLᵀ of the precision, turned over, gives the covariance's factor as an inverse.
             turned = wg.linalg.cholesky(matrix.flip(-2, -1)).flip(-2, -1).mT
-            eye = wg.eye(loc.shape[-1], dtype=loc.dtype)
+            eye = wg.eye(loc.shape[-1], dtype=loc.dtype, device=loc.device)
             self._factor = wg.linalg.solve_triangular(turned, eye.expand(matrix.shape), upper=False)
 
     def __getattr__(self, name):

@@ -63,7 +63,8 @@ class OneHotCategorical(Distribution):
 
     def enumerate_support(self, expand=True):
         n = self._event_shape[0]
-        values = wg.eye(n, dtype=self.probs.dtype).reshape(n, *[1] * len(self._batch_shape), n)
+        values = wg.eye(n, dtype=self.probs.dtype, device=self.probs.device)
+        values = values.reshape(n, *[1] * len(self._batch_shape), n)
         return values.expand(n, *self._batch_shape, n) if expand else values
 
 

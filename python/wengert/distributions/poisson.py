@@ -1,6 +1,7 @@
 """The Poisson distribution."""
 
 import wengert as wg
+from wengert._functions._dims import wide_float
 
 from . import constraints
 from .distribution import Distribution
@@ -35,11 +36,11 @@ class Poisson(Distribution):
     def sample(self, sample_shape=()):
         shape = self._extended_shape(sample_shape)
         with wg.no_grad():
-            rate = self.rate.expand(shape).double()
+            rate = self.rate.expand(shape).to(wide_float(self.rate))
             # Events at exponential distances are counted until the rate is reached.
-            count, place = wg.zeros(shape, dtype=wg.float64), wg.zeros(shape, dtype=wg.float64)
+            count, place = wg.zeros_like(rate), wg.zeros_like(rate)
             while True:
-                place = place + wg.empty(shape, dtype=wg.float64).exponential_()
+                place = place + wg.empty_like(rate).exponential_()
                 more = place <= rate
                 if not bool(more.any()):
                     return count.to(self.rate.dtype)

@@ -41,14 +41,14 @@ class RelaxedBernoulli(Distribution):
     def rsample(self, sample_shape=()):
         shape = self._extended_shape(sample_shape)
         probs = clamp_probs(self.probs.expand(shape))
-        uniform = clamp_probs(wg.rand(shape, dtype=probs.dtype))
+        uniform = clamp_probs(probs.new_empty(shape).uniform_())
         scores = uniform.log() - (-uniform).log1p() + probs.log() - (-probs).log1p()
         info = wg.finfo(probs.dtype)
         return wg.sigmoid(scores / self.temperature).clamp(min=info.tiny, max=1 - info.eps)
 
     def log_prob(self, value):
         self._validate_sample(value)
-        temperature = wg.as_tensor(self.temperature, dtype=value.dtype)
+        temperature = wg.as_tensor(self.temperature, dtype=value.dtype, device=value.device)
         x = value.log() - (-value).log1p()
         difference = self.logits - x * temperature
         softplus = wg.nn.functional.softplus

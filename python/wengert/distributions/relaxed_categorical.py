@@ -39,15 +39,16 @@ class RelaxedOneHotCategorical(Distribution):
         return self._categorical.logits
 
     def rsample(self, sample_shape=()):
-        uniform = clamp_probs(wg.rand(self._extended_shape(sample_shape), dtype=self.logits.dtype))
+        drawn = self.logits.new_empty(self._extended_shape(sample_shape)).uniform_()
+        uniform = clamp_probs(drawn)
         scores = (self.logits - (-uniform.log()).log()) / self.temperature
         return scores.softmax(-1)
 
     def log_prob(self, value):
         self._validate_sample(value)
         k, log_value = self._event_shape[0], value.log()
-        temperature = wg.as_tensor(self.temperature, dtype=value.dtype)
+        temperature = wg.as_tensor(self.temperature, dtype=value.dtype, device=value.device)
         score = self.logits - log_value * temperature
         score = (score - score.logsumexp(-1, keepdim=True)).sum(-1)
-        scale = wg.lgamma(wg.tensor(float(k), dtype=value.dtype)) + temperature.log() * (k - 1)
+        scale = wg.lgamma(value.new_tensor(float(k))) + temperature.log() * (k - 1)
         return score + scale - log_value.sum(-1)

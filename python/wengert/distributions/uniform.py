@@ -1,7 +1,5 @@
 """The uniform distribution."""
 
-import wengert as wg
-
 from . import constraints
 from .distribution import Distribution
 from .utils import broadcast_all
@@ -50,7 +48,7 @@ class Uniform(Distribution):
         return (self.high - self.low).pow(2) / 12
 
     def rsample(self, sample_shape=()):
-        drawn = wg.rand(self._extended_shape(sample_shape), dtype=self.low.dtype)
+        drawn = self.low.new_empty(self._extended_shape(sample_shape)).uniform_()
         return self.low + drawn * (self.high - self.low)
 
     def log_prob(self, value):

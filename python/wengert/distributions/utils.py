@@ -7,7 +7,7 @@ from wengert._core import Tensor
 
 
 def broadcast_all(*values):
-    """Tensors and numbers as tensors of their common shape; numbers take the first tensor's dtype.
+    """Tensors and numbers as tensors of their common shape; numbers take the first tensor's dtype and device.
 
     Raises:
         ValueError: for anything else.
@@ -19,8 +19,8 @@ def broadcast_all(*values):
     if not all(isinstance(v, (Tensor, Number)) for v in values):
         raise ValueError("Input arguments must all be instances of Number, or torch.Tensor.")
     tensors = [v for v in values if isinstance(v, Tensor)]
-    dtype = tensors[0].dtype if tensors else wg.get_default_dtype()
-    made = [v if isinstance(v, Tensor) else wg.tensor(v, dtype=dtype) for v in values]
+    like = tensors[0] if tensors else wg.empty(0)
+    made = [v if isinstance(v, Tensor) else like.new_tensor(v) for v in values]
     shape = wg.broadcast_shapes(*(t.shape for t in made))
     return tuple(t if t.shape == shape else t.expand(shape) for t in made)
 
@@ -82,7 +82,7 @@ class ProbsOrLogits:
 
 def standard_normal(shape, like):
     """Normal numbers of a tensor's dtype."""
-    return wg.normal(wg.zeros(shape, dtype=like.dtype), wg.ones(shape, dtype=like.dtype))
+    return wg.normal(like.new_zeros(shape), like.new_ones(shape))
 
 
 def one_of(name_a, a, name_b, b):

@@ -120,7 +120,7 @@ def eye_(tensor):
     if tensor.ndim != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
     with no_grad():
-        return tensor.copy_(_core.eye(tensor.shape[0], tensor.shape[1], dtype=tensor.dtype))
+        return tensor.copy_(_core.eye(*tensor.shape, dtype=tensor.dtype, device=tensor.device))
 
 
 def dirac_(tensor, groups=1):
@@ -210,7 +210,7 @@ def orthogonal_(tensor, gain=1, generator=None):
         return tensor
     rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
     with no_grad():
-        flat = _core.empty(rows, columns, dtype=tensor.dtype).normal_(0, 1, generator=generator)
+        flat = tensor.new_empty(rows, columns).normal_(0, 1, generator=generator)
         q, r = _core._qr(flat.t() if rows < columns else flat, False)
         # Fixing the signs of R's diagonal makes the distribution uniform.
         q = q * r.diagonal().sign()
@@ -228,5 +228,5 @@ def sparse_(tensor, sparsity, std=0.01, generator=None):
     with no_grad():
         tensor.normal_(0, std, generator=generator)
         for column in range(columns):
-            tensor[_core.randperm(rows)[:zeros], column] = 0
+            tensor[_core.randperm(rows, device=tensor.device)[:zeros], column] = 0
     return tensor

@@ -2,6 +2,7 @@
 
 from wengert import _core
 from wengert._core import relu, sigmoid, tanh, where
+from wengert._functions._dims import wide_float
 
 
 def _finish(input, output, inplace):
@@ -194,8 +195,8 @@ def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
     below = input.detach() <= 0
-    # One number for each element that is not positive, in float64.
-    drawn = _core.empty(int(below.sum()), dtype=_core.float64).uniform_(lower, upper)
+    # One number for each element that is not positive, in float64 where there is one.
+    drawn = input.new_empty(int(below.sum()), dtype=wide_float(input)).uniform_(lower, upper)
     slopes = _core.ones_like(input.detach()).masked_scatter_(below, drawn.to(input.dtype))
     return input.mul_(slopes) if inplace else input * slopes
 
@@ -211,7 +212,7 @@ def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
         import warnings
 
         warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
-    noise = -_core.empty(logits.shape, dtype=logits.dtype).exponential_().log()
+    noise = -_core.empty_like(logits).exponential_().log()
     soft = softmax((logits + noise) / tau, dim)
     if not hard:
         return soft

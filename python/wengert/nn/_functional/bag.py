@@ -57,7 +57,7 @@ def embedding_bag(
                 "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of bags"
             )
         bags = input.shape[0]
-        bag = _core.arange(bags).repeat_interleave(input.shape[1])
+        bag = _core.arange(bags, device=input.device).repeat_interleave(input.shape[1])
         input = input.reshape(-1)
         if per_sample_weights is not None:
             per_sample_weights = per_sample_weights.reshape(-1)
@@ -70,7 +70,7 @@ def embedding_bag(
         bags = starts.numel()
         if bags and int(starts[0]) != 0:
             raise RuntimeError(f"embedding_bag: the first offset must be 0, but got {int(starts[0])}")
-        bag = searchsorted(starts, _core.arange(input.numel()), right=True) - 1
+        bag = searchsorted(starts, _core.arange(input.numel(), device=input.device), right=True) - 1
     else:
         raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.ndim}")
     if padding_idx is not None:
@@ -83,12 +83,12 @@ def embedding_bag(
     if max_norm is not None:
         _renormalise(weight, input, max_norm, norm_type)
     rows = weight.index_select(0, input)
-    counts = _core.zeros(bags, dtype=_core.int64).index_add_(0, bag, _core.ones_like(bag))
+    counts = bag.new_zeros(bags).index_add_(0, bag, _core.ones_like(bag))
     if mode == "max":
         return _largest(rows, bag, counts)
     if per_sample_weights is not None:
         rows = rows * per_sample_weights.unsqueeze(-1)
-    sums = _core.zeros(bags, weight.shape[1], dtype=weight.dtype).index_add(0, bag, rows)
+    sums = weight.new_zeros(bags, weight.shape[1]).index_add(0, bag, rows)
     return sums if mode == "sum" else sums / counts.clamp(min=1).unsqueeze(-1)
 
 
@@ -98,7 +98,7 @@ def _largest(rows, bag, counts):
     if width == 0:
         return rows.new_zeros(counts.numel(), rows.shape[1])
     first = counts.cumsum(0) - counts
-    place = bag * width + _core.arange(bag.numel()) - first[bag]
-    spread = _core.full((counts.numel() * width, rows.shape[1]), float("-inf"), dtype=rows.dtype)
+    place = bag * width + _core.arange(bag.numel(), device=bag.device) - first[bag]
+    spread = rows.new_full((counts.numel() * width, rows.shape[1]), float("-inf"))
     values = spread.index_copy(0, place, rows).unflatten(0, (-1, width)).max(1).values
     return _core.where((counts > 0).unsqueeze(-1), values, 0.0)

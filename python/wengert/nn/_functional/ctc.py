@@ -46,7 +46,7 @@ def ctc_loss(
     if zero_infinity:
         losses = _core.where(losses == float("inf"), 0.0, losses)
     if reduction == "mean":
-        return (losses / _core.tensor(theirs, dtype=losses.dtype).clamp(min=1)).mean()
+        return (losses / losses.new_tensor(theirs).clamp(min=1)).mean()
     if reduction == "sum":
         return losses.sum()
     return losses.squeeze(0) if single else losses
@@ -71,7 +71,7 @@ def _padded(targets, lengths, blank):
         if longest > targets.shape[1]:
             raise RuntimeError(f"ctc_loss: a target of length {longest} in rows of {targets.shape[1]}")
         rows = [row[:n] for row, n in zip(targets, lengths, strict=True)]
-    filling = [_core.full((longest - n,), blank, dtype=_core.int64) for n in lengths]
+    filling = [targets.new_full((longest - n,), blank, dtype=_core.int64) for n in lengths]
     return _core.stack([_core.cat([row.long(), fill]) for row, fill in zip(rows, filling, strict=True)])
 
 
@@ -86,15 +86,15 @@ def _alignments(log_probs, labels, frames, lengths, blank):
     """−log p for each of the batch, by the forward recursion over blank, label, blank, …, blank."""
     count = labels.shape[0]
     states = 2 * labels.shape[1] + 1
-    path = _core.full((count, states), blank, dtype=_core.int64)
+    path = labels.new_full((count, states), blank)
     path[:, 1::2] = labels
     # A label may follow another without a blank between them if the two differ.
-    skips = _core.zeros(count, states, dtype=_core.bool)
+    skips = labels.new_zeros(count, states, dtype=_core.bool)
     skips[:, 2:] = (path[:, 2:] != blank) & (path[:, 2:] != path[:, :-2])
-    never = _core.full((count, 2), float("-inf"), dtype=log_probs.dtype)
-    start = _core.full((count, states), float("-inf"), dtype=log_probs.dtype)
+    never = log_probs.new_full((count, 2), float("-inf"))
+    start = log_probs.new_full((count, states), float("-inf"))
     start[:, 0] = 0.0
-    frames, lengths = (_core.tensor(x, dtype=_core.int64) for x in (frames, lengths))
+    frames, lengths = (labels.new_tensor(x) for x in (frames, lengths))
     alpha = None
     for t in range(log_probs.shape[0]):
         emitted = log_probs[t].gather(1, path)

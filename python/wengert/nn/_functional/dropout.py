@@ -32,7 +32,7 @@ def _drop_channels(input, p, training, inplace, lead):
     _check_p(p)
     if p == 0.0 or not training or input.numel() == 0:
         return input
-    scale = _core.zeros(*input.shape[:lead], *([1] * (input.ndim - lead)), dtype=input.dtype)
+    scale = input.new_zeros(*input.shape[:lead], *([1] * (input.ndim - lead)))
     if p < 1.0:
         scale.bernoulli_(1 - p).div_(1 - p)
     return input.mul_(scale) if inplace else input * scale
@@ -73,7 +73,7 @@ def _alpha_dropout(input, p, training, inplace, shape):
         return input.mul_(0.0) if inplace else input * 0.0
     alpha = 1.7580993408473766
     a = 1.0 / math.sqrt((alpha * alpha * p + 1) * (1 - p))
-    keep = _core.empty_like(input) if shape == input.shape else _core.empty(*shape, dtype=input.dtype)
+    keep = _core.empty_like(input) if shape == input.shape else input.new_empty(*shape)
     keep.bernoulli_(1 - p)
     shift = (keep - 1).mul_(alpha * a).add_(alpha * a * p)
     keep.mul_(a)

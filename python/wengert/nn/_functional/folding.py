@@ -38,8 +38,8 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
                 f"unfold(): an input of shape {list(input.shape)} has no window of kernel_size={kernel}, "
                 f"dilation={dilation}, padding={padding}"
             )
-        starts = _core.arange(0, x.shape[2 + 2 * i] - span + 1, stride[i]).unsqueeze(1)
-        places = starts + _core.arange(kernel[i]) * dilation[i]
+        starts = _core.arange(0, x.shape[2 + 2 * i] - span + 1, stride[i], device=x.device).unsqueeze(1)
+        places = starts + _core.arange(kernel[i], device=x.device) * dilation[i]
         x = x.index_select(2 + 2 * i, places.flatten()).unflatten(2 + 2 * i, places.shape)
     columns = x.permute(0, 1, 3, 5, 2, 4).flatten(1, 3).flatten(2)
     return columns if input.ndim == 4 else columns.squeeze(0)
@@ -75,7 +75,8 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
             f"{count[0]} * {count[1]}, but got input.size(2)={x.shape[2]}"
         )
     channels = x.shape[1] // area
-    ones = _core.eye(area, dtype=x.dtype).reshape(area, 1, *kernel).repeat(channels, 1, 1, 1)
+    ones = _core.eye(area, dtype=x.dtype, device=x.device).reshape(area, 1, *kernel)
+    ones = ones.repeat(channels, 1, 1, 1)
     # What is over of the last window's stride is padding of the output, cut off where it is too much.
     extra = [r - (c - 1) * s for r, c, s in zip(room, count, stride, strict=True)]
     x = conv_transpose2d(x.unflatten(2, count), ones, None, stride, 0, 0, channels, dilation)

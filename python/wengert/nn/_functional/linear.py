@@ -81,7 +81,7 @@ def one_hot(tensor, num_classes=-1):
     if tensor.numel() == 0:
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
-        return _core.zeros(*tensor.shape, num_classes, dtype=_core.int64)
+        return tensor.new_zeros(*tensor.shape, num_classes)
     if tensor.min().item() < 0:
         raise RuntimeError("Class values must be non-negative.")
     largest = tensor.max().item()
@@ -91,7 +91,7 @@ def one_hot(tensor, num_classes=-1):
         raise RuntimeError("num_classes should be positive")
     elif largest >= num_classes:
         raise RuntimeError("Class values must be smaller than num_classes.")
-    return (tensor.unsqueeze(-1) == _core.arange(num_classes)).to(_core.int64)
+    return (tensor.unsqueeze(-1) == _core.arange(num_classes, device=tensor.device)).to(_core.int64)
 
 
 def normalize(input, p=2.0, dim=1, eps=1e-12, out=None):
@@ -153,5 +153,5 @@ def pdist(input, p=2.0):
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.ndim}D")
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
-    i, j = _core.ones(input.shape[0], input.shape[0]).triu(1).nonzero().unbind(1)
+    i, j = input.new_ones(input.shape[0], input.shape[0]).triu(1).nonzero().unbind(1)
     return (input[i] - input[j]).norm(p, -1)

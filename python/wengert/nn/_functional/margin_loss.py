@@ -147,7 +147,7 @@ def multi_margin_loss(
         terms = terms * terms
     if weight is not None:
         terms = terms * weight[chosen]
-    others = _core.arange(classes) != chosen
+    others = _core.arange(classes, device=input.device) != chosen
     return _reduce(where(others, terms, 0.0).sum(-1) / classes, reduction)
 
 
@@ -167,7 +167,9 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     chosen = where(listed, target, 0)
     classes = input.shape[-1]
     # Which classes are labels: hits of any listed position.
-    is_label = ((_core.arange(classes) == chosen.unsqueeze(-1)) & listed.unsqueeze(-1)).any(-2)
+    is_label = (
+        (_core.arange(classes, device=input.device) == chosen.unsqueeze(-1)) & listed.unsqueeze(-1)
+    ).any(-2)
     gaps = (1 - input.gather(-1, chosen).unsqueeze(-1) + input.unsqueeze(-2)).clamp(min=0)
     counts = listed.unsqueeze(-1) & ~is_label.unsqueeze(-2)
     return _reduce(where(counts, gaps, 0.0).sum((-2, -1)) / classes, reduction)

@@ -3,21 +3,22 @@
 from wengert import _core
 
 
-def _source_positions(size, before, after, mode):
+def _source_positions(size, before, after, mode, device):
     """For each place of a padded dimension, where in the input its value comes from."""
+    places = _core.arange(-before, size + after, device=device)
     if mode == "replicate":
-        return _core.arange(-before, size + after).clamp(0, size - 1)
+        return places.clamp(0, size - 1)
     if mode == "circular":
         if before > size or after > size:
             raise RuntimeError("Padding value causes wrapping around more than once.")
-        return _core.arange(-before, size + after) % size
+        return places % size
     if before >= size or after >= size:
         raise RuntimeError(
             "Padding size should be less than the corresponding input dimension, "
             f"but got: padding ({before}, {after}) at a dimension of size {size}"
         )
     last = size - 1
-    return last - (last - _core.arange(-before, size + after).abs()).abs()
+    return last - (last - places.abs()).abs()
 
 
 def pad(input, pad, mode="constant", value=None):
@@ -62,6 +63,6 @@ def pad(input, pad, mode="constant", value=None):
         return _core._pad(input, pairs, 0.0 if value is None else value)
     for dim, (before, after) in enumerate(pairs):
         if before or after:
-            positions = _source_positions(input.shape[dim], before, after, mode)
+            positions = _source_positions(input.shape[dim], before, after, mode, input.device)
             input = input.index_select(dim, positions)
     return input

@@ -7,7 +7,7 @@ from wengert import _core
 from .conv import each
 
 
-def _windows(name, size, kernel, stride, padding, ceil_mode):
+def _windows(name, size, kernel, stride, padding, ceil_mode, device):
     """Number of windows along one dimension, and for each how many padded and how many real places it has."""
     if kernel <= 0 or stride <= 0 or padding < 0 or padding > kernel // 2:
         raise RuntimeError(
@@ -22,7 +22,7 @@ def _windows(name, size, kernel, stride, padding, ceil_mode):
         raise RuntimeError(
             f"{name}(): an input of size {size} has no window of size {kernel}: Output size is too small"
         )
-    start = _core.arange(count) * stride - padding
+    start = _core.arange(count, device=device) * stride - padding
     stop = (start + kernel).clamp(max=size + padding)
     return count, stop - start, stop.clamp(max=size) - start.clamp(min=0)
 
@@ -46,7 +46,7 @@ def _avg_pool(n, input, kernel_size, stride, padding, ceil_mode, count_include_p
     pads, counts = [(0, 0)] * first, []
     for i in range(n):
         size = input.shape[first + i]
-        count, padded, real = _windows(name, size, kernel[i], stride[i], padding[i], ceil_mode)
+        count, padded, real = _windows(name, size, kernel[i], stride[i], padding[i], ceil_mode, input.device)
         after = (count - 1) * stride[i] + kernel[i] - padding[i] - size
         pads.append((padding[i], max(after, 0)))
         counts.append((count, padded if count_include_pad else real))
@@ -56,7 +56,7 @@ def _avg_pool(n, input, kernel_size, stride, padding, ceil_mode, count_include_p
     for i, (count, places) in enumerate(counts):
         input = input.unfold(first + i, kernel[i], stride[i]).narrow(first + i, 0, count)
         if divisor_override is None:
-            here = places.to(input)
+            here = places.to(input.dtype)
             divisor = divisor * here.reshape(-1, *([1] * (n - 1 - i)))
     return input.sum(tuple(range(-n, 0))) / divisor
 
@@ -154,7 +154,8 @@ def _adaptive_avg_pool(n, input, output_size):
         start, stop = _parts(input.shape[dim], size, input.device)
         places = _core.arange(input.shape[dim], device=input.device)
         inside = (places >= start) & (places < stop)
-        averaging = (inside / (stop - start).to(_core.float64)).to(input.dtype)
+        count = (stop - start).to(_core.promote_types(input.dtype, _core.float32))
+        averaging = (inside / count).to(input.dtype)
         input = input.movedim(dim, -1).matmul(averaging.t()).movedim(-1, dim)
     return input
 

@@ -10,17 +10,17 @@ from .pooling import _adaptive_avg_pool
 _DIMS = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
 
 
-def _sources(out, size, scale, dtype, align_corners):
-    """Where in `size` places the centres of `out` places lie."""
-    places = _core.arange(out, dtype=dtype)
+def _sources(x, dim, out, scale, align_corners):
+    """Where along `dim` of x the centres of `out` places lie."""
+    places = _core.arange(out, dtype=x.dtype, device=x.device)
     if align_corners:
-        return places * ((size - 1) / (out - 1) if out > 1 else 0.0)
+        return places * ((x.shape[dim] - 1) / (out - 1) if out > 1 else 0.0)
     return (places + 0.5) * scale - 0.5
 
 
 def _nearest(x, dim, out, scale, shift):
     # In float32, as PyTorch: on the border of two places the rounding decides.
-    places = (_core.arange(out, dtype=_core.float32) + shift) * scale
+    places = (_core.arange(out, dtype=_core.float32, device=x.device) + shift) * scale
     return x.index_select(dim, places.floor().to(_core.int64).clamp(max=x.shape[dim] - 1))
 
 
@@ -32,7 +32,7 @@ def _blend(x, dim, taps):
 
 
 def _linear(x, dim, out, scale, align_corners):
-    at = _sources(out, x.shape[dim], scale, x.dtype, align_corners).clamp(min=0.0)
+    at = _sources(x, dim, out, scale, align_corners).clamp(min=0.0)
     low = at.floor().to(_core.int64).clamp(max=x.shape[dim] - 1)
     share = at - low
     return _blend(x, dim, [(low, 1 - share), ((low + 1).clamp(max=x.shape[dim] - 1), share)])
@@ -40,7 +40,7 @@ def _linear(x, dim, out, scale, align_corners):
 
 def _cubic(x, dim, out, scale, align_corners):
     """Keys' kernel with a = −0.75 over four neighbours."""
-    at = _sources(out, x.shape[dim], scale, x.dtype, align_corners)
+    at = _sources(x, dim, out, scale, align_corners)
     low = at.floor()
     t, low, a = at - low, low.to(_core.int64), -0.75
 

@@ -6,13 +6,12 @@ from itertools import product
 from wengert import _core
 
 
-def _coordinates(size, align_corners):
+def _coordinates(size, align_corners, device):
     """Places of `size` pixels along one dim, the image reaching from −1 to 1."""
     if size == 1:
-        return _core.zeros(1)
-    if align_corners:
-        return _core.linspace(-1, 1, size)
-    return _core.linspace(-1, 1, size) * ((size - 1) / size)
+        return _core.zeros(1, device=device)
+    places = _core.linspace(-1, 1, size, device=device)
+    return places if align_corners else places * ((size - 1) / size)
 
 
 def affine_grid(theta, size, align_corners=None):
@@ -50,8 +49,8 @@ def affine_grid(theta, size, align_corners=None):
         raise ValueError(f"Expected non-zero, positive output size. Got {tuple(size)}")
     if theta.shape[0] != size[0]:
         raise RuntimeError(f"affine_grid: theta has {theta.shape[0]} matrices for size {tuple(size)}")
-    axes = [_coordinates(n, align_corners).to(theta.dtype) for n in size[2:]]
-    places = [*reversed(_meshgrid(axes)), _core.ones(*size[2:], dtype=theta.dtype)]
+    axes = [_coordinates(n, align_corners, theta.device).to(theta.dtype) for n in size[2:]]
+    places = [*reversed(_meshgrid(axes)), theta.new_ones(*size[2:])]
     base = _core.stack(places, -1).reshape(1, -1, dims + 1)
     return (base @ theta.mT).reshape(size[0], *size[2:], dims)
 

@@ -1,7 +1,5 @@
 """Maxima put back where `max_pool` with `return_indices=True` found them."""
 
-from wengert import _core
-
 from .conv import each
 
 
@@ -40,7 +38,7 @@ def _max_unpool(n, input, indices, kernel_size, stride, padding, output_size):
     flat = indices.reshape(*lead, -1)
     if flat.numel() and (int(flat.max()) >= count or int(flat.min()) < 0):
         raise RuntimeError(f"{name}(): Found an invalid max index for an output of sizes {list(sizes)}")
-    output = _core.zeros(*lead, count, dtype=input.dtype).scatter(-1, flat, input.reshape(*lead, -1))
+    output = input.new_zeros(*lead, count).scatter(-1, flat, input.reshape(*lead, -1))
     return output.reshape(*lead, *sizes)
 
 

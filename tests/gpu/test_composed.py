@@ -1,0 +1,274 @@
+"""Every composed function and module on the GPU: the CPU's numbers, and results on the input's device.
+
+The cases are those that the other tests hold against PyTorch.
+"""
+
+import math
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+import wengert as wg
+
+sys.path += [str(Path(__file__).parents[1] / name) for name in ("functions", "nn", "parity")]
+import network_cases
+import structural_cases
+from cases import CASES, FACTORS, Makers
+from test_modules_parity import CASES as MODULES
+from torch_parity import leaves, to_wengert
+
+F = wg.nn.functional
+
+# Made of numbers alone, so on the default device; or no function of a tensor.
+FACTORIES = {"range", "tril_indices", "triu_indices", "logspace", "scalar_tensor", "bartlett_window"}
+FACTORIES |= {"hann_window", "hamming_window", "broadcast_shapes", "is_tensor", "get_device"}
+RANDOM = ("Dropout", "RReLU", "Alpha")
+
+
+def moved(value, device):
+    """Tensors, torch's among them, as leaves on the device."""
+    if isinstance(value, torch.Tensor):
+        value = to_wengert(value)
+    if isinstance(value, wg.Tensor):
+        return value.detach().to(device).requires_grad_(value.requires_grad)
+    if isinstance(value, (list, tuple)):
+        return type(value)(moved(v, device) for v in value)
+    return value
+
+
+def check(here, there):
+    here, there = leaves(here), leaves(there)
+    assert len(here) == len(there)
+    for a, b in zip(here, there, strict=True):
+        if not isinstance(a, wg.Tensor):
+            assert a == b
+            continue
+        assert b.is_gpu, f"the result is on {b.device}"
+        wg.testing.assert_close(
+            b.detach().cpu(), a.detach(), rtol=1e-3, atol=1e-4, equal_nan=True, check_device=False
+        )
+
+
+def both_ways(function, args, kwargs=None):
+    """Values and gradients of function on the CPU and on the GPU are the same."""
+    results = []
+    for device in ("cpu", "gpu"):
+        mine = moved(list(args), device)
+        named = {k: moved(v, device) for k, v in (kwargs or {}).items()}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            out = function(*mine, **named)
+        roots = [t for t in leaves(out) if isinstance(t, wg.Tensor) and t.requires_grad]
+        inputs = [t for t in leaves(mine) if isinstance(t, wg.Tensor) and t.requires_grad]
+        grads = ()
+        if roots and inputs:
+            total = sum((t * t).sum() for t in roots)
+            grads = wg.autograd.grad(total, inputs, allow_unused=True, materialize_grads=True)
+        results.append((out, list(grads)))
+    (here, here_grads), (there, there_grads) = results
+    check(here, there)
+    check(here_grads, there_grads)
+
+
+def find(name):
+    found = wg
+    for part in name.split("."):
+        found = getattr(found, part, None) or getattr(wg.Tensor, part)
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(set(CASES) - FACTORIES))
+def test_composed(name):
+    for case in CASES[name]:
+        args, kwargs = case(Makers(torch.float32))
+        both_ways(find(name), args, kwargs)
+
+
+@pytest.mark.parametrize("name", sorted(FACTORS))
+def test_factors(name):
+    a = moved(FACTORS[name](Makers(torch.float32)), "gpu")
+    parts = find(name)(a)
+    assert all(p.is_gpu for p in parts)
+
+
+STRUCTURAL = {
+    f"{group}: {name}": op
+    for table in (structural_cases.GROUPS, network_cases.GROUPS)
+    for group, ops in table.items()
+    for name, op in ops.items()
+}
+
+
+@pytest.mark.parametrize("name", STRUCTURAL)
+def test_structural(name):
+    op = STRUCTURAL[name]
+    wg.manual_seed(0)
+    args = [
+        (wg.rand(x) * 3 - 1.5).requires_grad_(op.grad) if isinstance(x, tuple) else wg.tensor(x)
+        for x in op.inputs
+    ]
+
+    def call(*args):
+        with args[0].device:  # the cases make constants themselves
+            return op.f(wg, *args)
+
+    both_ways(call, args)
+
+
+@pytest.mark.parametrize("case", MODULES, ids=lambda c: c[0])
+def test_module(case):
+    name, args, kwargs, shapes = case
+    wg.manual_seed(0)
+    module = getattr(wg.nn, name)(*args, **kwargs)
+    inputs = [wg.randn(shape).requires_grad_() for shape in shapes]
+    if name.startswith(RANDOM) or "Dropout" in name:
+        out = module.to("gpu")(*moved(inputs, "gpu"))
+        assert out.is_gpu and out.isfinite().all()
+        return
+
+    def call(*inputs):
+        return module.to(inputs[0].device)(*inputs)
+
+    both_ways(call, inputs)
+
+
+def f(*size):
+    return wg.randn(size).requires_grad_()
+
+
+def i(high, *size):
+    return wg.randint(high, size)
+
+
+def signs(*size):
+    return wg.randint(2, size) * 2.0 - 1
+
+
+FUNCTIONAL = {
+    "affine_grid": lambda: both_ways(F.affine_grid, [f(2, 2, 3), (2, 1, 3, 4), False]),
+    "grid_sample": lambda: [
+        both_ways(F.grid_sample, [f(1, 2, 4, 5), wg.rand(1, 3, 3, 2) * 2.4 - 1.2, mode, padding, False])
+        for mode in ("bilinear", "nearest", "bicubic")
+        for padding in ("zeros", "border", "reflection")
+    ],
+    "max_unpool2d": lambda: both_ways(
+        lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), 2), [f(1, 2, 4, 4)]
+    ),
+    "ctc_loss": lambda: both_ways(
+        F.ctc_loss, [f(6, 2, 4).log_softmax(2), wg.tensor([[1, 2, 2], [3, 1, 0]]), [6, 5], [3, 2]]
+    ),
+    "embedding_bag": lambda: [
+        both_ways(
+            lambda x, w, o, m=m: F.embedding_bag(x, w, o, mode=m), [i(5, 7), f(5, 3), wg.tensor([0, 3])]
+        )
+        for m in ("sum", "mean", "max")
+    ],
+    "embedding_bag of rows": lambda: both_ways(F.embedding_bag, [i(5, 3, 4), f(5, 3)]),
+    "embedding with max_norm": lambda: both_ways(
+        lambda x, w: F.embedding(x, w.detach().clone(), max_norm=1.0), [i(5, 3), f(5, 3)]
+    ),
+    "one_hot": lambda: both_ways(F.one_hot, [i(5, 2, 3)]),
+    "pdist": lambda: both_ways(F.pdist, [f(5, 3)]),
+    "normalize": lambda: both_ways(F.normalize, [f(5, 3)]),
+    "attention": lambda: both_ways(
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True), [f(2, 4, 8)] * 3
+    ),
+    "gumbel_softmax": lambda: on_gpu(F.gumbel_softmax(f(3, 4).to("gpu"), hard=True)),
+    "interpolate area": lambda: both_ways(lambda x: F.interpolate(x, (2, 3), mode="area"), [f(1, 2, 5, 7)]),
+    "multi_margin_loss": lambda: both_ways(F.multi_margin_loss, [f(4, 5), i(5, 4)]),
+    "multilabel_margin_loss": lambda: both_ways(
+        F.multilabel_margin_loss, [f(2, 4), wg.tensor([[3, 0, -1, 1], [1, -1, 0, 0]])]
+    ),
+    "multilabel_soft_margin_loss": lambda: both_ways(
+        F.multilabel_soft_margin_loss, [f(2, 4), i(2, 2, 4).float()]
+    ),
+    "triplet_margin_loss": lambda: both_ways(F.triplet_margin_loss, [f(4, 3), f(4, 3), f(4, 3)]),
+    "cosine_embedding_loss": lambda: both_ways(F.cosine_embedding_loss, [f(4, 3), f(4, 3), signs(4)]),
+    "margin_ranking_loss": lambda: both_ways(F.margin_ranking_loss, [f(4), f(4), signs(4)]),
+    "hinge_embedding_loss": lambda: both_ways(F.hinge_embedding_loss, [f(4), signs(4)]),
+    "soft_margin_loss": lambda: both_ways(F.soft_margin_loss, [f(4), signs(4)]),
+    "poisson_nll_loss": lambda: both_ways(F.poisson_nll_loss, [f(4), i(5, 4).float()]),
+    "gaussian_nll_loss": lambda: both_ways(F.gaussian_nll_loss, [f(4), f(4), wg.rand(4) + 0.1]),
+    "kl_div": lambda: both_ways(F.kl_div, [f(3, 4).log_softmax(1), f(3, 4).softmax(1)]),
+    "huber_loss": lambda: both_ways(F.huber_loss, [f(4), f(4)]),
+    "smooth_l1_loss": lambda: both_ways(F.smooth_l1_loss, [f(4), f(4)]),
+    "l1_loss": lambda: both_ways(F.l1_loss, [f(4), f(4)]),
+    "mse_loss": lambda: both_ways(F.mse_loss, [f(4), f(4)]),
+    "multinomial": lambda: [
+        on_gpu(wg.multinomial(wg.rand(3, 5, device="gpu"), 4, replacement)) for replacement in (True, False)
+    ],
+    "fill_diagonal_": lambda: both_ways(lambda x: x.detach().clone().fill_diagonal_(2.0), [f(3, 4)]),
+    "map_": lambda: both_ways(lambda x, y: x.clone().map_(y, lambda a, b: a + b), [wg.ones(3), wg.ones(3)]),
+    "init": lambda: [
+        on_gpu(init(wg.empty(4, 3, device="gpu")))
+        for init in (
+            wg.nn.init.orthogonal_,
+            wg.nn.init.eye_,
+            wg.nn.init.kaiming_uniform_,
+            wg.nn.init.trunc_normal_,
+            lambda x: wg.nn.init.sparse_(x, 0.5),
+        )
+    ],
+    "jacobian": lambda: both_ways(lambda x: wg.autograd.functional.jacobian(wg.exp, x), [wg.rand(3)]),
+    "isin of numbers": lambda: both_ways(lambda x: wg.isin(x, 2), [i(4, 5)]),
+    "pad_sequence": lambda: both_ways(lambda *x: wg.nn.utils.rnn.pad_sequence(x), [f(3, 2), f(1, 2)]),
+    "clip_grad_norm_": lambda: clip(),
+}
+
+
+def on_gpu(result):
+    assert result.is_gpu and math.isfinite(result.float().sum().item())
+
+
+def clip():
+    p = wg.nn.Parameter(wg.zeros(2, device="gpu"))
+    p.grad = wg.tensor([3.0, 4.0], device="gpu")
+    assert wg.nn.utils.clip_grad_norm_([p], 1.0).item() == pytest.approx(5.0)
+    assert p.grad.tolist() == pytest.approx([0.6, 0.8], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", FUNCTIONAL)
+def test_functional(name):
+    wg.manual_seed(0)
+    FUNCTIONAL[name]()
+
+
+def of(*values):
+    return wg.tensor(values, device="gpu")
+
+
+D = wg.distributions
+DISTRIBUTIONS = {
+    "Bernoulli": lambda: D.Bernoulli(of(0.3, 0.8)),
+    "Beta": lambda: D.Beta(of(0.5, 2.0), of(1.0, 3.0)),
+    "Binomial": lambda: D.Binomial(4, of(0.3, 0.8)),
+    "Categorical": lambda: D.Categorical(of(0.2, 0.3, 0.5)),
+    "Cauchy": lambda: D.Cauchy(of(0.0), of(1.0)),
+    "Dirichlet": lambda: D.Dirichlet(of(0.5, 2.0, 1.0)),
+    "Exponential": lambda: D.Exponential(of(0.5)),
+    "Gamma": lambda: D.Gamma(of(0.5, 3.0), 1.0),
+    "Geometric": lambda: D.Geometric(of(0.3)),
+    "Gumbel": lambda: D.Gumbel(of(0.0), of(1.0)),
+    "HalfNormal": lambda: D.HalfNormal(of(1.0)),
+    "Laplace": lambda: D.Laplace(of(0.0), of(1.0)),
+    "LogNormal": lambda: D.LogNormal(of(0.0), of(1.0)),
+    "Multinomial": lambda: D.Multinomial(4, of(0.2, 0.3, 0.5)),
+    "MultivariateNormal": lambda: D.MultivariateNormal(of(0.0, 1.0), wg.eye(2, device="gpu")),
+    "Normal": lambda: D.Normal(of(0.0, 1.0), 2.0),
+    "OneHotCategorical": lambda: D.OneHotCategorical(of(0.2, 0.3, 0.5)),
+    "Poisson": lambda: D.Poisson(of(0.5, 3.0)),
+    "RelaxedBernoulli": lambda: D.RelaxedBernoulli(of(0.5), of(0.3)),
+    "RelaxedOneHotCategorical": lambda: D.RelaxedOneHotCategorical(of(0.5), of(0.2, 0.3, 0.5)),
+    "StudentT": lambda: D.StudentT(of(3.0)),
+    "Uniform": lambda: D.Uniform(of(0.0), of(2.0)),
+}
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_distribution(name):
+    distribution = DISTRIBUTIONS[name]()
+    drawn = distribution.sample((3,))
+    on_gpu(drawn)
+    on_gpu(distribution.log_prob(drawn))
