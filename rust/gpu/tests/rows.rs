@@ -186,8 +186,34 @@ fn check_values(dtypes: &[DType]) {
 /// Where floats end, and what lies around the rows' own borders.
 fn specials(dtype: DType) -> Vec<f64> {
     let mut v = vec![
-        0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 1.5, -2.5, f64::NAN, f64::INFINITY, f64::NEG_INFINITY,
-        100.0, -100.0, 1e-5, -1e-5, 1e-10, 0.9999, -0.9999, 12.5, -12.5, 1e10, -1e10, 123456.789, -3.0e6,
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        0.5,
+        -0.5,
+        2.0,
+        -2.0,
+        3.0,
+        -3.0,
+        1.5,
+        -2.5,
+        f64::NAN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        100.0,
+        -100.0,
+        1e-5,
+        -1e-5,
+        1e-10,
+        0.9999,
+        -0.9999,
+        12.5,
+        -12.5,
+        1e10,
+        -1e10,
+        123456.789,
+        -3.0e6,
     ];
     match dtype {
         DType::F32 => v.extend([3.4e38, -3.4e38, 1.2e-38, -1.2e-38, 88.5, -88.5, -103.5, 1e30, 1e-30]),
@@ -241,9 +267,19 @@ fn check_everywhere(dtype: DType) {
     let mut draw = Draw(5);
     let points: Vec<f64> = (0..n)
         .map(|i| {
-            let span = if i % 2 == 0 { 3.0 } else if dtype == DType::F32 { 37.0 } else { 300.0 };
+            let span = if i % 2 == 0 {
+                3.0
+            } else if dtype == DType::F32 {
+                37.0
+            } else {
+                300.0
+            };
             let v = 10f64.powf(draw.within(-span, span));
-            if i % 4 < 2 { v } else { -v }
+            if i % 4 < 2 {
+                v
+            } else {
+                -v
+            }
         })
         .collect();
     for &row in Row::ALL.iter().filter(|r| r.arity() == 1 && admits(**r, dtype)) {
@@ -286,15 +322,27 @@ fn check_partials(dtype: DType) {
             let what = format!("{} by {which} of {dtype}", row.name());
             let compute = dtype.compute();
             let cpu = Cpu.elementwise_vjp(
-                row, which, compute, &cpu_operands(&arrays), Operand::Array(y.on_cpu()), Operand::Array(g.on_cpu()),
+                row,
+                which,
+                compute,
+                &cpu_operands(&arrays),
+                Operand::Array(y.on_cpu()),
+                Operand::Array(g.on_cpu()),
                 out.out_cpu(),
             );
             let on_gpu = gpu.elementwise_vjp(
-                row, which, compute, &gpu_operands(&arrays), Operand::Array(y.on_gpu()), Operand::Array(g.on_gpu()),
+                row,
+                which,
+                compute,
+                &gpu_operands(&arrays),
+                Operand::Array(y.on_gpu()),
+                Operand::Array(g.on_gpu()),
                 out.out_gpu(),
             );
             match (&cpu, &on_gpu) {
-                (Ok(()), Ok(())) => found.compare(&what, &out, slack_of(dtype, partial_slack(row, dtype)), 0.0, false, &arrays),
+                (Ok(()), Ok(())) => {
+                    found.compare(&what, &out, slack_of(dtype, partial_slack(row, dtype)), 0.0, false, &arrays)
+                }
                 (Err(a), Err(b)) if (a.kind(), a.message()) == (b.kind(), b.message()) => {}
                 _ => found.note(format!("{what}: {cpu:?} on the CPU, {on_gpu:?} on the GPU")),
             }
