@@ -142,7 +142,8 @@ impl Call {
             (_, Access::Read) | (Access::Atomic, _) => {}
             (_, other) => self.slots[at].access = other,
         }
-        let place = Place { slot: at as u32, dtype, atomic: access == Access::Atomic };
+        // What is read from the array that is written by atomic operations is read so, too: bind that one first.
+        let place = Place { slot: at as u32, dtype, atomic: self.slots[at].access == Access::Atomic };
         self.key.variant.push(place.slot << 8 | code(dtype) << 2 | access as u32);
         Ok(place)
     }
