@@ -64,8 +64,10 @@ pub(crate) fn link(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{items, link, FILES};
+    use super::{items, link, words, FILES, LIBRARY};
     use std::collections::HashSet;
+    use wengert_ops::rows::{Class, Wgsl};
+    use wengert_ops::Row;
 
     #[test]
     fn no_two_functions_have_one_name() {
@@ -81,5 +83,32 @@ mod tests {
         assert!(linked.contains("fn i64_of_f32(") && linked.contains("fn i64_negated("), "{linked}");
         assert!(!linked.contains("fn f16_to_f32("), "{linked}");
         assert_eq!(link("let y = x + 1.0;"), "");
+    }
+
+    #[test]
+    fn every_row_finds_its_functions_in_every_type_it_is_computed_in() {
+        for &row in Row::ALL {
+            for num in [Wgsl::F32, Wgsl::F64, Wgsl::I32, Wgsl::I64] {
+                let float = matches!(num, Wgsl::F32 | Wgsl::F64);
+                let admitted = match row.info().class {
+                    Class::Float => float,
+                    Class::Bit => !float,
+                    _ => true,
+                };
+                if !admitted {
+                    continue;
+                }
+                let args = ["a", "b", "c", "d"];
+                let mut texts = vec![row.expr().value.wgsl(num, &args, "y")];
+                if float {
+                    texts.extend(row.expr().partials.iter().map(|p| p.wgsl(num, &args, "y")));
+                }
+                for text in texts {
+                    for name in words(&text).filter(|w| w.ends_with(&format!("_{}", num.suffix()))) {
+                        assert!(LIBRARY.contains_key(name), "{}: {name}", row.name());
+                    }
+                }
+            }
+        }
     }
 }

@@ -322,13 +322,14 @@ fn log2_parts_f32(x: f32) -> vec2<f32> {
     let mh = head_f32(m);
     let a = mh * step.x - 1.0f;
     let b = (m - mh) * step.x;
-    // log(1 + f) = f - f²/2 + f³ p
+    // log(1 + z) = z - z²/2 + z³ p
     let f = head_f32(a + b);
     let g = (a - f) + b;
-    let p = ((-0.16681129f * f + 0.20016527f) * f - 0.24999999f) * f + 0.3333333f;
+    let z = f + g;
+    let p = ((-0.16681129f * z + 0.20016527f) * z - 0.24999999f) * z + 0.3333333f;
     let h = 0.5f * f * f;
     let y = head_f32(f - h);
-    let rest = ((f - y) - h) + (g * (1.0f - f - 0.5f * g) + f * f * f * p);
+    let rest = ((f - y) - h) + (g * (1.0f - f - 0.5f * g) + z * z * z * p);
     let whole = f32(s.y) + step.y;
     let product = y * 1.4423828f;
     let high = head_f32(whole + product);

@@ -133,21 +133,22 @@ fn digamma_f32(x: f32) -> f32 {
 fn polygamma_term_f32(n: f32, x: f32) -> f32 {
     let r = 1.0f / x;
     var t = r;
-    for (var j = 1.0f; j <= n; j += 1.0f) { t = t * (j * r); }
+    for (var j = 1u; j <= u32(n); j++) { t = t * (f32(j) * r); }
     return t;
 }
 // n! Σ (x + k)^-(n + 1), the first terms as they stand, the rest by Euler and Maclaurin.
 fn polygamma_sum_f32(n: f32, x: f32) -> f32 {
     if (isnan_f32(x) || isneginf_f32(x)) { return nan_f32(); }
-    if (x <= 0.0f && x == floor(x)) { return inf_f32(); }
+    if (isfinite_f32(x) && x <= 0.0f && x == floor(x)) { return inf_f32(); }
     if (isposinf_f32(x)) { return 0.0f; }
-    // What is far below zero is nothing beside what is near.
-    var q = max(x, fract(x) - 1000.0f);
+    // What is far below zero is nothing beside what is near, the less the higher the order.
+    var q = max(x, fract(x) - select(1000.0f, 40.0f, n > 8.0f));
     var sum = 0.0f;
     while (q < 12.0f) {
         sum += polygamma_term_f32(n, q);
         q += 1.0f;
     }
+    if (isinf_f32(sum)) { return sum; }
     let t = polygamma_term_f32(n, q);
     let r = 1.0f / q;
     let z = r * r;
@@ -167,9 +168,11 @@ fn polygamma_f32(n: f32, x: f32) -> f32 {
     }
     if (order > 170.0f) {
         // Beyond what f64 holds of n!, as on the CPU.
+        let y = select(inf_f32(), -inf_f32(), fmod_f32(order, 2.0f) == 0.0f);
+        if (isfinite_f32(x) && x <= 0.0f && x == floor(x)) { return y; }
         let gone = !isfinite_f32(order) || isnan_f32(x) || isinf_f32(x) || (order + 1.0f) * log2_f32(max(x, 0.5f)) > 1075.0f;
         if (gone) { return nan_f32(); }
-        return select(inf_f32(), -inf_f32(), fmod_f32(order, 2.0f) == 0.0f);
+        return y;
     }
     let y = polygamma_sum_f32(order, x);
     return select(y, -y, fmod_f32(order, 2.0f) == 0.0f);

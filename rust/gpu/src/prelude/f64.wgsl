@@ -37,10 +37,28 @@ fn fmin_f64(a: f64, b: f64) -> f64 {
     if (isnan_f64(b)) { return a; }
     return select(a, b, b < a);
 }
-fn floor_f64(x: f64) -> f64 { return floor(x); }
-fn ceil_f64(x: f64) -> f64 { return ceil(x); }
-fn trunc_f64(x: f64) -> f64 { return trunc(x); }
-fn round_f64(x: f64) -> f64 { return round(x); }
+// By their bits: some drivers round f64 by way of 32-bit integers.
+fn trunc_f64(x: f64) -> f64 {
+    let e = u32((bitcast<u64>(x) >> 52u) & 0x7fflu);
+    if (e < 1023u) { return bitcast<f64>(bitcast<u64>(x) & 0x8000000000000000lu); }
+    if (e >= 1075u) { return x; }
+    return bitcast<f64>(bitcast<u64>(x) & (0xfffffffffffffffflu << (1075u - e)));
+}
+fn floor_f64(x: f64) -> f64 {
+    let t = trunc_f64(x);
+    return select(t, t - 1.0lf, t > x);
+}
+fn ceil_f64(x: f64) -> f64 {
+    let t = trunc_f64(x);
+    return select(t, copysign_f64(t + 1.0lf, x), t < x);
+}
+fn round_f64(x: f64) -> f64 {
+    let a = abs_f64(x);
+    let t = trunc_f64(a);
+    let left = a - t;
+    let up = left > 0.5lf || (left == 0.5lf && 2.0lf * trunc_f64(0.5lf * t) != t);
+    return copysign_f64(select(t, t + 1.0lf, up), x);
+}
 fn sqrt_f64(x: f64) -> f64 { return sqrt(x); }
 fn rsqrt_f64(x: f64) -> f64 { return 1.0lf / sqrt(x); }
 fn mantissa_f64(a: u64) -> u64 {
@@ -86,13 +104,13 @@ fn floor_divide_f64(a: f64, b: f64) -> f64 {
     let exact = (a - r) / b;
     let below = select(exact, exact - 1.0lf, r != 0.0lf && signbit_f64(r) != signbit_f64(b));
     if (below == 0.0lf) { return copysign_f64(0.0lf, a / b); }
-    let down = floor(below);
+    let down = floor_f64(below);
     return select(down, down + 1.0lf, below - down > 0.5lf);
 }
 fn trunc_divide_f64(a: f64, b: f64) -> f64 {
     let q = a / b;
-    if (abs_f64(q) < 9007199254740992.0lf && fmod_f64(a, b) == 0.0lf) { return round(q); }
-    return trunc(q);
+    if (abs_f64(q) < 9007199254740992.0lf && fmod_f64(a, b) == 0.0lf) { return round_f64(q); }
+    return trunc_f64(q);
 }
 fn nextafter_f64(a: f64, b: f64) -> f64 {
     if (isnan_f64(a)) { return a; }

@@ -363,15 +363,16 @@ fn log2_parts_f64(x: f64) -> vec2<f64> {
     let mh = head_f64(m);
     let a = mh * step.x - 1.0lf;
     let b = (m - mh) * step.x;
-    // log(1 + f) = f - f²/2 + f³ p
+    // log(1 + z) = z - z²/2 + z³ p
     let f = head_f64(a + b);
     let g = (a - f) + b;
-    let p = (((((((0.09110946889585192lf * f - 0.1002170725647647lf) * f + 0.11111093730117352lf) * f -
-        0.1249998117099916lf) * f + 0.1428571429129665lf) * f - 0.16666666672714084lf) * f +
-        0.19999999999999515lf) * f - 0.24999999999999475lf) * f + 0.3333333333333333lf;
+    let z = f + g;
+    let p = (((((((0.09110946889585192lf * z - 0.1002170725647647lf) * z + 0.11111093730117352lf) * z -
+        0.1249998117099916lf) * z + 0.1428571429129665lf) * z - 0.16666666672714084lf) * z +
+        0.19999999999999515lf) * z - 0.24999999999999475lf) * z + 0.3333333333333333lf;
     let h = 0.5lf * f * f;
     let y = head_f64(f - h);
-    let rest = ((f - y) - h) + (g * (1.0lf - f - 0.5lf * g) + f * f * f * p);
+    let rest = ((f - y) - h) + (g * (1.0lf - f - 0.5lf * g) + z * z * z * p);
     let whole = f64(e) + step.y;
     let product = y * 1.4426950216293335lf;
     let high = head_f64(whole + product);
@@ -384,7 +385,7 @@ fn pow_f64(a: f64, b: f64) -> f64 {
     if (isnan_f64(b)) { return b; }
     let u = abs_f64(a);
     let v = abs_f64(b);
-    let whole = v >= 4503599627370496.0lf || v == trunc(v);
+    let whole = v >= 4503599627370496.0lf || v == trunc_f64(v);
     let odd = v < 9007199254740992.0lf && whole && fmod_f64(v, 2.0lf) == 1.0lf;
     let sign = select(1.0lf, -1.0lf, odd && signbit_f64(a));
     if (isinf_f64(b)) {

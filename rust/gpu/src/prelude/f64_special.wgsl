@@ -125,7 +125,7 @@ fn lgamma_f64(x: f64) -> f64 {
     let a = abs_f64(x);
     if (a < 1e-16lf) { return -log_f64(a); }
     if (x > 0.0lf) { return lgamma_positive_f64(x); }
-    let r = x - round(x);
+    let r = x - round_f64(x);
     if (r == 0.0lf) { return inf_f64(); }
     // Γ(x) Γ(-x) = -π / (x sin πx)
     return log_f64(3.141592653589793lf / (a * abs_f64(sin_turn_f64(r)))) - lgamma_positive_f64(a);
@@ -168,7 +168,7 @@ fn digamma_f64(x: f64) -> f64 {
     if (magnitude_f64(x) == 0lu) { return copysign_f64(inf_f64(), -x); }
     if (x > 0.0lf) { return digamma_positive_f64(x); }
     // The fraction alone, because sin and cos of large multiples of π are noise.
-    let r = x - round(x);
+    let r = x - round_f64(x);
     if (r == 0.0lf || isneginf_f64(x)) { return nan_f64(); }
     return digamma_positive_f64(1.0lf - x) - 3.141592653589793lf / tan_f64(3.141592653589793lf * r);
 }
@@ -176,21 +176,22 @@ fn digamma_f64(x: f64) -> f64 {
 fn polygamma_term_f64(n: f64, x: f64) -> f64 {
     let r = 1.0lf / x;
     var t = r;
-    for (var j = 1.0lf; j <= n; j += 1.0lf) { t = t * (j * r); }
+    for (var j = 1u; j <= u32(n); j++) { t = t * (f64(j) * r); }
     return t;
 }
 // n! Σ (x + k)^-(n + 1), the first terms as they stand, the rest by Euler and Maclaurin.
 fn polygamma_sum_f64(n: f64, x: f64) -> f64 {
     if (isnan_f64(x) || isneginf_f64(x)) { return nan_f64(); }
-    if (x <= 0.0lf && x == floor(x)) { return inf_f64(); }
+    if (isfinite_f64(x) && x <= 0.0lf && x == floor_f64(x)) { return inf_f64(); }
     if (isposinf_f64(x)) { return 0.0lf; }
-    // What is far below zero is nothing beside what is near.
-    var q = max(x, x - floor(x) - 1000.0lf);
+    // What is far below zero is nothing beside what is near, the less the higher the order.
+    var q = max(x, x - floor_f64(x) - select(1000.0lf, 40.0lf, n > 8.0lf));
     var sum = 0.0lf;
     while (q < 12.0lf) {
         sum += polygamma_term_f64(n, q);
         q += 1.0lf;
     }
+    if (isinf_f64(sum)) { return sum; }
     let t = polygamma_term_f64(n, q);
     let r = 1.0lf / q;
     let z = r * r;
@@ -208,19 +209,21 @@ fn polygamma_sum_f64(n: f64, x: f64) -> f64 {
 }
 fn polygamma_f64(n: f64, x: f64) -> f64 {
     // Halves away from zero.
-    let order = copysign_f64(floor(abs_f64(n) + 0.5lf), n);
+    let order = copysign_f64(floor_f64(abs_f64(n) + 0.5lf), n);
     if (order == 0.0lf) { return digamma_f64(x); }
     if (!(order > 0.0lf)) { return nan_f64(); }
     if (order == 1.0lf && x < 0.5lf) {
-        let s = sin_turn_f64(x - round(x));
+        let s = sin_turn_f64(x - round_f64(x));
         return 9.869604401089358lf / (s * s) - polygamma_sum_f64(1.0lf, 1.0lf - x);
     }
     if (order > 170.0lf) {
         // Beyond what f64 holds of n!, as on the CPU.
+        let y = select(inf_f64(), -inf_f64(), fmod_f64(order, 2.0lf) == 0.0lf);
+        if (isfinite_f64(x) && x <= 0.0lf && x == floor_f64(x)) { return y; }
         let gone = !isfinite_f64(order) || isnan_f64(x) || isinf_f64(x) || (order + 1.0lf) *
             log2_f64(max(x, 0.5lf)) > 1075.0lf;
         if (gone) { return nan_f64(); }
-        return select(inf_f64(), -inf_f64(), fmod_f64(order, 2.0lf) == 0.0lf);
+        return y;
     }
     let y = polygamma_sum_f64(order, x);
     return select(y, -y, fmod_f64(order, 2.0lf) == 0.0lf);
