@@ -15,6 +15,7 @@ from . import debug as debug
 from . import distributed as distributed
 from . import distributions as distributions
 from . import func as func
+from . import gpu as gpu
 from . import linalg as linalg
 from . import mps as mps
 from . import nn as nn

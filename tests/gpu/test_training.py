@@ -44,3 +44,50 @@ def test_a_perceptron(name):
     there = losses("gpu", perceptron, points, OPTIMIZERS[name], 30)
     assert there == pytest.approx(here, rel=1e-4, abs=1e-5)
     assert there[-1] < there[0]
+
+
+def convnet():
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 6, 3, stride=2), nn.BatchNorm2d(6),
+        nn.ReLU(), nn.Flatten(), nn.Linear(6, 3),
+    )  # fmt: skip
+
+
+def images():
+    wg.manual_seed(6)
+    return wg.randn(12, 1, 8, 8), wg.arange(12) % 3
+
+
+class Attention(nn.Module):
+    """One head, written out of products and a softmax, with what stands around it in a transformer."""
+
+    def __init__(self):
+        super().__init__()
+        self.tokens = nn.Embedding(11, 8)
+        self.q, self.k, self.v = (nn.Linear(8, 8, bias=False) for _ in range(3))
+        self.norm = nn.LayerNorm(8)
+        self.out = nn.Linear(8, 2)
+
+    def forward(self, ids):
+        x = self.tokens(ids)
+        q, k, v = self.q(x), self.k(x), self.v(x)
+        scores = q @ k.transpose(-2, -1) / 8**0.5
+        later = wg.ones(scores.shape[-2:], dtype=wg.bool, device=scores.device).triu(1)
+        weights = scores.masked_fill(later, float("-inf")).softmax(-1)
+        return self.out(self.norm(x + weights @ v).mean(1))
+
+
+def sentences():
+    wg.manual_seed(7)
+    ids = wg.randint(0, 11, (10, 6))
+    return ids, (ids.sum(1) % 2).long()
+
+
+@pytest.mark.parametrize(
+    "model, data", [(convnet, images), (Attention, sentences)], ids=["convnet", "attention"]
+)
+def test_larger_models(model, data):
+    here = losses("cpu", model, data, OPTIMIZERS["adam"], 8)
+    there = losses("gpu", model, data, OPTIMIZERS["adam"], 8)
+    assert there == pytest.approx(here, rel=1e-4, abs=1e-5)
+    assert there[-1] < there[0]

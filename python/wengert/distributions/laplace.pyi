@@ -5,15 +5,9 @@ from typing import Any
 
 import math
 import wengert as wg
-from . import constraints as constraints
-from .distribution import Distribution as Distribution
-from .utils import broadcast_all as broadcast_all
+from ._location_scale import LocationScale as LocationScale
 
-class Laplace(Distribution):
-    arg_constraints: Any
-    support: Any
-    has_rsample: Any
-    def __init__(self, loc: Any, scale: Any, validate_args: Any = ...) -> None: ...
+class Laplace(LocationScale):
     @property
     def mean(self) -> Any: ...
     mode: Any

@@ -5,16 +5,11 @@ from typing import Any
 
 import math
 import wengert as wg
-from . import constraints as constraints
-from .distribution import Distribution as Distribution
-from .utils import broadcast_all as broadcast_all, standard_normal as standard_normal
+from ._location_scale import LocationScale as LocationScale
+from .utils import standard_normal as standard_normal
 _LOG_SQRT_2PI: Any
 
-class Normal(Distribution):
-    arg_constraints: Any
-    support: Any
-    has_rsample: Any
-    def __init__(self, loc: Any, scale: Any, validate_args: Any = ...) -> None: ...
+class Normal(LocationScale):
     @property
     def mean(self) -> Any: ...
     mode: Any

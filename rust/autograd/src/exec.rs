@@ -267,7 +267,7 @@ fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
                 // SAFETY: part of the fresh output, which has the base's shape (`infer` compares them), after the copy.
                 Some(part) => Devices.copy(value, unsafe { ViewMut::new(out.buffer(), &part, out.dtype()) })?,
                 None => {
-                    let at = numbers(&region::places_inside(region)?, region)?;
+                    let at = numbers(&region::places_inside(region)?, region)?.moved(inputs[0].device())?;
                     let flat = Layout::contiguous(&[out.layout().numel()]);
                     // SAFETY: the fresh output, after the copy; the kernel checks the indices.
                     let flat = unsafe { ViewMut::new(out.buffer(), &flat, out.dtype()) };
@@ -283,7 +283,7 @@ fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
                     Devices.copy(View { buffer: base.data()?, layout: &part, dtype: base.dtype }, next()?)?;
                 }
                 None => {
-                    let at = numbers(&region::places_inside(region)?, region)?;
+                    let at = numbers(&region::places_inside(region)?, region)?.moved(base.device())?;
                     let flat = shifted(&Layout::contiguous(&[base.layout.numel()]), base.layout.offset());
                     Devices.index(base.with_layout(flat).view()?, 1, &[at.view()?], next()?)?;
                 }

@@ -313,8 +313,9 @@ impl Tensor {
         if self.layout().self_overlaps() {
             return Err(overlap_error());
         }
-        if self.device() == Device::Cpu && src.device() == Device::Meta {
-            src.value().host()?;
+        if self.device() != src.device() && self.device().has_memory() {
+            // Of a meta tensor there is nothing to move: an error that says so.
+            return self.copy_(&src.to_device(self.device())?);
         }
         let args = [Arg::Tensor(src)];
         let write = Write { name: "copy_", op: whole(self), args: &args, overwrites: true, elementwise: true };

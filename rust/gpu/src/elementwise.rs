@@ -407,7 +407,12 @@ pub(crate) fn copy(context: &'static Context, src: View<'_, Buffer>, dst: ViewMu
     let (at, to_at) = (src.layout.offset() * size, dst.layout().offset() * size);
     let plain = src.dtype == dst.dtype() && src.layout.is_contiguous() && dst.layout().is_contiguous();
     let apart = !Arc::ptr_eq(&src.buffer.0, &dst.buffer().0);
-    if plain && apart && src.layout.shape() == dst.layout().shape() && (bytes | at | to_at) % 4 == 0 && bytes > 0 {
+    if plain
+        && apart
+        && src.layout.shape() == dst.layout().shape()
+        && (bytes | at | to_at).is_multiple_of(4)
+        && bytes > 0
+    {
         let (from, to) = (src.buffer.0.clone(), dst.buffer().0.clone());
         return context.push(Task::Copy { from, at: at as u64, to, to_at: to_at as u64, bytes: bytes as u64 });
     }

@@ -169,7 +169,7 @@ mod tests {
     fn classes_hold_what_they_are_asked_for_and_waste_little() {
         for bytes in (0..5000).chain([1 << 20, (1 << 20) + 1, 192 << 20, (1 << 31) - 1]) {
             let class = size_class(bytes);
-            assert!(class >= bytes as u64 && class % 64 == 0, "{bytes} {class}");
+            assert!(class >= bytes as u64 && class.is_multiple_of(64), "{bytes} {class}");
             assert!(bytes < 256 || class as f64 <= bytes as f64 * 1.25 + 64.0, "{bytes} {class}");
         }
     }

@@ -4,25 +4,25 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 /// Functions and constants by name, from files in which each begins at the start of a line.
-static LIBRARY: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| {
-    let files = [
-        include_str!("prelude/convert.wgsl"),
-        include_str!("prelude/convert_f64.wgsl"),
-        include_str!("prelude/f32.wgsl"),
-        include_str!("prelude/f32_elementary.wgsl"),
-        include_str!("prelude/f32_special.wgsl"),
-        include_str!("prelude/f64.wgsl"),
-        include_str!("prelude/f64_elementary.wgsl"),
-        include_str!("prelude/f64_special.wgsl"),
-        include_str!("prelude/i32.wgsl"),
-        include_str!("prelude/i64.wgsl"),
-        include_str!("prelude/fold.wgsl"),
-        include_str!("prelude/keys.wgsl"),
-        include_str!("prelude/random.wgsl"),
-        include_str!("prelude/products.wgsl"),
-    ];
-    files.into_iter().flat_map(items).collect()
-});
+static LIBRARY: LazyLock<HashMap<&'static str, &'static str>> =
+    LazyLock::new(|| FILES.into_iter().flat_map(items).collect());
+
+const FILES: [&str; 14] = [
+    include_str!("prelude/convert.wgsl"),
+    include_str!("prelude/convert_f64.wgsl"),
+    include_str!("prelude/f32.wgsl"),
+    include_str!("prelude/f32_elementary.wgsl"),
+    include_str!("prelude/f32_special.wgsl"),
+    include_str!("prelude/f64.wgsl"),
+    include_str!("prelude/f64_elementary.wgsl"),
+    include_str!("prelude/f64_special.wgsl"),
+    include_str!("prelude/i32.wgsl"),
+    include_str!("prelude/i64.wgsl"),
+    include_str!("prelude/fold.wgsl"),
+    include_str!("prelude/keys.wgsl"),
+    include_str!("prelude/random.wgsl"),
+    include_str!("prelude/products.wgsl"),
+];
 
 fn items(file: &'static str) -> Vec<(&'static str, &'static str)> {
     let starts: Vec<usize> = std::iter::once(0)
@@ -64,7 +64,16 @@ pub(crate) fn link(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::link;
+    use super::{items, link, FILES};
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_two_functions_have_one_name() {
+        let mut seen = HashSet::new();
+        for (name, _) in FILES.into_iter().flat_map(items) {
+            assert!(seen.insert(name), "{name} stands twice");
+        }
+    }
 
     #[test]
     fn a_text_gets_what_it_calls_and_what_that_calls() {

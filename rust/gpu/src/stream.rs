@@ -219,11 +219,6 @@ impl Context {
             let _ = tell.send(result);
         });
         self.wait(None)?;
-        // Another thread's waiting may have taken the answer, and be about to give it.
-        while locked(&mapped).is_none() {
-            std::thread::yield_now();
-            self.wait(None)?;
-        }
         locked(&self.stream.0).in_flight.clear();
         // Where another thread polled at the same time, it may still be about to give the answer.
         match answer.recv_timeout(ANSWER) {

@@ -5,8 +5,8 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use wengert_ops::infer::{self, infer};
 use wengert_ops::{
-    ConvRole, ConvSpec, DType, Dims, Extremum, Layout, Linalg, LossReduction, Meta, Op, PoolSpec, Reduction, Region,
-    Row, Scalar, ScanKind, ScatterMode, ViewOp,
+    ConvRole, ConvSpec, DType, Device, Dims, Extremum, Layout, Linalg, LossReduction, Meta, Op, PoolSpec, Reduction,
+    Region, Row, Scalar, ScanKind, ScatterMode, ViewOp,
 };
 
 /// A small xorshift: runs are the same everywhere.

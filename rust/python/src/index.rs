@@ -157,6 +157,10 @@ fn resolve(x: &Tensor, key: &Bound<'_, PyAny>) -> PyResult<Resolved> {
             Some(t) => advanced(&mut r, &mut dim, t)?,
         }
     }
+    // Indices of the host may name elements of any device.
+    for index in r.indices.iter_mut().filter(|i| i.device() == wengert::Device::Cpu) {
+        *index = index.to_device(x.device()).raise()?;
+    }
     Ok(r)
 }
 
@@ -231,7 +235,7 @@ impl Resolved {
         metas.extend(self.indices.iter().map(|i| wengert_ops::Meta::new(&i.shape(), i.dtype())));
         let target = wengert::infer::infer(&wengert::Op::Index { dims: self.dims }, &metas).raise()?;
         let v = match number {
-            Some(s) => Tensor::scalar(s, self.view.dtype()).raise()?,
+            Some(s) => Tensor::scalar(s, self.view.dtype()).and_then(|t| t.to_device(self.view.device())).raise()?,
             None => self.value(value, &target[0].shape)?.to_dtype(self.view.dtype()).raise()?,
         };
         self.view.index_put_(self.dims, &self.indices.iter().collect::<SmallVec<[&Tensor; 2]>>(), &v, false).raise()
@@ -251,6 +255,9 @@ impl Resolved {
         };
         while v.rank() > target.len() && v.shape()[0] == 1 {
             v = v.select(0, 0).raise()?;
+        }
+        if v.rank() == 0 && v.device() == wengert::Device::Cpu {
+            return v.to_device(self.view.device()).raise();
         }
         Ok(v)
     }

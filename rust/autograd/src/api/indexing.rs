@@ -88,7 +88,7 @@ impl Tensor {
                 }
             }
         })?;
-        let mask = Tensor::from_value(Value { dtype: DType::Bool, ..mask.value() });
+        let mask = Tensor::from_value(Value { dtype: DType::Bool, ..mask.value() }).to_device(self.device())?;
         let zero =
             if self.dtype().is_float() { wengert_ops::Scalar::Float(0.0) } else { wengert_ops::Scalar::Bool(false) };
         let out = mask.where_(self, zero)?;

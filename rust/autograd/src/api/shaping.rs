@@ -390,7 +390,10 @@ impl Tensor {
         let mask = if dims.is_empty() { 0 } else { wengert_ops::layout::dim_mask("flip", dims, shape.len())? };
         let mut out = self.clone();
         for (d, &n) in shape.iter().enumerate().filter(|(d, _)| mask >> d & 1 == 1) {
-            out = out.index_select(d as isize, &Tensor::sequence(n, DType::I64, |i| (n - 1 - i) as i64)?)?;
+            out = out.index_select(
+                d as isize,
+                &Tensor::sequence(n, DType::I64, |i| (n - 1 - i) as i64)?.to_device(self.device())?,
+            )?;
         }
         if mask == 0 {
             out = self.clone_()?;

@@ -61,7 +61,7 @@ fn last_writers(g: &Tensor, dims: u64, indices: &[Tensor]) -> Result<Tensor> {
     if n < 2 {
         return Ok(picked);
     }
-    let places = Tensor::arange(n, DType::I64)?.reshape_to(&picked.shape())?;
+    let places = Tensor::arange(n, DType::I64)?.to_device(g.device())?.reshape_to(&picked.shape())?;
     let owner = Tensor::zeros(&g.shape(), DType::I64, g.device())?.index_put(dims, &refs(indices), &places, false)?;
     owner.index(dims, &refs(indices))?.eq(&places)?.where_(&picked, 0.0)
 }

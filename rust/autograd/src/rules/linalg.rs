@@ -81,11 +81,11 @@ fn add(a: Option<Tensor>, b: Tensor) -> Result<Tensor> {
     }
 }
 
-/// The identity as conditions, `[n, n]`.
-fn diagonal(n: usize) -> Result<Tensor> {
+/// The identity as conditions, `[n, n]`, where `like` is.
+fn diagonal(n: usize, like: &Tensor) -> Result<Tensor> {
     let mut bytes = vec![0u8; n * n];
     bytes.iter_mut().step_by(n + 1).for_each(|b| *b = 1);
-    Tensor::from_bytes(&bytes, &[n, n], DType::Bool)
+    Tensor::from_bytes(&bytes, &[n, n], DType::Bool)?.to_device(like.device())
 }
 
 fn skew(x: &Tensor) -> Result<Tensor> {
@@ -159,7 +159,7 @@ fn eigh(ctx: &Ctx<'_>, g_values: Option<&Tensor>, gv: Option<&Tensor>) -> Result
         let Some(g) = g_values else { fail!(internal, "the rule of eigh was called without a gradient") };
         return product(&v.mul(&g.unsqueeze(-2)?)?, &vt);
     };
-    let diagonal = diagonal(values.shape()[values.rank() - 1])?;
+    let diagonal = diagonal(values.shape()[values.rank() - 1], &values)?;
     let gaps = values.unsqueeze(-2)?.sub(&values.unsqueeze(-1)?)?.mul(2.0)?;
     let inner = skew(&product(&vt, gv)?)?.div(&diagonal.where_(1.0, &gaps)?)?;
     let inner = match g_values {
@@ -184,7 +184,7 @@ fn svd(ctx: &Ctx<'_>, gu: Option<&Tensor>, gs: Option<&Tensor>, gvh: Option<&Ten
     let gu = gu.map(|g| first(g, -1)).transpose()?;
     let gvh = gvh.map(|g| first(g, -2)).transpose()?;
     let (ut, v) = (u.mt()?, vh.mt()?);
-    let diagonal = diagonal(k)?;
+    let diagonal = diagonal(k, &s)?;
     // (sⱼ − sᵢ)(sⱼ + sᵢ) keeps the digits that the difference of squares loses.
     let gaps = diagonal.where_(1.0, &row.sub(&column)?.mul(&row.add(&column)?)?)?;
     let mut inner = None;
@@ -263,10 +263,10 @@ fn minors(a: &Tensor, n: usize) -> Result<Tensor> {
         columns.extend((0..n as i64).filter(|&c| c != j as i64));
     }
     let rank = a.rank();
-    let rows = Tensor::from_i64(&rows, &[n * n, k, 1])?;
-    let columns = Tensor::from_i64(&columns, &[n * n, 1, k])?;
+    let rows = Tensor::from_i64(&rows, &[n * n, k, 1])?.to_device(a.device())?;
+    let columns = Tensor::from_i64(&columns, &[n * n, 1, k])?.to_device(a.device())?;
     let batch = a.index(0b11 << (rank - 2), &[&rows, &columns])?;
-    let signs = Tensor::from_f64(&signs, &[n * n])?.to_dtype(a.dtype())?;
+    let signs = Tensor::from_f64(&signs, &[n * n])?.to_dtype(a.dtype())?.to_device(a.device())?;
     apply1(Op::Linalg(Linalg::Det), &[&batch])?.mul(&signs)?.reshape_to(&a.shape())
 }
 
@@ -291,7 +291,7 @@ fn slogdet(ctx: &Ctx<'_>, g: &Tensor) -> Result<Tensor> {
     let (a, log) = (ctx.input(0)?, ctx.output(1)?);
     let n = a.shape()[a.rank() - 1];
     let singular = per_matrix(&log.detach().eq(f64::NEG_INFINITY)?)?;
-    let identity = diagonal(n)?.to_dtype(a.dtype())?;
+    let identity = diagonal(n, &a)?.to_dtype(a.dtype())?;
     let safe = singular.where_(&identity, &a)?;
     let ga = per_matrix(g)?.mul(&safe.inverse()?.mt()?)?;
     singular.where_(f64::NAN, &ga)

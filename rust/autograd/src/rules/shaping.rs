@@ -89,20 +89,21 @@ fn untake(region: &Arc<Region>, g: &Tensor) -> Result<Tensor> {
     let g = g.reshape_to(&[n])?;
     if let Some(part) = part {
         let positions = Tensor::arange(count, DType::I64)?.value().with_layout(part).copied(DType::I64)?;
-        let positions = Tensor::from_value(positions.with_layout(Layout::contiguous(&[n])));
+        let positions = Tensor::from_value(positions.with_layout(Layout::contiguous(&[n]))).to_device(g.device())?;
         let zeros = Tensor::zeros(&[count], g.dtype(), g.device())?;
         return zeros.scatter(ScatterMode::Add, 0, &positions, &g)?.reshape_to(shape);
     }
     let places = region::places(region);
     // One place more, for what lies outside.
     let zeros = Tensor::zeros(&[count + 1], g.dtype(), g.device())?;
-    let all = zeros.scatter(ScatterMode::Add, 0, &Tensor::from_i64(&places.of_part, &[n])?, &g)?;
+    let of_part = Tensor::from_i64(&places.of_part, &[n])?.to_device(g.device())?;
+    let all = zeros.scatter(ScatterMode::Add, 0, &of_part, &g)?;
     let base = match places.shared {
         None => all.narrow(0, 0, count as isize)?,
         // Elements of the base that lie on each other share what came to their place.
         Some((firsts, counts)) => {
-            let counts = Tensor::from_f64(&counts, &[count])?.to_dtype(g.dtype())?;
-            all.index(1, &[&Tensor::from_i64(&firsts, &[count])?])?.div(&counts)?
+            let counts = Tensor::from_f64(&counts, &[count])?.to_dtype(g.dtype())?.to_device(g.device())?;
+            all.index(1, &[&Tensor::from_i64(&firsts, &[count])?.to_device(g.device())?])?.div(&counts)?
         }
     };
     base.reshape_to(shape)

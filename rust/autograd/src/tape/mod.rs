@@ -10,7 +10,7 @@ pub(crate) mod sweep;
 
 use crate::lock::Key;
 use crate::tensor::Tensor;
-use node::{Edge, Node, NodeRef};
+use node::{Edge, Node, NodeRef, Vacated};
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -231,7 +231,7 @@ impl Tape {
     fn free(&mut self, key: &mut Key) {
         while let Some(n) = self.worklist.pop() {
             let Some(chunk) = self.chunks[n.chunk as usize].as_mut() else { continue };
-            let (edges, saved, flags, custom) = chunk.nodes[n.index as usize].vacate();
+            let Vacated { edges, saved, flags, custom } = chunk.nodes[n.index as usize].vacate();
             chunk.live -= 1;
             self.live -= 1;
             if chunk.live == 0 {

@@ -57,11 +57,19 @@ pub(crate) struct Node {
     pub flags: u8,
 }
 
+/// What a freed node held.
+pub(crate) struct Vacated {
+    pub edges: SmallVec<[Edge; 2]>,
+    pub saved: SmallVec<[Saved; 2]>,
+    pub flags: u8,
+    pub custom: Option<Arc<dyn CustomOp>>,
+}
+
 impl Node {
     /// Empties the place of a freed node: its edges, saved values, flags and custom operation are given out, to be let
     /// go of once the tape is in order again. What stays needs no dropping.
     #[inline]
-    pub fn vacate(&mut self) -> (SmallVec<[Edge; 2]>, SmallVec<[Saved; 2]>, u8, Option<Arc<dyn CustomOp>>) {
+    pub fn vacate(&mut self) -> Vacated {
         static NOTHING: OnceLock<Layout> = OnceLock::new();
         let mut custom = None;
         if !matches!(self.op, Op::Row(_)) {
@@ -75,7 +83,12 @@ impl Node {
         if self.more.is_some() {
             self.more = None;
         }
-        (std::mem::take(&mut self.edges), std::mem::take(&mut self.saved), self.flags, custom)
+        Vacated {
+            edges: std::mem::take(&mut self.edges),
+            saved: std::mem::take(&mut self.saved),
+            flags: self.flags,
+            custom,
+        }
     }
     pub fn outputs(&self) -> usize {
         1 + self.more.as_ref().map_or(0, |m| m.len())

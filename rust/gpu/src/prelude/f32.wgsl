@@ -11,7 +11,13 @@ fn abs_f32(x: f32) -> f32 { return bitcast<f32>(bitcast<u32>(x) & 0x7fffffffu); 
 fn copysign_f32(a: f32, b: f32) -> f32 {
     return bitcast<f32>((bitcast<u32>(a) & 0x7fffffffu) | (bitcast<u32>(b) & 0x80000000u));
 }
-fn sign_f32(x: f32) -> f32 { return select(select(0.0f, -1.0f, x < 0.0f), 1.0f, x > 0.0f); }
+// By way of integers, since drivers make their own sign of a choice between floats, which may give -0.
+fn sign_f32(x: f32) -> f32 { return f32(select(select(0i, -1i, x < 0.0f), 1i, x > 0.0f)); }
+// x · 0, which drivers take to be 0 whatever x is.
+fn nought_f32(x: f32) -> f32 {
+    if (!isfinite_f32(x)) { return nan_f32(); }
+    return bitcast<f32>(bitcast<u32>(x) & 0x80000000u);
+}
 // Of two zeros the first: relu keeps the sign of -0.
 fn maximum_f32(a: f32, b: f32) -> f32 {
     if (isnan_f32(a)) { return a; }

@@ -205,11 +205,11 @@ fn hypot_f32(a: f32, b: f32) -> f32 {
     var up = 1.0f;
     var down = 1.0f;
     if (high > 1e18f) {
-        up = 1.0842022e-19f;
-        down = 9.223372e18f;
-    } else if (high < 1e-10f) {
-        up = 9.223372e18f;
-        down = 1.0842022e-19f;
+        up = power_of_two_f32(-80i);
+        down = power_of_two_f32(80i);
+    } else if (high < 1e-18f) {
+        up = power_of_two_f32(100i);
+        down = power_of_two_f32(-100i);
     }
     let x = u * up;
     let y = v * up;
@@ -255,6 +255,8 @@ fn quadrant_f32(x: f32) -> vec2<f32> {
 }
 fn sin_reduced_f32(r: f32) -> f32 {
     let z = r * r;
+    // Not to lose the sign of a zero.
+    if (z < 1e-9f) { return r; }
     let p = ((2.7243811e-06f * z - 0.00019840039f) * z + 0.008333332f) * z - 0.16666667f;
     return r + r * z * p;
 }
@@ -346,17 +348,17 @@ fn pow_f32(a: f32, b: f32) -> f32 {
         return select(0.0f, inf_f32(), (u > 1.0f) != signbit_f32(b));
     }
     let none = (bitcast<u32>(a) & 0x7fffffffu) == 0u;
-    if (none || isinf_f32(a)) { return sign * select(inf_f32(), 0.0f, none != signbit_f32(b)); }
+    if (none || isinf_f32(a)) { return copysign_f32(select(inf_f32(), 0.0f, none != signbit_f32(b)), sign); }
     if (signbit_f32(a) && !whole) { return nan_f32(); }
     let l = log2_parts_f32(u);
     let about = b * (l.x + l.y);
-    if (about > 160.0f) { return sign * inf_f32(); }
-    if (about < -160.0f) { return sign * 0.0f; }
+    if (about > 160.0f) { return copysign_f32(inf_f32(), sign); }
+    if (about < -160.0f) { return copysign_f32(0.0f, sign); }
     let bh = head_f32(b);
     let high = bh * l.x;
     let low = bh * l.y + (b - bh) * (l.x + l.y);
     let n = round(high + low);
     let m = 1.0f + expm1_reduced_f32(((high - n) + low) * 0.6931472f);
     let half = i32(n) >> 1u;
-    return sign * m * power_of_two_f32(half) * power_of_two_f32(i32(n) - half);
+    return copysign_f32(m * power_of_two_f32(half) * power_of_two_f32(i32(n) - half), sign);
 }

@@ -59,7 +59,7 @@ fn erfinv_f32(x: f32) -> f32 {
 fn lgamma_near_1_f32(z: f32) -> f32 {
     let p = (((((((((-0.036314152f * z + 0.09014059f) * z - 0.11751288f) * z + 0.12816949f) * z - 0.14396948f) * z
         + 0.16940622f) * z - 0.20737854f) * z + 0.27058387f) * z - 0.4006858f) * z + 0.822467f) * z - 0.5772157f;
-    return z * p;
+    return select(z * p, 0.0f, z == 0.0f);
 }
 fn lgamma_near_2_f32(z: f32) -> f32 {
     let p = (((((((-0.00025056204f * z + 0.00057025126f) * z - 0.0011874848f) * z + 0.0028788687f) * z - 0.0073859207f)
@@ -164,6 +164,12 @@ fn polygamma_f32(n: f32, x: f32) -> f32 {
     if (order == 1.0f && x < 0.5f) {
         let s = sin_turn_f32(x - round(x));
         return 9.869605f / (s * s) - polygamma_sum_f32(1.0f, 1.0f - x);
+    }
+    if (order > 170.0f) {
+        // Beyond what f64 holds of n!, as on the CPU.
+        let gone = !isfinite_f32(order) || isnan_f32(x) || isinf_f32(x) || (order + 1.0f) * log2_f32(max(x, 0.5f)) > 1075.0f;
+        if (gone) { return nan_f32(); }
+        return select(inf_f32(), -inf_f32(), fmod_f32(order, 2.0f) == 0.0f);
     }
     let y = polygamma_sum_f32(order, x);
     return select(y, -y, fmod_f32(order, 2.0f) == 0.0f);

@@ -12,7 +12,11 @@ fn abs_f64(x: f64) -> f64 { return bitcast<f64>(magnitude_f64(x)); }
 fn copysign_f64(a: f64, b: f64) -> f64 {
     return bitcast<f64>(magnitude_f64(a) | (bitcast<u64>(b) & 0x8000000000000000lu));
 }
-fn sign_f64(x: f64) -> f64 { return select(select(0.0lf, -1.0lf, x < 0.0lf), 1.0lf, x > 0.0lf); }
+fn sign_f64(x: f64) -> f64 { return f64(select(select(0i, -1i, x < 0.0lf), 1i, x > 0.0lf)); }
+fn nought_f64(x: f64) -> f64 {
+    if (!isfinite_f64(x)) { return nan_f64(); }
+    return bitcast<f64>(bitcast<u64>(x) & 0x8000000000000000lu);
+}
 fn maximum_f64(a: f64, b: f64) -> f64 {
     if (isnan_f64(a)) { return a; }
     if (isnan_f64(b)) { return b; }

@@ -1,13 +1,4 @@
 // Philox4x32 with ten rounds: a random function of a counter, under a key.
-fn wide_product(a: u32, b: u32) -> vec2<u32> {
-    let al = a & 0xffffu;
-    let ah = a >> 16u;
-    let bl = b & 0xffffu;
-    let bh = b >> 16u;
-    let middle = ah * bl + ((al * bl) >> 16u);
-    let other = al * bh + (middle & 0xffffu);
-    return vec2<u32>(a * b, ah * bh + (middle >> 16u) + (other >> 16u));
-}
 fn philox(counter: vec4<u32>, seed: vec2<u32>) -> vec4<u32> {
     var c = counter;
     var k = seed;
@@ -104,17 +95,17 @@ fn unit_f32(w: u32) -> f32 {
 fn unit_f64(w: vec2<u32>) -> f64 {
     return (f64(w.y >> 5u) * 67108864.0lf + f64(w.x >> 6u)) * 1.1102230246251565e-16lf;
 }
-fn joined_f64(w: vec2<u32>) -> f64 {
+fn f64_of_words(w: vec2<u32>) -> f64 {
     return f64(w.y) * 4294967296.0lf + f64(w.x);
 }
 // As log_unit_f32, of 64 bits.
 fn log_unit_f64(w: vec2<u32>) -> f64 {
     let missing = ~w;
     if (missing.y < 0x4a000000u) {
-        let v = joined_f64(missing) * 5.421010862427522e-20lf;
+        let v = f64_of_words(missing) * 5.421010862427522e-20lf;
         return -log_ratio_f64(v / (2.0lf - v));
     }
-    let x = joined_f64(w) + 1.0lf;
+    let x = f64_of_words(w) + 1.0lf;
     var e = 0i;
     if (w.y != 0u) {
         e = 32i + i32(firstLeadingBit(w.y));

@@ -105,6 +105,10 @@ impl Expr {
             _ => {}
         }
         let texts: Vec<String> = inputs.iter().map(|e| e.wgsl(ty, args, y)).collect();
+        // Drivers take x · 0 to be 0, of NaN too.
+        if row == Row::Mul && ty.is_float() && matches!(inputs[1].node(), Node::Const(0.0)) {
+            return format!("nought_{}({})", ty.suffix(), texts[0]);
+        }
         if let Some(operator) = ty.infix(row) {
             return format!("({} {operator} {})", texts[0], texts[1]);
         }

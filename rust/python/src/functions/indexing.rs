@@ -181,14 +181,14 @@ fn multiplied(x: &Tensor, s: &Scatter) -> PyResult<Tensor> {
             let place = target(i, to);
             out[place] = round(out[place] * by[i]);
         }
-        return Tensor::from_f64(&out, &shape).and_then(|t| t.to_dtype(x.dtype())).raise();
+        return Tensor::from_f64(&out, &shape).and_then(|t| t.to_dtype(x.dtype())?.to_device(x.device())).raise();
     }
     let (mut out, by) = (x.to_vec_i64().raise()?, src.to_vec_i64().raise()?);
     for (i, &to) in at.iter().enumerate() {
         let place = target(i, to);
         out[place] = out[place].wrapping_mul(by[i]);
     }
-    Tensor::from_i64(&out, &shape).and_then(|t| t.to_dtype(x.dtype())).raise()
+    Tensor::from_i64(&out, &shape).and_then(|t| t.to_dtype(x.dtype())?.to_device(x.device())).raise()
 }
 
 /// The dims and int64 tensors of a tuple of indices; None leaves a dim whole, a mask stands for its places.
