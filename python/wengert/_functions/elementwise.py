@@ -2,7 +2,7 @@
 
 from .. import _core
 from ._compose import composed, results
-from ._dims import integer
+from ._dims import integer, wide_float
 from .reductions import constant_of, to_float, widen
 
 _frexp = results("frexp", "mantissa", "exponent")
@@ -77,10 +77,12 @@ def ldexp(input, other):
         raise TypeError(f"ldexp(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
     dtype = _core.result_type(to_float(input), other)
     # A power beyond the range may still give a product within it, so it comes in three parts.
-    exponent = other.to(_core.float64).clamp(-6000, 6000)
+    wide = wide_float(input)
+    bound = 6000 if wide == _core.float64 else 380
+    exponent = other.to(wide).clamp(-bound, bound)
     third = (exponent.detach() / 3).trunc()
     part = _core.pow(2.0, third)
-    return (input.to(_core.float64) * part * part * _core.pow(2.0, exponent - 2 * third)).to(dtype)
+    return (input.to(wide) * part * part * _core.pow(2.0, exponent - 2 * third)).to(dtype)
 
 
 @composed(inplace=True, out=True)
@@ -132,13 +134,13 @@ def frexp(input):
     if not input.is_floating_point():
         raise RuntimeError(f"torch.frexp() only supports floating-point dtypes, got {input.dtype}")
     ordinary = input.isfinite() & (input != 0)
-    x = input.detach().to(_core.float64).abs().masked_fill(~ordinary, 1.0)
+    x = input.detach().to(wide_float(input)).abs().masked_fill(~ordinary, 1.0)
     exponent = x.log2().floor() + 1
     # log2 rounds near powers of two: correct by one either way.
-    mantissa = x * _core.pow(2.0, -exponent)
+    mantissa = ldexp(x, -exponent)
     exponent = exponent + (mantissa >= 1).to(x.dtype) - (mantissa < 0.5).to(x.dtype)
     exponent = exponent.masked_fill(~ordinary, 0.0)
-    scaled = (input.to(_core.float64) * _core.pow(2.0, -exponent)).to(input.dtype)
+    scaled = ldexp(input.to(x.dtype), -exponent).to(input.dtype)
     return _frexp(_core.where(ordinary, scaled, input), exponent.to(_core.int32))
 
 

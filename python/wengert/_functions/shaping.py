@@ -508,7 +508,7 @@ def combinations(input, r=2, with_replacement=False):
     _core.empty(rows, r, dtype=_core.int64)  # refuses what there is no memory for before counting it out
     chosen = (repeated if with_replacement else distinct)(range(count), r)
     index = _core.frombuffer(array("q", chain.from_iterable(chosen)), dtype=_core.int64)
-    return input.index_select(0, index).reshape(rows, r)
+    return input.index_select(0, index.to(input.device)).reshape(rows, r)
 
 
 @composed(keywords=_SPLITS)

@@ -1,6 +1,7 @@
 """Gamma-distributed numbers, and how they change with their concentration."""
 
 import wengert as wg
+from wengert._functions._dims import wide_float
 from wengert.autograd import Function
 
 _TERMS = 100_000
@@ -8,7 +9,7 @@ _TERMS = 100_000
 
 def _draw(a):
     """Gamma(a, 1) numbers by Marsaglia and Tsang's rejection from a cubed normal, all elements at once."""
-    a = a.double()
+    a = a.to(wide_float(a))
     small = a < 1
     # A number for a < 1 is one for a + 1 times u^(1/a).
     d = wg.where(small, a + 1, a) - 1.0 / 3.0
@@ -27,7 +28,7 @@ def _draw(a):
 
 def _slope(x, a):
     """dx/da of a Gamma(a, 1) number at a fixed probability: −(∂P/∂a) / density, by P's series in x."""
-    x, a = x.double(), a.double()
+    x, a = x.to(wide_float(x)), a.to(wide_float(a))
     # Beyond some thousands the Wilson–Hilferty form of the quantile is exact to float32.
     large = a > 1000
     near, at = wg.where(large, 1.0, x), wg.where(large, 1.0, a)

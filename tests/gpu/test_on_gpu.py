@@ -3,6 +3,7 @@
 The cases are those that the other tests hold against PyTorch.
 """
 
+import copy
 import math
 import sys
 import warnings
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import wengert as wg
+from wengert.distributions._gamma import _slope
 
 sys.path += [str(Path(__file__).parents[1] / name) for name in ("functions", "nn", "parity")]
 import network_cases
@@ -105,8 +107,9 @@ STRUCTURAL = {
 def test_structural(name):
     op = STRUCTURAL[name]
     wg.manual_seed(0)
+    dtype = wg.float32 if "float32" in op.dtypes else getattr(wg, op.dtypes[0])
     args = [
-        (wg.rand(x) * 3 - 1.5).requires_grad_(op.grad) if isinstance(x, tuple) else wg.tensor(x)
+        (wg.rand(x) * 3 - 1.5).to(dtype).requires_grad_(op.grad) if isinstance(x, tuple) else wg.tensor(x)
         for x in op.inputs
     ]
 
@@ -237,6 +240,94 @@ def test_functional(name):
 
 def of(*values):
     return wg.tensor(values, device="gpu")
+
+
+OPTIMIZERS = sorted(
+    name
+    for name, kind in vars(wg.optim).items()
+    if isinstance(kind, type) and issubclass(kind, wg.optim.Optimizer) and kind is not wg.optim.Optimizer
+)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer(name):
+    def train(x, y, w):
+        w = wg.nn.Parameter(w.detach().clone())
+        optimizer = getattr(wg.optim, name)([w], lr=0.01)
+
+        def closure():
+            optimizer.zero_grad()
+            loss = F.mse_loss(x @ w, y)
+            loss.backward()
+            return loss
+
+        for _ in range(3):
+            optimizer.step(closure)
+        return w.detach()
+
+    wg.manual_seed(0)
+    both_ways(train, [wg.randn(5, 3), wg.randn(5, 2), wg.randn(3, 2)])
+
+
+def parametrized(wrap):
+    wg.manual_seed(0)
+    layer = wrap(wg.nn.Linear(4, 3)).eval()
+    return lambda x: layer.to(x.device)(x)
+
+
+class Cube(wg.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    @wg.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        (x,) = ctx.saved_tensors
+        return grad * 3 * x * x
+
+
+FURTHER = {
+    "checkpoint": lambda: both_ways(
+        lambda x: wg.utils.checkpoint.checkpoint(wg.sigmoid, x, use_reentrant=False), [f(3)]
+    ),
+    "reentrant checkpoint": lambda: both_ways(
+        lambda x: wg.utils.checkpoint.checkpoint(wg.sigmoid, x, use_reentrant=True), [f(3)]
+    ),
+    "a function of one's own": lambda: both_ways(Cube.apply, [f(3)]),
+    "hessian": lambda: both_ways(
+        lambda x: wg.autograd.functional.hessian(lambda v: v.exp().sum(), x), [wg.rand(3)]
+    ),
+    "vjp": lambda: both_ways(lambda x: wg.autograd.functional.vjp(wg.exp, x, wg.ones_like(x)), [wg.rand(3)]),
+    "weight_norm": lambda: both_ways(parametrized(wg.nn.utils.parametrizations.weight_norm), [f(2, 4)]),
+    "spectral_norm": lambda: both_ways(parametrized(wg.nn.utils.parametrizations.spectral_norm), [f(2, 4)]),
+    "old spectral_norm": lambda: both_ways(parametrized(wg.nn.utils.spectral_norm), [f(2, 4)]),
+    "slope of Gamma numbers": lambda: gamma_slope(),
+    "EmbeddingBag": lambda: both_ways(embedded(wg.nn.EmbeddingBag(5, 3)), [i(5, 2, 4)]),
+    "Embedding": lambda: both_ways(embedded(wg.nn.Embedding(5, 3, padding_idx=0)), [i(5, 2, 4)]),
+    "searchsorted for a number": lambda: both_ways(wg.searchsorted, [wg.tensor([1.0, 3.0]), 2.0]),
+    "quantile of numbers": lambda: both_ways(lambda x: x.quantile(0.3, dim=0), [f(5, 2)]),
+    "deepcopy": lambda: both_ways(copy.deepcopy, [f(3)]),
+}
+
+
+def embedded(layer):
+    return lambda x: layer.to(x.device)(x)
+
+
+def gamma_slope():
+    a = wg.tensor([0.3, 2.0, 50.0], device="gpu", requires_grad=True)
+    drawn = wg.distributions.Gamma(a, 1.0).rsample()
+    (slope,) = wg.autograd.grad(drawn.sum(), a)
+    here = _slope(drawn.detach().cpu().double(), a.detach().cpu().double())
+    wg.testing.assert_close(slope.cpu(), here.float(), rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", FURTHER)
+def test_further(name):
+    wg.manual_seed(0)
+    FURTHER[name]()
 
 
 D = wg.distributions
