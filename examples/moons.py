@@ -4,6 +4,7 @@ Written as a PyTorch program: `import torch` in place of the one import line bel
 and the same seed then gives the same losses.
 
     python examples/moons.py --epochs 20 --seed 3 --out moons.png
+    python examples/moons.py --device gpu
 """
 
 import argparse
@@ -39,16 +40,17 @@ class Run:
     name: str
     model: nn.Module
     epochs: int
+    device: str = "cpu"
     losses: list[float] = field(default_factory=list)
     accuracy: float = 0.0
 
 
-def models(epochs):
+def models(epochs, device="cpu"):
     """The networks to train; `epochs` overrides how long. Making them draws their first weights."""
     relu = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 2))
-    yield Run("2-3-2-2, ReLU", relu, epochs or 20)
+    yield Run("2-3-2-2, ReLU", relu.to(device), epochs or 20, device)
     sigmoid = nn.Sequential(nn.Linear(2, 10), nn.Sigmoid(), nn.Linear(10, 2))
-    yield Run("2-10-2, sigmoid", sigmoid, epochs or 50)
+    yield Run("2-10-2, sigmoid", sigmoid.to(device), epochs or 50, device)
 
 
 def train(run, data):
@@ -60,17 +62,17 @@ def train(run, data):
     for _ in progress:
         for points, labels in loader:
             optimizer.zero_grad()
-            loss = criterion(run.model(points), labels)
+            loss = criterion(run.model(points.to(run.device)), labels.to(run.device))
             loss.backward()
             optimizer.step()
             run.losses.append(loss.item())
         progress.set_postfix(loss=f"{run.losses[-1]:.3f}")
 
 
-def accuracy(model, data):
+def accuracy(run, data):
     """The share of points whose more probable class is the right one."""
     with torch.no_grad():
-        guesses = model(data.points).argmax(dim=1)
+        guesses = run.model(data.points.to(run.device)).argmax(dim=1).cpu()
     return (guesses == torch.tensor(data.labels)).float().mean().item()
 
 
@@ -93,7 +95,8 @@ def draw(runs, train_data, test_data, path):
     )
     for run, (seen, unseen, curve) in zip(runs, axes, strict=True):
         with torch.no_grad():
-            probability = torch.softmax(run.model(grid), dim=1)[:, 1].numpy().reshape(xs.shape)
+            probability = torch.softmax(run.model(grid.to(run.device)), dim=1)[:, 1]
+            probability = probability.cpu().numpy().reshape(xs.shape)
 
         filled = seen.contourf(xs, ys, probability, levels=np.linspace(0, 1, 11), cmap="RdBu", alpha=0.55)
         figure.colorbar(filled, ax=seen, label="probability of class 1", ticks=[0, 0.5, 1])
@@ -122,6 +125,7 @@ def main(argv=None):
     parser.add_argument("--epochs", type=int, help="for both models (default: 20 and 50)")
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--out", default="moons.png", help="where the figure goes")
+    parser.add_argument("--device", default="cpu", help='"gpu" is the GPU of any vendor')
     parser.add_argument("--no-figure", action="store_true")
     options = parser.parse_args(argv)
     if options.epochs is not None and options.epochs < 1:
@@ -133,9 +137,9 @@ def main(argv=None):
 
     torch.manual_seed(options.seed)
     runs = []
-    for run in models(options.epochs):
+    for run in models(options.epochs, options.device):
         train(run, train_data)
-        run.accuracy = accuracy(run.model, test_data)
+        run.accuracy = accuracy(run, test_data)
         print(f"{run.name}: test accuracy {run.accuracy:.1%} after {run.epochs} epochs")
         runs.append(run)
     if not options.no_figure:

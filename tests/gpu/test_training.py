@@ -1,5 +1,8 @@
 """Training on the GPU gives the CPU's losses."""
 
+import runpy
+from pathlib import Path
+
 import pytest
 import wengert as wg
 from wengert import nn
@@ -91,3 +94,12 @@ def test_larger_models(model, data):
     there = losses("gpu", model, data, OPTIMIZERS["adam"], 8)
     assert there == pytest.approx(here, rel=1e-4, abs=1e-5)
     assert there[-1] < there[0]
+
+
+def test_moons():
+    moons = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "moons.py"), run_name="moons")
+    here = moons["main"](["--no-figure", "--epochs", "3"])
+    there = moons["main"](["--no-figure", "--epochs", "3", "--device", "gpu"])
+    for a, b in zip(here, there, strict=True):
+        assert b.losses == pytest.approx(a.losses, rel=1e-4) and b.accuracy == a.accuracy
+        assert all(p.is_gpu for p in b.model.parameters())
