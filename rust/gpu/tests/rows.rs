@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::borrow::Borrow;
 use support::{bytes, gpu, numbers, Both, Draw};
 use wengert_cpu::Cpu;
 use wengert_gpu::Gpu;
@@ -80,12 +81,12 @@ fn column(draw: &mut Draw, row: Row, k: usize, dtype: DType, n: usize) -> Vec<f6
         .collect()
 }
 
-fn cpu_operands(arrays: &[Both]) -> Vec<Operand<'_, wengert_cpu::Buffer>> {
-    arrays.iter().map(|a| Operand::Array(a.on_cpu())).collect()
+fn cpu_operands(arrays: &[impl Borrow<Both>]) -> Vec<Operand<'_, wengert_cpu::Buffer>> {
+    arrays.iter().map(|a| Operand::Array(a.borrow().on_cpu())).collect()
 }
 
-fn gpu_operands(arrays: &[Both]) -> Vec<Operand<'_, wengert_gpu::Buffer>> {
-    arrays.iter().map(|a| Operand::Array(a.on_gpu())).collect()
+fn gpu_operands(arrays: &[impl Borrow<Both>]) -> Vec<Operand<'_, wengert_gpu::Buffer>> {
+    arrays.iter().map(|a| Operand::Array(a.borrow().on_gpu())).collect()
 }
 
 /// Of halves, which are rounded from f32: they may fall to the other side.
@@ -117,7 +118,15 @@ impl Findings {
     }
 
     /// Compares two results: the same up to `slack` and `smallest`, NaN with NaN, zeros with their signs where `signs` says so.
-    fn compare(&mut self, what: &str, out: &Both, slack: Slack, smallest: f64, signs: bool, inputs: &[Both]) {
+    fn compare(
+        &mut self,
+        what: &str,
+        out: &Both,
+        slack: Slack,
+        smallest: f64,
+        signs: bool,
+        inputs: &[impl Borrow<Both>],
+    ) {
         let (a, b) = out.contents();
         let (a, b) = (numbers(&a, out.dtype), numbers(&b, out.dtype));
         let Slack(ulps, beside) = slack;
@@ -140,6 +149,7 @@ impl Findings {
         if let Some((off, i)) = worst {
             let at: Vec<f64> = inputs
                 .iter()
+                .map(|x| x.borrow())
                 .filter(|x| x.layout.is_contiguous() && x.layout.numel() == a.len())
                 .map(|x| numbers(&x.contents().0, x.dtype)[i])
                 .collect();
@@ -177,8 +187,8 @@ fn result_dtype(row: Row, dtype: DType) -> DType {
 }
 
 /// Both backends' `row`; `false` where one has failed, which is noted unless both say the same.
-fn run(found: &mut Findings, gpu: Gpu, row: Row, what: &str, arrays: &[Both], out: &Both) -> bool {
-    let compute = arrays[0].dtype.compute();
+fn run(found: &mut Findings, gpu: Gpu, row: Row, what: &str, arrays: &[impl Borrow<Both>], out: &Both) -> bool {
+    let compute = arrays[0].borrow().dtype.compute();
     let cpu = Cpu.elementwise(row, compute, &cpu_operands(arrays), out.out_cpu());
     let gpu = gpu.elementwise(row, compute, &gpu_operands(arrays), out.out_gpu());
     match (&cpu, &gpu) {
@@ -198,7 +208,7 @@ fn check_values(dtypes: &[DType]) {
     let mut found = Findings::default();
     for &row in Row::ALL {
         let mut draw = Draw(row as u64 + 1);
-        for &dtype in dtypes.iter().filter(|d| admits(row, **d) && (d.is_float() || !divides(row))) {
+        for &dtype in dtypes.iter().filter(|d| admits(row, **d)) {
             let arrays: Vec<Both> =
                 (0..row.arity()).map(|k| Both::of(gpu, &column(&mut draw, row, k, dtype, n), &[n], dtype)).collect();
             let out = Both::zeros(gpu, &[n], result_dtype(row, dtype));
@@ -407,7 +417,7 @@ fn values_in_integers() {
     check_values(&[DType::I64, DType::I32, DType::I16, DType::I8, DType::U8, DType::Bool]);
 }
 
-/// Rows whose integer divisors are looked through before anything runs.
+/// Rows that refuse integer divisors of zero.
 fn divides(row: Row) -> bool {
     matches!(row, Row::Remainder | Row::Fmod | Row::FloorDivide | Row::TruncDivide)
 }
@@ -526,6 +536,13 @@ fn errors_are_the_cpus() {
         );
         support::agree(row.name(), cpu, on_gpu);
     }
+    let zeros = Both::of(gpu, &[1.0, 0.0], &[2], DType::I32);
+    for row in [Row::Remainder, Row::Fmod, Row::FloorDivide, Row::TruncDivide] {
+        let cpu = Cpu.elementwise(row, DType::I32.compute(), &cpu_operands(&[&x, &zeros]), out.out_cpu());
+        assert!(cpu.is_err(), "{}", row.name());
+        let on_gpu = gpu.elementwise(row, DType::I32.compute(), &gpu_operands(&[&x, &zeros]), out.out_gpu());
+        support::agree(row.name(), cpu, on_gpu);
+    }
     let floats = Both::of(gpu, &[1.0, 2.0], &[2], DType::F32);
     for row in [Row::Heaviside, Row::Nextafter] {
         for which in 0..2 {
@@ -534,6 +551,24 @@ fn errors_are_the_cpus() {
             let cpu = Cpu.elementwise_vjp(row, which, DType::F32.compute(), &[a, a], a, a, out.out_cpu());
             let on_gpu = gpu.elementwise_vjp(row, which, DType::F32.compute(), &[b, b], b, b, out.out_gpu());
             support::agree(row.name(), cpu, on_gpu);
+        }
+    }
+}
+
+/// Drivers would like `x == x` to be true.
+#[test]
+fn comparisons_of_an_array_with_itself() {
+    let Some(gpu) = gpu() else { return };
+    let mut found = Findings::default();
+    let points = [f64::NAN, 1.0, f64::INFINITY, 0.0, -0.0, f64::NEG_INFINITY];
+    for dtype in [DType::F32, DType::F16, DType::F64] {
+        for row in [Row::Eq, Row::Ne, Row::Lt, Row::Le, Row::Gt, Row::Ge, Row::Sub, Row::Div, Row::Maximum, Row::Fmax] {
+            let x = Both::of(gpu, &points, &[6], dtype);
+            let out = Both::zeros(gpu, &[6], result_dtype(row, dtype));
+            let what = format!("{} of {dtype} with itself", row.name());
+            if run(&mut found, gpu, row, &what, &[&x, &x], &out) {
+                found.compare(&what, &out, Slack(0.0, 0.0), 0.0, false, &[&x]);
+            }
         }
     }
 }
@@ -562,8 +597,6 @@ fn operands_of_every_kind_in_place() {
             let numbers = column(&mut draw, row, 1, dtype, 20);
             Both::new(gpu, &bytes(&numbers, dtype), broadcast, dtype)
         });
-        // `reduce` is not this test's matter: divisors of integers are numbers.
-        let by_number = divides(row) && !dtype.is_float();
         let numbers: Vec<Scalar> = (0..row.arity())
             .map(|k| match column(&mut draw, row, k, dtype, 1)[0] {
                 v if dtype.is_float() => Scalar::Float(v),
@@ -577,7 +610,7 @@ fn operands_of_every_kind_in_place() {
         let mut on_gpu = vec![Operand::Array(x.on_gpu())];
         for k in 1..row.arity() {
             match &second {
-                Some(second) if k == 1 && !by_number => {
+                Some(second) if k == 1 => {
                     cpu.push(Operand::Array(second.on_cpu()));
                     on_gpu.push(Operand::Array(second.on_gpu()));
                 }
@@ -591,7 +624,7 @@ fn operands_of_every_kind_in_place() {
         let cpu = Cpu.elementwise(row, compute, &cpu, out.out_cpu());
         let on_gpu = gpu.elementwise(row, compute, &on_gpu, out.out_gpu());
         match (&cpu, &on_gpu) {
-            (Ok(()), Ok(())) => found.compare(&what, out, slack_of(out.dtype, slack(row, dtype)), 0.0, false, &[]),
+            (Ok(()), Ok(())) => found.compare(&what, out, slack_of(out.dtype, slack(row, dtype)), 0.0, false, &[&x]),
             _ => found.note(format!("{what}: {cpu:?} on the CPU, {on_gpu:?} on the GPU")),
         }
     }
