@@ -170,7 +170,8 @@ fn polygamma_f32(n: f32, x: f32) -> f32 {
         // Beyond what f64 holds of n!, as on the CPU.
         let y = select(inf_f32(), -inf_f32(), fmod_f32(order, 2.0f) == 0.0f);
         if (isfinite_f32(x) && x <= 0.0f && x == floor(x)) { return y; }
-        let gone = !isfinite_f32(order) || isnan_f32(x) || isinf_f32(x) || (order + 1.0f) * log2_f32(max(x, 0.5f)) > 1075.0f;
+        let gone = !isfinite_f32(order) || isnan_f32(x) || isinf_f32(x)
+            || (order + 1.0f) * log2_f32(max(x, 0.5f)) > 1075.0f;
         if (gone) { return nan_f32(); }
         return y;
     }
