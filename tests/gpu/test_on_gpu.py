@@ -359,8 +359,22 @@ FURTHER = {
         on_gpu(make(wg.ones(2, device="gpu")))
         for make in (wg.zeros_like, wg.ones_like, wg.rand_like, wg.randn_like, wg.bernoulli)
     ],
+    "GradScaler": lambda: scaled(),
+    "x.new": lambda: on_gpu(wg.ones(2, device="gpu").new([1.0, 2.0])),
     "deepcopy": lambda: both_ways(copy.deepcopy, [f(3)]),
 }
+
+
+def scaled():
+    p = wg.nn.Parameter(wg.ones(2, device="gpu"))
+    optimizer, scaler = wg.optim.SGD([p], lr=1.0), wg.amp.GradScaler("gpu", init_scale=4.0)
+    with pytest.warns(UserWarning, match="own dtypes"), wg.autocast("gpu"):
+        loss = p.sum()
+    scaler.scale(loss).backward()
+    assert p.grad.tolist() == [4.0, 4.0]
+    scaler.step(optimizer)
+    scaler.update()
+    assert p.tolist() == [0.0, 0.0]
 
 
 def embedded(layer):
