@@ -571,19 +571,19 @@ fn operands_of_every_kind_in_place() {
             })
             .collect();
         let truth = row.is_truth();
-        let fresh = Both::new(gpu, &vec![0; 120], layout, DType::Bool);
+        let fresh = Both::new(gpu, &[0; 120], layout, DType::Bool);
         let out = if truth { &fresh } else { &x };
         let mut cpu = vec![Operand::Array(x.on_cpu())];
         let mut on_gpu = vec![Operand::Array(x.on_gpu())];
-        for k in 1..row.arity() {
+        for (k, number) in numbers.iter().enumerate().take(row.arity()).skip(1) {
             match &second {
                 Some(second) if k == 1 && !by_number => {
                     cpu.push(Operand::Array(second.on_cpu()));
                     on_gpu.push(Operand::Array(second.on_gpu()));
                 }
                 _ => {
-                    cpu.push(Operand::Scalar(numbers[k]));
-                    on_gpu.push(Operand::Scalar(numbers[k]));
+                    cpu.push(Operand::Scalar(*number));
+                    on_gpu.push(Operand::Scalar(*number));
                 }
             }
         }
