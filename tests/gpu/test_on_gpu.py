@@ -4,11 +4,13 @@ The cases are those that the other tests hold against PyTorch.
 """
 
 import copy
+import inspect
 import math
 import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import wengert as wg
@@ -18,8 +20,10 @@ sys.path += [str(Path(__file__).parents[1] / name) for name in ("functions", "nn
 import network_cases
 import structural_cases
 from cases import CASES, FACTORS, Makers
+from rows_support import Case
 from test_modules_parity import CASES as MODULES
 from torch_parity import leaves, to_wengert
+from wengert._functions._compose import REGISTRY
 
 F = wg.nn.functional
 
@@ -95,6 +99,35 @@ def test_factors(name):
     assert all(p.is_gpu for p in parts)
 
 
+@pytest.mark.parametrize("name", sorted(n for n, e in REGISTRY.items() if e.inplace and n in CASES))
+def test_in_place(name):
+    args, kwargs = CASES[name][0](Makers(torch.float32))
+    x, *rest = moved([a.detach() if isinstance(a, torch.Tensor) else a for a in args], "gpu")
+    kwargs = {k: moved(v, "gpu") for k, v in kwargs.items()}
+    expected = find(name)(x, *rest, **kwargs)
+    if expected.shape != x.shape:
+        return
+    result = getattr(x, name + "_")(*rest, **kwargs)
+    assert result is x and x.is_gpu
+    wg.testing.assert_close(x, expected.to(x.dtype), equal_nan=True)
+
+
+ROWS = [row for row in map(Case, wg._core._rows()) if row.known(wg)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+@pytest.mark.parametrize("row", ROWS, ids=repr)
+def test_row(row, dtype):
+    dtypes = row.uniform(dtype)
+    arrays = row.arrays(np.random.default_rng(0), dtypes, [(3, 5)] * len(dtypes))
+    args, _ = row.feed(wg, arrays, dtypes, grad=row.differentiable and dtype == "float32")
+    try:
+        row(wg, *args)
+    except (RuntimeError, NotImplementedError, TypeError):
+        return  # not of this dtype, on no device
+    both_ways(lambda *args: row(wg, *args), args)
+
+
 STRUCTURAL = {
     f"{group}: {name}": op
     for table in (structural_cases.GROUPS, network_cases.GROUPS)
@@ -103,7 +136,8 @@ STRUCTURAL = {
 }
 
 
-@pytest.mark.parametrize("name", STRUCTURAL)
+# "addmm of two dtypes" is refused, as in PyTorch.
+@pytest.mark.parametrize("name", [n for n in STRUCTURAL if "two dtypes" not in n])
 def test_structural(name):
     op = STRUCTURAL[name]
     wg.manual_seed(0)
@@ -135,6 +169,17 @@ def test_module(case):
         return module.to(inputs[0].device)(*inputs)
 
     both_ways(call, inputs)
+
+
+WITH_DEVICE = [c for c in MODULES if "device" in inspect.signature(getattr(wg.nn, c[0])).parameters]
+
+
+@pytest.mark.parametrize("case", WITH_DEVICE, ids=lambda c: c[0])
+def test_module_made_there(case):
+    name, args, kwargs, shapes = case
+    module = getattr(wg.nn, name)(*args, **kwargs, device="gpu")
+    assert all(t.is_gpu for t in (*module.parameters(), *module.buffers()))
+    assert module(*[wg.randn(shape, device="gpu") for shape in shapes]).is_gpu
 
 
 def f(*size):
@@ -308,8 +353,28 @@ FURTHER = {
     "Embedding": lambda: both_ways(embedded(wg.nn.Embedding(5, 3, padding_idx=0)), [i(5, 2, 4)]),
     "searchsorted for a number": lambda: both_ways(wg.searchsorted, [wg.tensor([1.0, 3.0]), 2.0]),
     "quantile of numbers": lambda: both_ways(lambda x: x.quantile(0.3, dim=0), [f(5, 2)]),
+    "LazyLinear": lambda: on_gpu(wg.nn.LazyLinear(3).to("gpu")(wg.ones(2, 4, device="gpu"))),
+    "LazyConv2d": lambda: on_gpu(wg.nn.LazyConv2d(3, 2, device="gpu")(wg.ones(1, 2, 4, 4, device="gpu"))),
+    "like": lambda: [
+        on_gpu(make(wg.ones(2, device="gpu")))
+        for make in (wg.zeros_like, wg.ones_like, wg.rand_like, wg.randn_like, wg.bernoulli)
+    ],
+    "GradScaler": lambda: scaled(),
+    "x.new": lambda: on_gpu(wg.ones(2, device="gpu").new([1.0, 2.0])),
     "deepcopy": lambda: both_ways(copy.deepcopy, [f(3)]),
 }
+
+
+def scaled():
+    p = wg.nn.Parameter(wg.ones(2, device="gpu"))
+    optimizer, scaler = wg.optim.SGD([p], lr=1.0), wg.amp.GradScaler("gpu", init_scale=4.0)
+    with pytest.warns(UserWarning, match="own dtypes"), wg.autocast("gpu"):
+        loss = p.sum()
+    scaler.scale(loss).backward()
+    assert p.grad.tolist() == [4.0, 4.0]
+    scaler.step(optimizer)
+    scaler.update()
+    assert p.tolist() == [0.0, 0.0]
 
 
 def embedded(layer):

@@ -5,7 +5,7 @@ from typing import Any
 
 from .. import _core as _core
 from ._compose import composed as composed, results as results
-from ._dims import integer as integer
+from ._dims import integer as integer, wide_float as wide_float
 from .reductions import constant_of as constant_of, to_float as to_float, widen as widen
 _frexp: Any
 _BINARY: Any

@@ -5,5 +5,6 @@ from typing import Any
 
 from .. import _core as _core
 from ._compose import composed as composed
+from ._dims import wide_float as wide_float
 from .ordering import searchsorted as searchsorted
 def multinomial(input: Any, num_samples: Any, replacement: Any = ..., *, generator: Any = ...) -> Any: ...

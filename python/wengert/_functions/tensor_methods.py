@@ -115,7 +115,7 @@ def _array_wrap(self, array, context=None, return_scalar=False):
 
 def _new(self, *args, **kwargs):
     """A tensor of this one's dtype by sizes, `x.new(2, 3)`, or from data, `x.new([1, 2])`."""
-    return _core._legacy(self.dtype, *args, **kwargs)
+    return _core._legacy(self.dtype, *args, **kwargs).to(self.device)
 
 
 def _prelu(self, weight):

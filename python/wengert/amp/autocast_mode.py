@@ -5,7 +5,7 @@ from contextlib import ContextDecorator
 
 __all__ = ["autocast", "custom_bwd", "custom_fwd", "is_autocast_available"]
 
-_KNOWN = ("cpu", "cuda", "mps", "xpu", "meta", "hpu", "mtia")
+_KNOWN = ("cpu", "gpu", "cuda", "mps", "xpu", "meta", "hpu", "mtia")
 
 
 class autocast(ContextDecorator):
@@ -32,7 +32,7 @@ class autocast(ContextDecorator):
         if enabled:
             why = (
                 "tensors are computed in their own dtypes"
-                if device_type == "cpu"
+                if device_type in ("cpu", "gpu")
                 else f"device '{device_type}' is not there"
             )
             warnings.warn(f"autocast: {why}; disabling autocast", stacklevel=2)

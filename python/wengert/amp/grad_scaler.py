@@ -35,7 +35,7 @@ class GradScaler:
         growth_interval=2000,
         enabled=True,
     ):
-        if enabled and device != "cpu":
+        if enabled and device not in ("cpu", "gpu"):
             warnings.warn(f"GradScaler: device '{device}' is not there; disabling GradScaler", stacklevel=2)
             enabled = False
         if enabled and growth_factor <= 1.0:

@@ -4,6 +4,7 @@
 from typing import Any
 
 import wengert as wg
+from wengert._functions._dims import wide_float as wide_float
 from wengert.autograd import Function as Function
 _TERMS: Any
 def _draw(a: Any) -> Any: ...

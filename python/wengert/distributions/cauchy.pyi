@@ -5,6 +5,7 @@ from typing import Any
 
 import math
 import wengert as wg
+from wengert._functions._dims import wide_float as wide_float
 from ._location_scale import LocationScale as LocationScale
 def _standard(shape: Any, like: Any) -> Any: ...
 

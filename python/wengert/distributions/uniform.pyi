@@ -3,7 +3,6 @@
 
 from typing import Any
 
-import wengert as wg
 from . import constraints as constraints
 from .distribution import Distribution as Distribution
 from .utils import broadcast_all as broadcast_all

@@ -28,10 +28,10 @@ def bilinear(input1, input2, weight, bias=None):
 def _renormalise(weight, indices, max_norm, norm_type):
     """Scale the looked-up rows that are longer than `max_norm` down to it, in place."""
     with no_grad():
-        for row in {int(i) for i in indices.flatten().tolist()}:
-            norm = weight[row].abs().pow(norm_type).sum().pow(1.0 / norm_type).item()
-            if norm > max_norm:
-                weight[row] *= max_norm / (norm + 1e-7)
+        rows = indices.flatten().unique()
+        found = weight[rows]
+        norms = found.abs().pow(norm_type).sum(1, keepdim=True).pow(1.0 / norm_type)
+        weight[rows] = _core.where(norms > max_norm, found * (max_norm / (norms + 1e-7)), found)
 
 
 def embedding(

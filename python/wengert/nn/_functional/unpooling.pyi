@@ -3,7 +3,6 @@
 
 from typing import Any
 
-from wengert import _core as _core
 from .conv import each as each
 def _max_unpool(n: Any, input: Any, indices: Any, kernel_size: Any, stride: Any, padding: Any, output_size: Any) -> Any: ...
 def max_unpool1d(input: Any, indices: Any, kernel_size: Any, stride: Any = ..., padding: Any = ..., output_size: Any = ...) -> Any: ...

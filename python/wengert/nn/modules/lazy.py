@@ -37,7 +37,7 @@ class UninitializedParameter(Parameter):
     def materialize(self, shape, device=None, dtype=None):
         """Give it a shape; it is a plain Parameter from then on."""
         dtype = Parameter.dtype.__get__(self) if dtype is None else dtype
-        self.data = _core.empty(*shape, device=device, dtype=dtype)
+        self.data = _core.empty(*shape, device=self.device if device is None else device, dtype=dtype)
         self.__class__ = Parameter
 
     def __repr__(self):
@@ -46,7 +46,7 @@ class UninitializedParameter(Parameter):
     def __deepcopy__(self, memo):
         known = memo.get(id(self))
         if known is None:
-            known = memo[id(self)] = type(self)(self.requires_grad, dtype=self.dtype)
+            known = memo[id(self)] = type(self)(self.requires_grad, self.device, self.dtype)
         return known
 
     def __reduce_ex__(self, protocol):
@@ -65,7 +65,7 @@ class LazyModuleMixin:
         """Put uninitialised parameters in place of those that the layer's class has made."""
         for name, param in list(self._parameters.items()):
             if param is not None:
-                self._parameters[name] = UninitializedParameter(dtype=param.dtype)
+                self._parameters[name] = UninitializedParameter(device=param.device, dtype=param.dtype)
         self._initialize_hook = self.register_forward_pre_hook(_initialize, with_kwargs=True)
         self._load_hook = self.register_load_state_dict_pre_hook(_take_shapes)
 

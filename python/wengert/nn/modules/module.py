@@ -71,7 +71,7 @@ def _replace_data(param, fn):
             param.grad, grad.data = None, changed
             param.grad = grad
         return param
-    moved = Parameter(data, param.requires_grad)
+    moved = Tensor._make_subclass(type(param), data, param.requires_grad)
     if grad is not None:
         moved.grad = fn(grad)
     return moved
