@@ -3,8 +3,8 @@
 use crate::buffer::Buffer;
 use crate::Cpu;
 use wengert_ops::{
-    Backend, Compute, ConvRole, ConvSpec, Extremum, Linalg, Op, Operand, PoolSpec, Random, Reduction, Result, Row,
-    Scalar, ScanKind, ScatterMode, View, ViewMut,
+    contract, Backend, Compute, ConvRole, ConvSpec, Extremum, Linalg, Op, Operand, PoolSpec, Random, Reduction, Result,
+    Row, Scalar, ScanKind, ScatterMode, View, ViewMut,
 };
 
 type In<'a> = View<'a, Buffer>;
@@ -22,18 +22,10 @@ impl Backend for Cpu {
         Buffer::from_bytes(bytes)
     }
     fn download(&self, buffer: &Buffer, offset: usize, out: &mut [u8]) -> Result<()> {
-        match offset.checked_add(out.len()) {
-            Some(end) if end <= buffer.len() => {
-                // SAFETY: the caller reads, so by the layers' leases nobody writes; bytes have no invalid pattern.
-                out.copy_from_slice(unsafe { &buffer.slice::<u8>()[offset..end] });
-                Ok(())
-            }
-            _ => Err(wengert_ops::Error::internal(format!(
-                "download: bytes {offset}..{} of a buffer of {}",
-                offset.wrapping_add(out.len()),
-                buffer.len()
-            ))),
-        }
+        contract::download(offset, out.len(), buffer.len())?;
+        // SAFETY: the caller reads, so by the layers' leases nobody writes; bytes have no invalid pattern.
+        out.copy_from_slice(unsafe { &buffer.slice::<u8>()[offset..offset + out.len()] });
+        Ok(())
     }
     fn copy(&self, src: In<'_>, dst: Out<'_>) -> Result<()> {
         crate::copy::copy(src, dst)

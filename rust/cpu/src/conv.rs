@@ -6,8 +6,8 @@ use crate::matmul::{product, worth_threads, Factor, Matrix};
 use crate::strided::{dense_mut, filled, load, packed, room, store, Ptr};
 use rayon::prelude::*;
 use std::borrow::Cow;
-use std::ops::Range;
-use wengert_ops::layout::numel;
+use std::ops::{Deref, Range};
+use wengert_ops::contract::ConvGeometry;
 use wengert_ops::{fail, ConvRole, ConvSpec, DType, Result, View, ViewMut};
 
 /// Elements of an unfolded block: about half of a core's L2 cache in f32.
@@ -21,27 +21,7 @@ pub fn conv(
     b: View<'_, Buffer>,
     out: ViewMut<'_, Buffer>,
 ) -> Result<()> {
-    let geometry = Geometry::new(spec)?;
-    let (x, w, y) = geometry.numels();
-    let wanted = match role {
-        ConvRole::Forward => [x, w, y],
-        ConvRole::Input => [y, w, x],
-        ConvRole::Weight => [y, x, w],
-    };
-    if [a.layout.numel(), b.layout.numel(), out.layout().numel()] != wanted
-        || a.dtype != b.dtype
-        || a.dtype != out.dtype()
-    {
-        fail!(
-            internal,
-            "conv: kernel called with {} {:?} and {} {:?} into {:?} for {role:?} of {spec:?}",
-            a.dtype,
-            a.layout.shape(),
-            b.dtype,
-            b.layout.shape(),
-            out.layout().shape()
-        );
-    }
+    let geometry = Geometry(ConvGeometry::of(role, spec, &a, &b, &out)?);
     match out.dtype() {
         DType::F32 => run::<f32>(&geometry, role, a, b, &out),
         DType::F64 => run::<f64>(&geometry, role, a, b, &out),
@@ -79,84 +59,17 @@ fn run<T: Factor>(
     Ok(())
 }
 
-/// Sizes with the spatial dims brought to three; the added ones have size 1.
-#[derive(Clone, Copy, Debug)]
-struct Geometry {
-    batch: usize,
-    groups: usize,
-    /// Input and output channels of one group.
-    c: usize,
-    o: usize,
-    input: [usize; 3],
-    kernel: [usize; 3],
-    output: [usize; 3],
-    stride: [usize; 3],
-    padding: [usize; 3],
-    dilation: [usize; 3],
+/// A call's sizes, with what this machine makes of them.
+struct Geometry(ConvGeometry);
+
+impl Deref for Geometry {
+    type Target = ConvGeometry;
+    fn deref(&self) -> &ConvGeometry {
+        &self.0
+    }
 }
 
 impl Geometry {
-    fn new(spec: &ConvSpec) -> Result<Geometry> {
-        let (d, x, w) = (spec.stride.len(), &spec.x_shape[..], &spec.w_shape[..]);
-        let ranks = (1..=3).contains(&d)
-            && x.len() == d + 2
-            && w.len() == d + 2
-            && spec.padding.len() == d
-            && spec.dilation.len() == d;
-        if !ranks
-            || spec.groups == 0
-            || x[1] != w[1] * spec.groups
-            || w[0] % spec.groups != 0
-            || spec.stride.iter().chain(&spec.dilation).any(|&n| n == 0)
-        {
-            fail!(
-                runtime,
-                "conv: input {x:?} and weight {w:?} do not fit {} groups, stride {:?}, padding {:?}, dilation {:?}",
-                spec.groups,
-                spec.stride,
-                spec.padding,
-                spec.dilation
-            );
-        }
-        let lift = |values: &[usize], fill: usize| -> [usize; 3] {
-            std::array::from_fn(|i| if i + d < 3 { fill } else { values[i + d - 3] })
-        };
-        let (input, kernel) = (lift(&x[2..], 1), lift(&w[2..], 1));
-        let (stride, padding, dilation) = (lift(&spec.stride, 1), lift(&spec.padding, 0), lift(&spec.dilation, 1));
-        let mut output = [0; 3];
-        for i in 0..3 {
-            let reach = dilation[i] * kernel[i].saturating_sub(1) + 1;
-            match (input[i] + 2 * padding[i]).checked_sub(reach) {
-                Some(room) => output[i] = room / stride[i] + 1,
-                None => fail!(
-                    runtime,
-                    "conv: Calculated padded input size {} is smaller than the kernel's reach {reach} (input {x:?}, \
-                     weight {w:?}): Kernel size can't be greater than actual input size",
-                    input[i] + 2 * padding[i]
-                ),
-            }
-        }
-        let (groups, c, o) = (spec.groups, w[1], w[0] / spec.groups);
-        Ok(Geometry { batch: x[0], groups, c, o, input, kernel, output, stride, padding, dilation })
-    }
-
-    fn numels(&self) -> (usize, usize, usize) {
-        let (x, k, y) = (self.plane(), self.taps(), self.points());
-        let (c, o) = (self.groups * self.c, self.groups * self.o);
-        (numel(&[self.batch, c, x]), numel(&[o, self.c, k]), numel(&[self.batch, o, y]))
-    }
-    /// Positions of an input channel.
-    fn plane(&self) -> usize {
-        numel(&self.input)
-    }
-    /// Positions of the kernel.
-    fn taps(&self) -> usize {
-        numel(&self.kernel)
-    }
-    /// Positions of an output channel.
-    fn points(&self) -> usize {
-        numel(&self.output)
-    }
     /// Lines of an output channel: what unfolding goes by.
     fn lines(&self) -> usize {
         self.output[0] * self.output[1]

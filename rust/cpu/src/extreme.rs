@@ -5,7 +5,7 @@ use crate::reduce::{fold_slice, Fold, Max, Min};
 use crate::strided::{dispatch, vectorised, Element, Lines, Nest, Ptr, GRAIN};
 use crate::threads;
 use rayon::prelude::*;
-use wengert_ops::{DType, Error, Extremum, Layout, Result, Strides, View, ViewMut};
+use wengert_ops::{contract, Extremum, Layout, Result, Strides, View, ViewMut};
 
 /// `Backend::extreme`. NaN wins; of equal elements the first.
 pub fn extreme(
@@ -15,24 +15,7 @@ pub fn extreme(
     values: Option<ViewMut<'_, Buffer>>,
     indices: Option<ViewMut<'_, Buffer>>,
 ) -> Result<()> {
-    let name = match (kind, values.is_some()) {
-        (Extremum::Max, true) => "max",
-        (Extremum::Max, false) => "argmax",
-        (Extremum::Min, true) => "min",
-        (Extremum::Min, false) => "argmin",
-    };
-    if let Some(v) = values.as_ref().filter(|v| v.dtype() != x.dtype) {
-        return Err(Error::internal(format!("{name}: values of dtype {} from an input of {}", v.dtype(), x.dtype)));
-    }
-    if let Some(i) = indices.as_ref().filter(|i| i.dtype() != DType::I64) {
-        return Err(Error::internal(format!("{name}: positions are int64, not {}", i.dtype())));
-    }
-    let shape = x.layout.shape();
-    if shape.get(dim) == Some(&0) && shape.iter().enumerate().all(|(d, &n)| d == dim || n > 0) {
-        return Err(Error::index(format!(
-            "{name}(): Expected reduction dim {dim} to have non-zero size (the input has shape {shape:?})"
-        )));
-    }
+    contract::extreme(kind, &x, dim, values.as_ref(), indices.as_ref())?;
     dispatch!(x.dtype, T => match kind {
         Extremum::Max => along::<Max<T>>(x, dim, values, indices),
         Extremum::Min => along::<Min<T>>(x, dim, values, indices),

@@ -7,7 +7,7 @@ use crate::threads;
 use gemm::Parallelism;
 use rayon::prelude::*;
 use smallvec::SmallVec;
-use wengert_ops::{fail, Category, DType, Layout, Result, View, ViewMut};
+use wengert_ops::{contract, Category, DType, Layout, Result, View, ViewMut};
 
 /// Up to this many multiplications a product runs in plain loops: gemm's set-up would cost more.
 const TINY: usize = 4096;
@@ -65,29 +65,8 @@ impl Float for f64 {}
 
 /// `out = a @ b (+ out)`; the contract is [`wengert_ops::Backend::matmul`]'s.
 pub fn matmul(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, out: ViewMut<'_, Buffer>) -> Result<()> {
-    let (x, y, z) = (a.layout, b.layout, out.layout());
-    let rank = z.rank();
-    let fits = rank >= 2
-        && x.rank() == rank
-        && y.rank() == rank
-        && x.shape()[..rank - 2] == z.shape()[..rank - 2]
-        && y.shape()[..rank - 2] == z.shape()[..rank - 2]
-        && x.shape()[rank - 2] == z.shape()[rank - 2]
-        && y.shape()[rank - 1] == z.shape()[rank - 1]
-        && x.shape()[rank - 1] == y.shape()[rank - 2];
-    if !fits || a.dtype != out.dtype() || b.dtype != out.dtype() || !z.is_contiguous() {
-        fail!(
-            internal,
-            "matmul: kernel called with {} {:?} @ {} {:?} into {} {:?}",
-            a.dtype,
-            x.shape(),
-            b.dtype,
-            y.shape(),
-            out.dtype(),
-            z
-        );
-    }
-    if z.numel() == 0 {
+    contract::matmul(&a, &b, &out)?;
+    if out.layout().numel() == 0 {
         return Ok(());
     }
     match out.dtype() {

@@ -2,7 +2,7 @@
 
 use crate::buffer::Buffer;
 use crate::strided::{dense_mut, dispatch, packed, parallel, room, Element, Ptr};
-use wengert_ops::{fail, DType, PoolSpec, Result, View, ViewMut};
+use wengert_ops::{contract, fail, PoolSpec, Result, View, ViewMut};
 
 /// Values and positions (i64, in the flattened window dims of x) of the largest element of each window.
 /// Padding never wins, NaN always does. The outputs' shape decides how many windows there are.
@@ -12,22 +12,12 @@ pub fn max_pool(
     values: ViewMut<'_, Buffer>,
     indices: ViewMut<'_, Buffer>,
 ) -> Result<()> {
-    let (shape, out, d) = (x.layout.shape(), values.layout().shape(), spec.kernel.len());
-    let fits = (1..=3).contains(&d)
-        && shape.len() >= d
-        && out.len() == shape.len()
-        && [&spec.stride, &spec.padding, &spec.dilation].iter().all(|s| s.len() == d)
-        && out[..shape.len() - d] == shape[..shape.len() - d]
-        && indices.layout().shape() == out
-        && indices.dtype() == DType::I64
-        && x.dtype == values.dtype();
-    if !fits {
-        fail!(internal, "max_pool: kernel called with {shape:?} into {out:?} for {spec:?}");
-    }
+    contract::max_pool(spec, &x, &values, &indices)?;
     if values.layout().numel() == 0 {
         return Ok(());
     }
-    let lead = shape.len() - d;
+    let (shape, out) = (x.layout.shape(), values.layout().shape());
+    let lead = shape.len() - spec.kernel.len();
     let windows = Windows::new(spec, &shape[lead..], &out[lead..])?;
     dispatch!(x.dtype, T => run::<T>(&windows, x, values, indices))
 }
@@ -52,19 +42,9 @@ impl Windows {
             w.input[slot] = n;
             w.output[slot] = output[i];
             w.taps[slot] = room(output[i])?;
-            w.taps[slot].extend((0..output[i]).map(|o| {
-                let start = (o * spec.stride[i]) as isize - spec.padding[i] as isize;
-                let skipped = if start < 0 { start.unsigned_abs().div_ceil(step) } else { 0 };
-                let first = (start + (skipped * step) as isize) as usize;
-                let inside = n.saturating_sub(first).div_ceil(step);
-                (first, inside.min(spec.kernel[i].saturating_sub(skipped)))
-            }));
+            w.taps[slot].extend((0..output[i]).map(|o| contract::taps(spec, i, o, n)));
             if w.taps[slot].iter().any(|&(_, count)| count == 0) {
-                fail!(
-                    runtime,
-                    "max_pool: a window lies wholly in the padding (input {input:?}, output {output:?}, {spec:?}); \
-                     padding should be at most half of the kernel size"
-                );
+                return Err(contract::empty_window(spec, input, output));
             }
         }
         Ok(w)

@@ -10,7 +10,7 @@ use crate::strided::{self, dispatch, parallel, vectorised, Element, Nest, Number
 use rayon::prelude::*;
 use smallvec::SmallVec;
 use std::marker::PhantomData;
-use wengert_ops::{Compute, Error, Layout, Reduction, Result, Strides, View, ViewMut};
+use wengert_ops::{contract, Compute, Error, Layout, Reduction, Result, Strides, View, ViewMut};
 
 /// An associative operation on elements `T`, carried out in `A` inside a block and in `W` over blocks.
 pub(crate) trait Fold: 'static {
@@ -103,8 +103,8 @@ pub fn reduce(kind: Reduction, x: View<'_, Buffer>, dims: u64, out: ViewMut<'_, 
         match kind {
             Reduction::Sum => fold_dims::<Sum<T>>(p, x.layout, dims, &out),
             Reduction::Prod => fold_dims::<Prod<T>>(p, x.layout, dims, &out),
-            Reduction::Max => nonempty("amax", x.layout, dims).map(|()| fold_dims::<Max<T>>(p, x.layout, dims, &out))?,
-            Reduction::Min => nonempty("amin", x.layout, dims).map(|()| fold_dims::<Min<T>>(p, x.layout, dims, &out))?,
+            Reduction::Max => contract::nonempty("amax", x.layout, dims).map(|()| fold_dims::<Max<T>>(p, x.layout, dims, &out))?,
+            Reduction::Min => contract::nonempty("amin", x.layout, dims).map(|()| fold_dims::<Min<T>>(p, x.layout, dims, &out))?,
             Reduction::Any => fold_dims::<Any<T>>(p, x.layout, dims, &out),
             Reduction::All => fold_dims::<All<T>>(p, x.layout, dims, &out),
         }
@@ -130,19 +130,6 @@ fn arithmetic_on<A: Number>(
 
 fn folded(dims: u64, d: usize) -> bool {
     dims >> d & 1 == 1
-}
-
-fn nonempty(name: &str, layout: &Layout, dims: u64) -> Result<()> {
-    let sizes = || layout.shape().iter().enumerate();
-    let outputs: usize = sizes().filter(|&(d, _)| !folded(dims, d)).map(|(_, &n)| n).product();
-    if layout.numel() > 0 || outputs == 0 {
-        return Ok(());
-    }
-    let shape = layout.shape();
-    Err(Error::index(format!(
-        "{name}(): Expected reduction dim to have non-zero size (the input has shape {shape:?}); \
-         reduce over dims that are not empty"
-    )))
 }
 
 /// Takes results in the order of the kept positions: where the first goes, the step to the next, values.

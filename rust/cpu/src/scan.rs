@@ -3,7 +3,7 @@
 use crate::buffer::Buffer;
 use crate::reduce::{Fold, Prod, Sum};
 use crate::strided::{self, dispatch, vectorised, Element, Lines, Nest, Number, Ptr};
-use wengert_ops::{Compute, DType, Error, Layout, Result, ScanKind, View, ViewMut};
+use wengert_ops::{contract, Compute, DType, Layout, Result, ScanKind, View, ViewMut};
 
 /// What one scan goes over.
 struct Scan<'a> {
@@ -15,10 +15,7 @@ struct Scan<'a> {
 
 /// `Backend::scan`. Floats are accumulated in f64.
 pub fn scan(kind: ScanKind, x: View<'_, Buffer>, dim: usize, reverse: bool, out: ViewMut<'_, Buffer>) -> Result<()> {
-    let (given, wanted) = (out.layout().shape(), x.layout.shape());
-    if given != wanted {
-        return Err(Error::internal(format!("cumsum: the output has shape {given:?}, the input {wanted:?}")));
-    }
+    contract::scan(&x, &out)?;
     if out.dtype().compute() != x.dtype.compute() {
         // As PyTorch does with `dtype=`: elements are converted first.
         let scan = Scan { kind, layout: &Layout::contiguous(x.layout.shape()), dim, reverse };

@@ -8,7 +8,7 @@ use crate::strided::{dispatch, room, Bool, Element, Lines, Ptr, GRAIN};
 use half::{bf16, f16};
 use rayon::prelude::*;
 use std::sync::{Mutex, PoisonError};
-use wengert_ops::{DType, Error, Result, View, ViewMut};
+use wengert_ops::{contract, Result, View, ViewMut};
 
 /// Elements with an order-preserving unsigned key.
 trait Ordered: Element {
@@ -83,23 +83,7 @@ pub fn sort(
     values: ViewMut<'_, Buffer>,
     indices: ViewMut<'_, Buffer>,
 ) -> Result<()> {
-    if values.dtype() != x.dtype || indices.dtype() != DType::I64 {
-        let (v, i) = (values.dtype(), indices.dtype());
-        return Err(Error::internal(format!("sort: outputs of dtype {v} and {i} for an input of {}", x.dtype)));
-    }
-    let (shape, first) = (x.layout.shape(), values.layout().shape());
-    let fits = first.len() == shape.len()
-        && indices.layout().shape() == first
-        && (0..shape.len()).all(|d| if d == dim { first[d] <= shape[d] } else { first[d] == shape[d] });
-    if !fits {
-        return Err(Error::internal(format!("sort: outputs of shape {first:?} for an input of {shape:?}")));
-    }
-    let len = shape.get(dim).copied().unwrap_or(1);
-    if x.dtype.size() < 8 && len > u32::MAX as usize {
-        return Err(Error::not_implemented(format!(
-            "sort: dim {dim} has {len} elements, at most 2^32 − 1 are supported"
-        )));
-    }
+    contract::sort(&x, dim, &values, &indices)?;
     dispatch!(x.dtype, T => lines_of::<T>(x, dim, descending, values, indices))
 }
 

@@ -4,8 +4,8 @@ use crate::context::{self, Context};
 use crate::memory::{Buffer, Usage};
 use crate::random::Generator;
 use wengert_ops::{
-    Backend, Compute, ConvRole, ConvSpec, Extremum, Linalg, Op, Operand, PoolSpec, Random, Reduction, Result, Row,
-    Scalar, ScanKind, ScatterMode, View, ViewMut,
+    contract, Backend, Compute, ConvRole, ConvSpec, Extremum, Linalg, Op, Operand, PoolSpec, Random, Reduction, Result,
+    Row, Scalar, ScanKind, ScatterMode, View, ViewMut,
 };
 
 type In<'a> = View<'a, Buffer>;
@@ -81,14 +81,8 @@ impl Backend for Gpu {
         Ok(Buffer(block))
     }
     fn download(&self, buffer: &Buffer, offset: usize, out: &mut [u8]) -> Result<()> {
-        match offset.checked_add(out.len()) {
-            Some(end) if end <= buffer.len() => self.0.download(&buffer.0, offset, out),
-            _ => Err(wengert_ops::Error::internal(format!(
-                "download: bytes {offset}..{} of a buffer of {}",
-                offset.wrapping_add(out.len()),
-                buffer.len()
-            ))),
-        }
+        contract::download(offset, out.len(), buffer.len())?;
+        self.0.download(&buffer.0, offset, out)
     }
     fn copy(&self, src: In<'_>, dst: Out<'_>) -> Result<()> {
         crate::elementwise::copy(self.0, src, dst)

@@ -12,6 +12,7 @@ use crate::product::{dense, multiply, nothing, Matrices};
 use crate::shader::{own_num, type_text, Call, Num, Place};
 use crate::tiling::{Sizes, Way};
 use std::fmt::Write;
+use wengert_ops::contract::ConvGeometry;
 use wengert_ops::layout::numel;
 use wengert_ops::{fail, ConvRole, ConvSpec, DType, Error, Result, View, ViewMut};
 
@@ -47,27 +48,7 @@ fn convolve(
     b: In<'_>,
     out: Out<'_>,
 ) -> Result<()> {
-    let geometry = Geometry::new(spec)?;
-    let (x, w, y) = geometry.numels();
-    let wanted = match role {
-        ConvRole::Forward => [x, w, y],
-        ConvRole::Input => [y, w, x],
-        ConvRole::Weight => [y, x, w],
-    };
-    if [a.layout.numel(), b.layout.numel(), out.layout().numel()] != wanted
-        || a.dtype != b.dtype
-        || a.dtype != out.dtype()
-    {
-        fail!(
-            internal,
-            "conv: kernel called with {} {:?} and {} {:?} into {:?} for {role:?} of {spec:?}",
-            a.dtype,
-            a.layout.shape(),
-            b.dtype,
-            b.layout.shape(),
-            out.layout().shape()
-        );
-    }
+    let geometry = ConvGeometry::of(role, spec, &a, &b, &out)?;
     if !out.layout().is_contiguous() {
         fail!(internal, "conv: output {:?} must be contiguous", out.layout());
     }
@@ -85,7 +66,7 @@ fn convolve(
     };
     let num = own_num(a.dtype);
     let (first, second) = (dense(context, matrix)?, dense(context, gathered)?);
-    let (sizes, mut words) = geometry.parameters(role)?;
+    let (sizes, mut words) = parameters(&geometry, role)?;
     words.push(word(first.1)?);
     words.push(word(second.1)?);
     let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_ne_bytes()).collect();
@@ -106,121 +87,53 @@ fn word(value: usize) -> Result<u32> {
     u32::try_from(value).map_err(|_| Error::runtime(format!("conv: {value} elements are too many for a GPU")))
 }
 
-/// Sizes with the spatial dims brought to three; the added ones have size 1.
-#[derive(Clone, Copy, Debug)]
-struct Geometry {
-    batch: usize,
-    groups: usize,
-    /// Input and output channels of one group.
-    c: usize,
-    o: usize,
-    input: [usize; 3],
-    kernel: [usize; 3],
-    output: [usize; 3],
-    stride: [usize; 3],
-    padding: [usize; 3],
-    dilation: [usize; 3],
-}
-
-impl Geometry {
-    fn new(spec: &ConvSpec) -> Result<Geometry> {
-        let (d, x, w) = (spec.stride.len(), &spec.x_shape[..], &spec.w_shape[..]);
-        let ranks = (1..=3).contains(&d)
-            && x.len() == d + 2
-            && w.len() == d + 2
-            && spec.padding.len() == d
-            && spec.dilation.len() == d;
-        if !ranks
-            || spec.groups == 0
-            || x[1] != w[1] * spec.groups
-            || w[0] % spec.groups != 0
-            || spec.stride.iter().chain(&spec.dilation).any(|&n| n == 0)
-        {
-            fail!(
-                runtime,
-                "conv: input {x:?} and weight {w:?} do not fit {} groups, stride {:?}, padding {:?}, dilation {:?}",
-                spec.groups,
-                spec.stride,
-                spec.padding,
-                spec.dilation
-            );
-        }
-        let lift = |values: &[usize], fill: usize| -> [usize; 3] {
-            std::array::from_fn(|i| if i + d < 3 { fill } else { values[i + d - 3] })
-        };
-        let (input, kernel) = (lift(&x[2..], 1), lift(&w[2..], 1));
-        let (stride, padding, dilation) = (lift(&spec.stride, 1), lift(&spec.padding, 0), lift(&spec.dilation, 1));
-        let mut output = [0; 3];
-        for i in 0..3 {
-            let reach = dilation[i] * kernel[i].saturating_sub(1) + 1;
-            match (input[i] + 2 * padding[i]).checked_sub(reach) {
-                Some(room) => output[i] = room / stride[i] + 1,
-                None => fail!(
-                    runtime,
-                    "conv: Calculated padded input size {} is smaller than the kernel's reach {reach} (input {x:?}, \
-                     weight {w:?}): Kernel size can't be greater than actual input size",
-                    input[i] + 2 * padding[i]
-                ),
-            }
-        }
-        let (groups, c, o) = (spec.groups, w[1], w[0] / spec.groups);
-        Ok(Geometry { batch: x[0], groups, c, o, input, kernel, output, stride, padding, dilation })
+/// The products' sizes, a group each, and the words that [`Windows`] names.
+fn parameters(geometry: &ConvGeometry, role: ConvRole) -> Result<(Sizes, Vec<u32>)> {
+    let ConvGeometry { batch, groups, c, o, input, kernel, output, stride, padding, dilation } = *geometry;
+    let (plane, taps, points) = (geometry.plane(), geometry.taps(), geometry.points());
+    let signed = |values: [usize; 3], sign: i64| values.map(|v| v as i64 * sign);
+    // Steps of a group, and of a row, of an inner position's and of a column's high part.
+    let x = (c * plane, plane, groups * c * plane);
+    let y = (o * points, points, groups * o * points);
+    let w = (o * c * taps, taps, c * taps);
+    let (rows, inner, cols, spatial, steps, at) = match role {
+        ConvRole::Forward => (
+            o,
+            c,
+            batch,
+            [output, kernel, input],
+            [signed(stride, 1), signed(dilation, 1), signed(padding, -1)],
+            [w.0, w.2, w.1, x.0, x.1, x.2, y.0, y.1, y.2],
+        ),
+        ConvRole::Input => (
+            c,
+            o,
+            batch,
+            [input, kernel, output],
+            [[1; 3], signed(dilation, -1), signed(padding, 1)],
+            [w.0, w.1, w.2, y.0, y.1, y.2, x.0, x.1, x.2],
+        ),
+        ConvRole::Weight => (
+            o,
+            batch,
+            c,
+            [kernel, output, input],
+            [signed(dilation, 1), signed(stride, 1), signed(padding, -1)],
+            [y.0, y.1, y.2, x.0, x.2, x.1, w.0, w.2, w.1],
+        ),
+    };
+    let sizes = Sizes { batch: groups, m: rows, k: inner * numel(&spatial[1]), n: cols * numel(&spatial[0]) };
+    let mut words = Vec::with_capacity(NAMES.len());
+    for v in spatial.iter().flatten().chain(&at).chain(&stride) {
+        words.push(word(*v)?);
     }
-
-    fn numels(&self) -> (usize, usize, usize) {
-        let [x, k, y] = [self.input, self.kernel, self.output].map(|s| numel(&s));
-        let (c, o) = (self.groups * self.c, self.groups * self.o);
-        (numel(&[self.batch, c, x]), numel(&[o, self.c, k]), numel(&[self.batch, o, y]))
+    for v in steps.iter().flatten() {
+        let v = i32::try_from(*v).map_err(|_| Error::runtime(format!("conv: {v} is too far for a GPU")))?;
+        words.push(v as u32);
     }
-
-    /// The products' sizes, a group each, and the words that [`Windows`] names.
-    fn parameters(&self, role: ConvRole) -> Result<(Sizes, Vec<u32>)> {
-        let Geometry { batch, groups, c, o, input, kernel, output, stride, padding, dilation } = *self;
-        let [plane, taps, points] = [input, kernel, output].map(|s| numel(&s));
-        let signed = |values: [usize; 3], sign: i64| values.map(|v| v as i64 * sign);
-        // Steps of a group, and of a row, of an inner position's and of a column's high part.
-        let x = (c * plane, plane, groups * c * plane);
-        let y = (o * points, points, groups * o * points);
-        let w = (o * c * taps, taps, c * taps);
-        let (rows, inner, cols, spatial, steps, at) = match role {
-            ConvRole::Forward => (
-                o,
-                c,
-                batch,
-                [output, kernel, input],
-                [signed(stride, 1), signed(dilation, 1), signed(padding, -1)],
-                [w.0, w.2, w.1, x.0, x.1, x.2, y.0, y.1, y.2],
-            ),
-            ConvRole::Input => (
-                c,
-                o,
-                batch,
-                [input, kernel, output],
-                [[1; 3], signed(dilation, -1), signed(padding, 1)],
-                [w.0, w.1, w.2, y.0, y.1, y.2, x.0, x.1, x.2],
-            ),
-            ConvRole::Weight => (
-                o,
-                batch,
-                c,
-                [kernel, output, input],
-                [signed(dilation, 1), signed(stride, 1), signed(padding, -1)],
-                [y.0, y.1, y.2, x.0, x.2, x.1, w.0, w.2, w.1],
-            ),
-        };
-        let sizes = Sizes { batch: groups, m: rows, k: inner * numel(&spatial[1]), n: cols * numel(&spatial[0]) };
-        let mut words = Vec::with_capacity(NAMES.len());
-        for v in spatial.iter().flatten().chain(&at).chain(&stride) {
-            words.push(word(*v)?);
-        }
-        for v in steps.iter().flatten() {
-            let v = i32::try_from(*v).map_err(|_| Error::runtime(format!("conv: {v} is too far for a GPU")))?;
-            words.push(v as u32);
-        }
-        let (x, w, y) = self.numels();
-        word(x.max(w).max(y))?;
-        Ok((sizes, words))
-    }
+    let (x, w, y) = geometry.numels();
+    word(x.max(w).max(y))?;
+    Ok((sizes, words))
 }
 
 /// The parameters, in the order in which they lie in their buffer: sizes of the columns', the inner and the gathered

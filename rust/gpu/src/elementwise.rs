@@ -11,7 +11,7 @@ use crate::stream::Task;
 use smallvec::SmallVec;
 use std::fmt::Write;
 use std::sync::Arc;
-use wengert_ops::{Compute, DType, Error, Layout, Operand, Reduction, Result, Row, Scalar, View, ViewMut};
+use wengert_ops::{contract, Compute, DType, Error, Layout, Operand, Reduction, Result, Row, Scalar, View, ViewMut};
 
 type In<'a> = Operand<'a, Buffer>;
 
@@ -295,7 +295,7 @@ pub(crate) fn elementwise(
         return Err(Error::internal(format!("{} takes {} operands", row.name(), row.arity())));
     }
     if compute == Compute::I64 {
-        check_integers(context, row, inputs)?;
+        contract::integers(row, inputs, |view| any_zero(context, view))?;
     }
     let num = match num_of(compute, dtypes(inputs, out.dtype())) {
         // The product of two of 32 bits may need more before its sign is dropped.
@@ -312,33 +312,6 @@ pub(crate) fn elementwise(
             text
         }
     })
-}
-
-/// Zero divisors and negative powers, which integers refuse: in PyTorch's words, before anything runs.
-fn check_integers(context: &'static Context, row: Row, inputs: &[In<'_>]) -> Result<()> {
-    match row {
-        Row::Remainder | Row::Fmod | Row::FloorDivide | Row::TruncDivide => {
-            let zero = match &inputs[1] {
-                Operand::Scalar(scalar) => scalar.as_i64() == 0,
-                Operand::Array(view) => any_zero(context, *view)?,
-            };
-            if zero {
-                return Err(Error::runtime(format!(
-                    "ZeroDivisionError: {} of integers by zero; check the divisor",
-                    row.name()
-                )));
-            }
-        }
-        Row::Pow => {
-            if let Operand::Scalar(exponent) = inputs[1] {
-                if exponent.as_i64() < 0 {
-                    return Err(Error::runtime("Integers to negative integer powers are not allowed."));
-                }
-            }
-        }
-        _ => {}
-    }
-    Ok(())
 }
 
 /// Whether an integer array holds a zero: read back, since an error must come before the result.
@@ -371,10 +344,7 @@ pub(crate) fn elementwise_vjp(
     out: ViewMut<'_, Buffer>,
 ) -> Result<()> {
     let Some(&partial) = row.expr().partials.get(which) else {
-        return Err(Error::runtime(format!(
-            "the derivative for '{}' is not implemented; compute it from differentiable functions, or detach its inputs",
-            row.name()
-        )));
+        return Err(contract::no_derivative(row));
     };
     if inputs.len() != row.arity() {
         return Err(Error::internal(format!("{} takes {} operands", row.name(), row.arity())));

@@ -8,7 +8,7 @@ use crate::fold::{scratch, Folding, Share};
 use crate::memory::Buffer;
 use crate::shader::{own_num, type_text, Call, Num, THREADS};
 use smallvec::SmallVec;
-use wengert_ops::{DType, Error, Extremum, Layout, Result, View, ViewMut};
+use wengert_ops::{contract, DType, Extremum, Layout, Result, Row, View, ViewMut};
 
 type In<'a> = View<'a, Buffer>;
 type Out<'a> = ViewMut<'a, Buffer>;
@@ -22,24 +22,7 @@ pub(crate) fn extreme(
     values: Option<Out<'_>>,
     indices: Option<Out<'_>>,
 ) -> Result<()> {
-    let name = match (kind, values.is_some()) {
-        (Extremum::Max, true) => "max",
-        (Extremum::Max, false) => "argmax",
-        (Extremum::Min, true) => "min",
-        (Extremum::Min, false) => "argmin",
-    };
-    if let Some(v) = values.as_ref().filter(|v| v.dtype() != x.dtype) {
-        return Err(Error::internal(format!("{name}: values of dtype {} from an input of {}", v.dtype(), x.dtype)));
-    }
-    if let Some(i) = indices.as_ref().filter(|i| i.dtype() != DType::I64) {
-        return Err(Error::internal(format!("{name}: positions are int64, not {}", i.dtype())));
-    }
-    let shape = x.layout.shape();
-    if shape.get(dim) == Some(&0) && shape.iter().enumerate().all(|(d, &n)| d == dim || n > 0) {
-        return Err(Error::index(format!(
-            "{name}(): Expected reduction dim {dim} to have non-zero size (the input has shape {shape:?})"
-        )));
-    }
+    contract::extreme(kind, &x, dim, values.as_ref(), indices.as_ref())?;
     let fold = Folding::new(context, x, 1 << dim)?;
     let kept = fold.kept.numel();
     if kept == 0 {
@@ -118,9 +101,9 @@ fn pass(
     let [kept, end, chunk] = [call.size(kept)?, call.size(length)?, call.size(share.chunk(length))?];
     let groups = share.groups(&call, fold.kept.numel() * share.parts)?;
     call.run(groups, || {
-        let (ty, suffix) = (type_text(num), num.suffix());
+        let ty = type_text(num);
         let missing = |x: &str| match num {
-            Num::F32 | Num::F64 => format!("missing_{suffix}({x})"),
+            Num::F32 | Num::F64 => Row::Isnan.wgsl(num, &[x]),
             _ => "false".to_owned(),
         };
         let (first, second) = match kind {
@@ -129,7 +112,8 @@ fn pass(
         };
         // Whether b, which stands later than a or among others, takes its place.
         let beats = format!(
-            "fn beats(a: {ty}, b: {ty}) -> bool {{\nreturn above_{suffix}({first}, {second}) || ({} && !{});\n}}\n",
+            "fn beats(a: {ty}, b: {ty}) -> bool {{\nreturn {} || ({} && !{});\n}}\n",
+            Row::Gt.wgsl(num, &[first, second]),
             missing("b"),
             missing("a")
         );

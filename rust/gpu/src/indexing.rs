@@ -5,25 +5,14 @@ use crate::elementwise::copy;
 use crate::memory::Buffer;
 use crate::places::{add, put, rest_of, take, Named, OutOfRange, Places, Rest, Tuples};
 use crate::walk::{moved_view, Walk};
-use smallvec::{smallvec, SmallVec};
+use smallvec::smallvec;
 use std::sync::Arc;
+use wengert_ops::contract::Indexed;
 use wengert_ops::layout::{contiguous_strides, numel};
-use wengert_ops::{DType, Dims, Error, Layout, Result, ScatterMode, Strides, View, ViewMut};
+use wengert_ops::{contract, Dims, Error, Layout, Result, ScatterMode, Strides, View, ViewMut};
 
 type In<'a> = View<'a, Buffer>;
 type Out<'a> = ViewMut<'a, Buffer>;
-
-#[cold]
-fn out_of_bounds(index: i64, dim: usize, size: usize) -> Error {
-    Error::index(format!("index {index} is out of bounds for dimension {dim} with size {size}"))
-}
-
-fn check_dtype(op: &str, index: In<'_>) -> Result<()> {
-    if index.dtype == DType::I64 {
-        return Ok(());
-    }
-    Err(Error::type_(format!("{op}(): indices must be int64, got {}; convert them with .long()", index.dtype)))
-}
 
 /// A layout read as having at least one dim: 0-d counts as one element.
 fn at_least_1d(layout: &Layout) -> Layout {
@@ -31,18 +20,6 @@ fn at_least_1d(layout: &Layout) -> Layout {
         0 => Layout::strided(Dims::from_slice(&[1]), Strides::from_slice(&[1]), layout.offset()),
         _ => layout.clone(),
     }
-}
-
-/// Refuses shapes where `index` reaches outside `other` (in the dims that it does not name, if `dim` is given).
-fn check_reach(op: &str, what: &str, index: &[usize], other: &[usize], dim: Option<usize>) -> Result<()> {
-    let fits = index.len() == other.len() && (0..index.len()).all(|d| Some(d) == dim || index[d] <= other[d]);
-    if fits || index.contains(&0) {
-        return Ok(());
-    }
-    let except = dim.map_or(String::new(), |d| format!(" apart from dimension {d}"));
-    Err(Error::runtime(format!(
-        "{op}(): Expected index {index:?} to be no larger than {what} {other:?}{except}; slice the index or enlarge {what}"
-    )))
 }
 
 /// An array that is read while `out` is written: a copy, if both have one buffer.
@@ -94,20 +71,20 @@ fn along(
         keys: writes.then(|| x.numel()),
     };
     // Unlike indexing, PyTorch's gather and scatter raise a RuntimeError.
-    let places =
-        Places::new(context, &tuples)?.map_err(|bad| Error::runtime(out_of_bounds(bad.value, dim, size).message()))?;
+    let places = Places::new(context, &tuples)?
+        .map_err(|bad| Error::runtime(contract::out_of_bounds(bad.value, dim, size).message()))?;
     let none = |offsets| Walk::new(&[], [&[], &[]], offsets);
     Ok((places, Rest { before: none([x.offset(), y.offset()]), after: none([0, 0]) }))
 }
 
 /// `Backend::gather`.
 pub(crate) fn gather(context: &'static Context, x: In<'_>, dim: usize, index: In<'_>, out: Out<'_>) -> Result<()> {
-    check_dtype("gather", index)?;
+    contract::int64("gather", &index)?;
     let (names, from, to) = (at_least_1d(index.layout), at_least_1d(x.layout), at_least_1d(out.layout()));
     if out.dtype() != x.dtype || to.shape() != names.shape() {
         return Err(Error::internal(format!("gather: an output {:?} for an index {:?}", to.shape(), names.shape())));
     }
-    check_reach("gather", "input", names.shape(), from.shape(), Some(dim))?;
+    contract::reach("gather", "input", names.shape(), from.shape(), Some(dim))?;
     if index.layout.numel() == 0 {
         return Ok(());
     }
@@ -127,17 +104,11 @@ pub(crate) fn scatter(
     src: In<'_>,
     out: Out<'_>,
 ) -> Result<()> {
-    check_dtype("scatter", index)?;
-    if src.dtype != out.dtype() {
-        return Err(Error::runtime(format!(
-            "scatter(): Expected self.dtype to be equal to src.dtype, got {} and {}; convert src first",
-            out.dtype(),
-            src.dtype
-        )));
-    }
+    contract::int64("scatter", &index)?;
+    contract::same_dtypes("scatter", out.dtype(), src.dtype)?;
     let (names, from, to) = (at_least_1d(index.layout), at_least_1d(src.layout), at_least_1d(out.layout()));
-    check_reach("scatter", "self", names.shape(), to.shape(), Some(dim))?;
-    check_reach("scatter", "src", names.shape(), from.shape(), None)?;
+    contract::reach("scatter", "self", names.shape(), to.shape(), Some(dim))?;
+    contract::reach("scatter", "src", names.shape(), from.shape(), None)?;
     if index.layout.numel() == 0 {
         return Ok(());
     }
@@ -162,30 +133,8 @@ fn plan(
     y: &Layout,
     writes: bool,
 ) -> Result<Option<(Places, Rest)>> {
-    let named: SmallVec<[usize; 4]> = (0..x.rank()).filter(|&d| dims >> d & 1 == 1).collect();
-    let (Some(&first), true) = (named.first(), named.len() == indices.len()) else {
-        let message = format!("{op}: {} indices for dims {named:?} of {} dimensions", indices.len(), x.rank());
-        return Err(Error::internal(message));
-    };
+    let Indexed { named, rest, lead } = Indexed::new(op, x, dims, indices, y)?;
     let shape = indices[0].layout.shape();
-    for index in indices {
-        check_dtype(op, *index)?;
-        if index.layout.shape() != shape {
-            return Err(Error::internal(format!("{op}: index shapes differ; expand them first")));
-        }
-    }
-    let adjacent = named.iter().enumerate().all(|(k, &d)| d == first + k);
-    let lead = if adjacent { first } else { 0 };
-    let rest: SmallVec<[usize; 4]> = (0..x.rank()).filter(|d| dims >> d & 1 == 0).collect();
-    let mut expected: Dims = rest[..lead].iter().map(|&d| x.shape()[d]).collect();
-    expected.extend_from_slice(shape);
-    expected.extend(rest[lead..].iter().map(|&d| x.shape()[d]));
-    if y.shape() != &expected[..] {
-        return Err(Error::runtime(format!(
-            "{op}: shape mismatch: value tensor of shape {:?} cannot be broadcast to indexing result of shape {expected:?}",
-            y.shape()
-        )));
-    }
     if numel(shape) == 0 {
         return Ok(None);
     }
@@ -208,7 +157,7 @@ fn plan(
         keys: writes.then(|| numel(&sizes)),
     };
     let places = Places::new(context, &tuples)?
-        .map_err(|OutOfRange { which, value }| out_of_bounds(value, named[which], x.shape()[named[which]]))?;
+        .map_err(|OutOfRange { which, value }| contract::out_of_bounds(value, named[which], x.shape()[named[which]]))?;
     let rest = Rest {
         before: rest_of(x, &rest[..lead], y, 0, [x.offset(), y.offset()]),
         after: rest_of(x, &rest[lead..], y, lead + shape.len(), [0, 0]),
@@ -218,9 +167,7 @@ fn plan(
 
 /// `Backend::index`.
 pub(crate) fn index(context: &'static Context, x: In<'_>, dims: u64, indices: &[In<'_>], out: Out<'_>) -> Result<()> {
-    if out.dtype() != x.dtype {
-        return Err(Error::internal(format!("index: an output of {} for an input of {}", out.dtype(), x.dtype)));
-    }
+    contract::same_dtypes("index", out.dtype(), x.dtype)?;
     let apart = Apart::new(context, x, out.buffer())?;
     let x = apart.view(x);
     match plan(context, "index", x.layout, dims, indices, out.layout(), false)? {
@@ -238,13 +185,7 @@ pub(crate) fn index_put(
     accumulate: bool,
     out: Out<'_>,
 ) -> Result<()> {
-    if values.dtype != out.dtype() {
-        return Err(Error::runtime(format!(
-            "Index put requires the source and destination dtypes match, got {} for the destination and {} for the source.",
-            out.dtype().scalar_name(),
-            values.dtype.scalar_name()
-        )));
-    }
+    contract::same_dtypes("index_put", out.dtype(), values.dtype)?;
     let apart = Apart::new(context, values, out.buffer())?;
     let values = apart.view(values);
     match plan(context, "index_put", out.layout(), dims, indices, values.layout, true)? {

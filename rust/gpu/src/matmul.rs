@@ -9,7 +9,7 @@ use crate::shader::{own_num, Call, Num, Place};
 use crate::tiling::{Sizes, Way};
 use smallvec::SmallVec;
 use std::fmt::Write;
-use wengert_ops::{fail, Layout, Result, View, ViewMut};
+use wengert_ops::{contract, Layout, Result, View, ViewMut};
 
 type In<'a> = View<'a, Buffer>;
 type Out<'a> = ViewMut<'a, Buffer>;
@@ -38,32 +38,12 @@ fn product(
     accumulate: bool,
     out: Out<'_>,
 ) -> Result<()> {
+    contract::matmul(&a, &b, &out)?;
     let (x, y, z) = (a.layout, b.layout, out.layout());
-    let rank = z.rank();
-    let fits = rank >= 2
-        && x.rank() == rank
-        && y.rank() == rank
-        && x.shape()[..rank - 2] == z.shape()[..rank - 2]
-        && y.shape()[..rank - 2] == z.shape()[..rank - 2]
-        && x.shape()[rank - 2] == z.shape()[rank - 2]
-        && y.shape()[rank - 1] == z.shape()[rank - 1]
-        && x.shape()[rank - 1] == y.shape()[rank - 2];
-    if !fits || a.dtype != out.dtype() || b.dtype != out.dtype() || !z.is_contiguous() {
-        fail!(
-            internal,
-            "matmul: kernel called with {} {:?} @ {} {:?} into {} {:?}",
-            a.dtype,
-            x.shape(),
-            b.dtype,
-            y.shape(),
-            out.dtype(),
-            z
-        );
-    }
     if z.numel() == 0 {
         return Ok(());
     }
-    if x.shape()[rank - 1] == 0 {
+    if x.shape()[x.rank() - 1] == 0 {
         return nothing(context, accumulate, &out);
     }
     let plan = Plan::new(x, y);

@@ -11,7 +11,7 @@ use crate::shader::{entry, own_num, per_word, Call, Num};
 use crate::stream::Task;
 use crate::walk::{moved_view, Steps, Walk};
 use smallvec::SmallVec;
-use wengert_ops::{DType, Error, Layout, Result, View, ViewMut};
+use wengert_ops::{DType, Error, Layout, Result, Row, View, ViewMut};
 
 type In<'a> = View<'a, Buffer>;
 type Out<'a> = ViewMut<'a, Buffer>;
@@ -363,13 +363,8 @@ pub(crate) fn put(context: &'static Context, places: &Places, rest: &Rest, y: In
 }
 
 /// What a sum needs of its type: the zero, and `a + b`.
-fn sums(num: Num) -> (&'static str, fn(&str, &str) -> String) {
-    match num {
-        Num::I64 => ("vec2<u32>(0u, 0u)", |a, b| format!("sum_of_i64({a}, {b})")),
-        Num::F32 => ("0.0f", |a, b| format!("{a} + {b}")),
-        Num::F64 => ("0.0lf", |a, b| format!("{a} + {b}")),
-        Num::I32 => ("0i", |a, b| format!("{a} + {b}")),
-    }
+fn sums(num: Num) -> (String, impl Fn(&str, &str) -> String) {
+    (num.literal(0.0), move |a: &str, b: &str| Row::Add.wgsl(num, &[a, b]))
 }
 
 /// Adds to `sum` what stands at `at` and on before `end` with key `own`, 64 at a time.

@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::memory::Buffer;
 use crate::product::dense;
 use crate::shader::{entry, own_num, Call, Num};
-use wengert_ops::{fail, DType, PoolSpec, Result, View, ViewMut};
+use wengert_ops::{contract, fail, DType, PoolSpec, Result, Row, View, ViewMut};
 
 type In<'a> = View<'a, Buffer>;
 type Out<'a> = ViewMut<'a, Buffer>;
@@ -17,24 +17,16 @@ pub(crate) fn max_pool(
     values: Out<'_>,
     indices: Out<'_>,
 ) -> Result<()> {
+    contract::max_pool(spec, &x, &values, &indices)?;
     let (shape, out, d) = (x.layout.shape(), values.layout().shape(), spec.kernel.len());
-    let fits = (1..=3).contains(&d)
-        && shape.len() >= d
-        && out.len() == shape.len()
-        && [&spec.stride, &spec.padding, &spec.dilation].iter().all(|s| s.len() == d)
-        && out[..shape.len() - d] == shape[..shape.len() - d]
-        && indices.layout().shape() == out
-        && indices.dtype() == DType::I64
-        && x.dtype == values.dtype();
-    if !fits {
-        fail!(internal, "max_pool: kernel called with {shape:?} into {out:?} for {spec:?}");
-    }
     let count = values.layout().numel();
     if count == 0 {
         return Ok(());
     }
     let (input, output) = (&shape[shape.len() - d..], &out[shape.len() - d..]);
-    check_windows(spec, input, output)?;
+    if (0..d).any(|i| (0..output[i]).any(|o| contract::taps(spec, i, o, input[i]).1 == 0)) {
+        return Err(contract::empty_window(spec, input, output));
+    }
     if !values.layout().is_contiguous() || !indices.layout().is_contiguous() {
         fail!(internal, "max_pool: outputs must be contiguous");
     }
@@ -89,12 +81,10 @@ pub(crate) fn max_pool(
         for (n, dim) in dims.iter().enumerate().skip(1) {
             text += &format!("at = at * {} + first{n} + k{n} * {};\n", dim.input, dim.dilation);
         }
-        let wins = match num {
-            Num::F32 => "v > top || (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u",
-            Num::F64 => "v > top || !(v == v)",
-            Num::I32 => "v > top",
-            Num::I64 => "above_pair(v, top)",
-        };
+        let mut wins = Row::Gt.wgsl(num, &["v", "top"]);
+        if matches!(num, Num::F32 | Num::F64) {
+            wins = format!("{wins} || {}", Row::Isnan.wgsl(num, &["v"]));
+        }
         text += &format!(
             "let v = {};\nif ({wins}) {{\ntop = v;\nbest = at;\n}}\n{}{}{}",
             source.load("line + at", num),
@@ -114,24 +104,4 @@ struct Dim {
     stride: String,
     padding: String,
     dilation: String,
-}
-
-/// A window without a single element has no largest.
-fn check_windows(spec: &PoolSpec, input: &[usize], output: &[usize]) -> Result<()> {
-    for i in 0..input.len() {
-        let step = spec.dilation[i].max(1);
-        for o in 0..output[i] {
-            let start = (o * spec.stride[i]) as isize - spec.padding[i] as isize;
-            let skipped = if start < 0 { start.unsigned_abs().div_ceil(step) } else { 0 };
-            let first = (start + (skipped * step) as isize) as usize;
-            if first >= input[i] || skipped >= spec.kernel[i] {
-                fail!(
-                    runtime,
-                    "max_pool: a window lies wholly in the padding (input {input:?}, output {output:?}, {spec:?}); \
-                     padding should be at most half of the kernel size"
-                );
-            }
-        }
-    }
-    Ok(())
 }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 static LIBRARY: LazyLock<HashMap<&'static str, &'static str>> =
     LazyLock::new(|| FILES.into_iter().flat_map(items).collect());
 
-const FILES: [&str; 14] = [
+const FILES: [&str; 13] = [
     include_str!("prelude/convert.wgsl"),
     include_str!("prelude/convert_f64.wgsl"),
     include_str!("prelude/f32.wgsl"),
@@ -21,7 +21,6 @@ const FILES: [&str; 14] = [
     include_str!("prelude/fold.wgsl"),
     include_str!("prelude/keys.wgsl"),
     include_str!("prelude/random.wgsl"),
-    include_str!("prelude/products.wgsl"),
 ];
 
 fn items(file: &'static str) -> Vec<(&'static str, &'static str)> {

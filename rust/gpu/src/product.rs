@@ -11,7 +11,7 @@ use crate::memory::Buffer;
 use crate::shader::{entry, type_text, Call, Num, Place, THREADS};
 use crate::tiling::{best, split, Patch, Sizes, Tile, Way, BLOCK, LANES, PASS};
 use std::fmt::Write;
-use wengert_ops::{DType, Layout, Result, Scalar, View, ViewMut};
+use wengert_ops::{DType, Layout, Result, Row, Scalar, View, ViewMut};
 
 /// How the elements of both matrices are found. Names that the texts define end with the tag they are given.
 pub(crate) trait Matrices {
@@ -426,17 +426,11 @@ fn by_group(threads: usize, more: &str, body: &str) -> String {
 }
 
 fn plus(num: Num, a: &str, b: &str) -> String {
-    match num {
-        Num::I64 => format!("plus_pair({a}, {b})"),
-        _ => format!("({a} + {b})"),
-    }
+    Row::Add.wgsl(num, &[a, b])
 }
 
 fn times(num: Num, a: &str, b: &str) -> String {
-    match num {
-        Num::I64 => format!("times_pair({a}, {b})"),
-        _ => format!("({a} * {b})"),
-    }
+    Row::Mul.wgsl(num, &[a, b])
 }
 
 /// `out = Σ sums (+ out)` over the parts.

@@ -9,7 +9,7 @@ use crate::memory::Buffer;
 use crate::order::{order, Keys};
 use crate::shader::{entry, per_word, Call, Num};
 use half::{bf16, f16};
-use wengert_ops::{fail, DType, Layout, Random, Result, Scalar, View, ViewMut};
+use wengert_ops::{contract, DType, Layout, Random, Result, Scalar, View, ViewMut};
 
 type Out<'a> = ViewMut<'a, Buffer>;
 
@@ -47,8 +47,8 @@ fn pair(call: &mut Call, value: u64) -> String {
     format!("vec2<u32>({low}, {high})")
 }
 
-/// Checks a law in PyTorch's words, and binds its parameters.
-fn bind(call: &mut Call, law: Random, dtype: DType) -> Result<Law> {
+/// Binds a law's parameters.
+fn bind(call: &mut Call, law: Random, dtype: DType) -> Law {
     const WORDS: [&str; EACH] = ["d0.x", "d0.y", "d0.z", "d0.w"];
     const PAIRS: [&str; EACH] = ["d0.xy", "d0.zw", "d1.xy", "d1.zw"];
     const NORMALS: [&str; EACH] = ["a.x", "a.y", "b.x", "b.y"];
@@ -60,10 +60,6 @@ fn bind(call: &mut Call, law: Random, dtype: DType) -> Result<Law> {
     let float = |call: &mut Call, value: f64| call.scalar(num, Scalar::Float(value));
     let law = match law {
         Random::Uniform { from, to } => {
-            // NaN fails as well.
-            if !(from <= to) {
-                fail!(runtime, "uniform_ expects to return a [from, to) range, but found from={from} > to={to}");
-            }
             let span = if double { to - from } else { f64::from(to as f32 - from as f32) };
             let (low, high) = (rounded(from, dtype), rounded(to, dtype));
             let [from, span, low, high] = [from, span, low, high].map(|v| float(call, v));
@@ -80,9 +76,6 @@ fn bind(call: &mut Call, law: Random, dtype: DType) -> Result<Law> {
             Law { counters, before: before.collect(), values: std::array::from_fn(value), num }
         }
         Random::Normal { mean, std } => {
-            if !(std >= 0.0) {
-                fail!(runtime, "normal expects std >= 0.0, but found std {std}");
-            }
             let [mean, std] = [mean, std].map(|v| float(call, v));
             let before = match double {
                 true => "let a = normals_f64(d0);\nlet b = normals_f64(d1);\n",
@@ -92,23 +85,17 @@ fn bind(call: &mut Call, law: Random, dtype: DType) -> Result<Law> {
         }
         Random::Integers { low, high } => {
             let range = high.wrapping_sub(low) as u64;
-            if low >= high && range < 1 << 63 {
-                fail!(runtime, "random_ expects 'from' to be less than 'to', but got from={low} >= to={high}");
-            }
             // 64 bits are scaled down to what 32 hold, 128 to more: the shares of two numbers differ by 2^-32 at most.
             let short = u32::try_from(range).is_ok();
             let (range, low) = (pair(call, range), call.scalar(Num::I64, Scalar::Int(low)));
             let value = |k: usize| match short {
-                true => format!("sum_of_i64({low}, scaled_64({}, {range}))", PAIRS[k]),
-                false => format!("sum_of_i64({low}, scaled_128(d{k}, {range}))"),
+                true => format!("add_i64({low}, scaled_64({}, {range}))", PAIRS[k]),
+                false => format!("add_i64({low}, scaled_128(d{k}, {range}))"),
             };
             let counters = if short { 2 } else { 4 };
             Law { counters, before: String::new(), values: std::array::from_fn(value), num: Num::I64 }
         }
         Random::Bernoulli { p } => {
-            if !(0.0..=1.0).contains(&p) {
-                fail!(runtime, "bernoulli_ expects p to be in [0, 1], but got p={p}");
-            }
             // A word against 2^32 p; where it is the whole part, another against the rest.
             let scaled = p * 4294967296.0;
             let first = if p >= 1.0 { u32::MAX } else { scaled as u32 };
@@ -129,16 +116,13 @@ fn bind(call: &mut Call, law: Random, dtype: DType) -> Result<Law> {
             Law { counters: 1, before, values: std::array::from_fn(value), num: Num::I32 }
         }
         Random::Exponential { lambda } => {
-            if !(lambda > 0.0) {
-                fail!(runtime, "exponential_ expects lambda > 0.0, but found lambda={lambda}");
-            }
             let scale = float(call, -1.0 / lambda);
             let values = draws.map(|w| format!("({scale} * log_unit_{suffix}({w}))"));
             Law { counters, before: String::new(), values, num }
         }
     };
     call.key.variant.push(law.counters as u32);
-    Ok(law)
+    law
 }
 
 fn kind(law: Random) -> u32 {
@@ -154,9 +138,7 @@ fn kind(law: Random) -> u32 {
 /// `Backend::random`: numbers in row-major order, whatever the layout.
 pub(crate) fn random(context: &'static Context, generator: &mut Generator, law: Random, out: Out<'_>) -> Result<()> {
     let dtype = out.dtype();
-    if !dtype.is_float() && !matches!(law, Random::Integers { .. } | Random::Bernoulli { .. }) {
-        fail!(runtime, "random: {law:?} is a law over floats, but the tensor is {dtype}; make it floating point");
-    }
+    contract::law(law, dtype)?;
     let (layout, elements) = (out.layout(), per_word(dtype) as usize);
     let (numel, start) = (layout.numel(), layout.offset());
     let ends = start + numel;
@@ -170,7 +152,7 @@ pub(crate) fn random(context: &'static Context, generator: &mut Generator, law: 
         None => (out.buffer(), start),
     };
     let to = call.write(buffer, dtype)?;
-    let law = bind(&mut call, law, dtype)?;
+    let law = bind(&mut call, law, dtype);
     if numel == 0 {
         return Ok(());
     }
@@ -223,14 +205,7 @@ pub(crate) fn random(context: &'static Context, generator: &mut Generator, law: 
 /// A random permutation of `0..n` into a one-dimensional output: the order of random 64-bit keys.
 pub(crate) fn permutation(context: &'static Context, generator: &mut Generator, out: Out<'_>) -> Result<()> {
     let n = out.layout().numel();
-    if out.layout().rank() != 1 {
-        fail!(runtime, "randperm: the output has {} dimensions; it must have one", out.layout().rank());
-    }
-    if out.dtype().finfo().is_some_and(|f| n as f64 - 1.0 > 2.0 / f.eps)
-        || out.dtype().iinfo().is_some_and(|(_, top)| n > 0 && n as u64 - 1 > top as u64)
-    {
-        fail!(runtime, "randperm: n={n} does not fit in {}; ask for a wider dtype", out.dtype());
-    }
+    contract::permutation(&out)?;
     let keys = Keys { buffer: Buffer(context.allocate(n.max(1) * 8)?), words: 2, lines: 1, len: n };
     let layout = Layout::contiguous(&[n]);
     let all = Random::Integers { low: i64::MIN, high: i64::MAX };

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::fold::{scratch, Folding, Share};
 use crate::memory::Buffer;
 use crate::shader::{own_num, truth, Call, Num};
-use wengert_ops::{Compute, DType, Error, Layout, Reduction, Result, View, ViewMut};
+use wengert_ops::{contract, Compute, DType, Error, Reduction, Result, Row, View, ViewMut};
 
 type In<'a> = View<'a, Buffer>;
 type Out<'a> = ViewMut<'a, Buffer>;
@@ -15,8 +15,8 @@ type Out<'a> = ViewMut<'a, Buffer>;
 /// `Backend::reduce`.
 pub(crate) fn reduce(context: &'static Context, kind: Reduction, x: In<'_>, dims: u64, out: Out<'_>) -> Result<()> {
     match kind {
-        Reduction::Max => nonempty("amax", x.layout, dims)?,
-        Reduction::Min => nonempty("amin", x.layout, dims)?,
+        Reduction::Max => contract::nonempty("amax", x.layout, dims)?,
+        Reduction::Min => contract::nonempty("amin", x.layout, dims)?,
         _ => {}
     }
     let fold = Folding::new(context, x, dims)?;
@@ -31,19 +31,6 @@ pub(crate) fn reduce(context: &'static Context, kind: Reduction, x: In<'_>, dims
         &fold,
         Target { buffer: out.buffer(), dtype: out.dtype(), at },
     )
-}
-
-fn nonempty(name: &str, layout: &Layout, dims: u64) -> Result<()> {
-    let sizes = layout.shape().iter().enumerate();
-    let outputs: usize = sizes.filter(|&(d, _)| dims >> d & 1 == 0).map(|(_, &n)| n).product();
-    if layout.numel() > 0 || outputs == 0 {
-        return Ok(());
-    }
-    let shape = layout.shape();
-    Err(Error::index(format!(
-        "{name}(): Expected reduction dim to have non-zero size (the input has shape {shape:?}); \
-         reduce over dims that are not empty"
-    )))
 }
 
 /// What a fold is computed in. Sums and products convert their elements first, as PyTorch does with `dtype=`.
@@ -61,20 +48,17 @@ pub(crate) fn number(kind: Reduction, from: DType, to: DType) -> Num {
 
 /// The text that joins the texts `a` and `b`.
 pub(crate) fn join(kind: Reduction, num: Num, a: &str, b: &str) -> String {
-    let ty = num.suffix();
     let pick = |better: String| match num {
-        Num::F32 | Num::F64 => format!("select({b}, {a}, {better} || missing_{ty}({a}))"),
+        Num::F32 | Num::F64 => format!("select({b}, {a}, {better} || {})", Row::Isnan.wgsl(num, &[a])),
         _ => format!("select({b}, {a}, {better})"),
     };
-    match (kind, num) {
-        (Reduction::Sum, Num::I64) => format!("plus_i64({a}, {b})"),
-        (Reduction::Prod, Num::I64) => format!("times_i64({a}, {b})"),
-        (Reduction::Sum, _) => format!("({a} + {b})"),
-        (Reduction::Prod, _) => format!("({a} * {b})"),
-        (Reduction::Max, _) => pick(format!("above_{ty}({a}, {b})")),
-        (Reduction::Min, _) => pick(format!("above_{ty}({b}, {a})")),
-        (Reduction::Any, _) => format!("({a} | {b})"),
-        (Reduction::All, _) => format!("({a} & {b})"),
+    match kind {
+        Reduction::Sum => Row::Add.wgsl(num, &[a, b]),
+        Reduction::Prod => Row::Mul.wgsl(num, &[a, b]),
+        Reduction::Max => pick(Row::Gt.wgsl(num, &[a, b])),
+        Reduction::Min => pick(Row::Gt.wgsl(num, &[b, a])),
+        Reduction::Any => format!("({a} | {b})"),
+        Reduction::All => format!("({a} & {b})"),
     }
 }
 

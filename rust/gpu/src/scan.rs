@@ -10,7 +10,7 @@ use crate::memory::Buffer;
 use crate::reduce::{careful_sum, join, nothing, number, pieces, Target};
 use crate::shader::{Call, Num};
 use std::sync::Arc;
-use wengert_ops::{Error, Layout, Reduction, Result, ScanKind, View, ViewMut};
+use wengert_ops::{contract, Layout, Reduction, Result, ScanKind, View, ViewMut};
 
 type In<'a> = View<'a, Buffer>;
 type Out<'a> = ViewMut<'a, Buffer>;
@@ -24,10 +24,7 @@ pub(crate) fn scan(
     reverse: bool,
     out: Out<'_>,
 ) -> Result<()> {
-    let (given, wanted) = (out.layout().shape(), x.layout.shape());
-    if given != wanted {
-        return Err(Error::internal(format!("cumsum: the output has shape {given:?}, the input {wanted:?}")));
-    }
+    contract::scan(&x, &out)?;
     if x.layout.numel() == 0 {
         return Ok(());
     }
@@ -40,7 +37,7 @@ pub(crate) fn scan(
     if reverse {
         fold.turn();
     }
-    let inside = wanted.iter().skip(dim + 1).product();
+    let inside = x.layout.shape().iter().skip(dim + 1).product();
     let small_in_place = out.dtype().size() < 4 && Arc::ptr_eq(&x.buffer.0, &out.buffer().0);
     if out.layout().is_contiguous() && !small_in_place {
         let target = Target { buffer: out.buffer(), dtype: out.dtype(), at: out.layout().offset() };
@@ -48,7 +45,7 @@ pub(crate) fn scan(
     }
     let buffer = Buffer(context.allocate(x.layout.numel() * out.dtype().size())?);
     run(context, kind, num, &fold, reverse, inside, Target { buffer: &buffer, dtype: out.dtype(), at: 0 })?;
-    copy(context, View { buffer: &buffer, layout: &Layout::contiguous(wanted), dtype: out.dtype() }, out)
+    copy(context, View { buffer: &buffer, layout: &Layout::contiguous(x.layout.shape()), dtype: out.dtype() }, out)
 }
 
 /// Scans to a row-major array in which a line's elements lie `inside` apart.

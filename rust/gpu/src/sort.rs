@@ -10,7 +10,7 @@ use crate::places::gather_unchecked;
 use crate::shader::{own_num, Num};
 use crate::walk::{moved, moved_view};
 use std::sync::Arc;
-use wengert_ops::{DType, Dims, Error, Layout, Operand, Result, Strides, View, ViewMut};
+use wengert_ops::{contract, DType, Dims, Layout, Operand, Result, Strides, View, ViewMut};
 
 type In<'a> = View<'a, Buffer>;
 type Out<'a> = ViewMut<'a, Buffer>;
@@ -86,30 +86,14 @@ pub(crate) fn sort(
     values: Out<'_>,
     indices: Out<'_>,
 ) -> Result<()> {
-    if values.dtype() != x.dtype || indices.dtype() != DType::I64 {
-        let (v, i) = (values.dtype(), indices.dtype());
-        return Err(Error::internal(format!("sort: outputs of dtype {v} and {i} for an input of {}", x.dtype)));
-    }
-    let (shape, taken) = (x.layout.shape(), values.layout().shape());
-    let fits = taken.len() == shape.len()
-        && indices.layout().shape() == taken
-        && (0..shape.len()).all(|d| if d == dim { taken[d] <= shape[d] } else { taken[d] == shape[d] });
-    if !fits {
-        return Err(Error::internal(format!("sort: outputs of shape {taken:?} for an input of {shape:?}")));
-    }
-    let len = shape.get(dim).copied().unwrap_or(1);
-    if x.dtype.size() < 8 && len > u32::MAX as usize {
-        return Err(Error::not_implemented(format!(
-            "sort: dim {dim} has {len} elements, at most 2^32 − 1 are supported"
-        )));
-    }
+    contract::sort(&x, dim, &values, &indices)?;
     if values.layout().numel() == 0 {
         return Ok(());
     }
     // Read before writing: the values may go where the input stands.
     let fresh;
     let source = if Arc::ptr_eq(&x.buffer.0, &values.buffer().0) {
-        fresh = (Buffer(context.allocate(x.layout.numel() * x.dtype.size())?), Layout::contiguous(shape));
+        fresh = (Buffer(context.allocate(x.layout.numel() * x.dtype.size())?), Layout::contiguous(x.layout.shape()));
         // SAFETY: fresh.
         copy(context, moved_view(x), unsafe { ViewMut::new(&fresh.0, &fresh.1, moved(x.dtype)) })?;
         View { buffer: &fresh.0, layout: &fresh.1, dtype: x.dtype }

@@ -5,6 +5,7 @@
 #![allow(clippy::excessive_precision, clippy::approx_constant, clippy::neg_cmp_op_on_partial_ord)]
 
 pub mod backend;
+pub mod contract;
 pub mod device;
 pub mod dtype;
 pub mod error;

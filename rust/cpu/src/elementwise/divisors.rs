@@ -4,30 +4,11 @@ use super::movers;
 use super::plan::{Plan, BLOCK};
 use crate::buffer::Buffer;
 use std::mem::MaybeUninit;
-use wengert_ops::{fail, Operand, Result, Row, View};
+use wengert_ops::{contract, Operand, Result, Row, View};
 
 /// Zero divisors and negative powers by a number, in PyTorch's words.
 pub fn check(row: Row, inputs: &[Operand<'_, Buffer>]) -> Result<()> {
-    match row {
-        Row::Remainder | Row::Fmod | Row::FloorDivide | Row::TruncDivide => {
-            let zero = match &inputs[1] {
-                Operand::Scalar(scalar) => scalar.as_i64() == 0,
-                Operand::Array(view) => any_zero(*view),
-            };
-            if zero {
-                fail!(runtime, "ZeroDivisionError: {} of integers by zero; check the divisor", row.name());
-            }
-        }
-        Row::Pow => {
-            if let Operand::Scalar(exponent) = inputs[1] {
-                if exponent.as_i64() < 0 {
-                    fail!(runtime, "Integers to negative integer powers are not allowed.");
-                }
-            }
-        }
-        _ => {}
-    }
-    Ok(())
+    contract::integers(row, inputs, |view| Ok(any_zero(view)))
 }
 
 fn any_zero(view: View<'_, Buffer>) -> bool {

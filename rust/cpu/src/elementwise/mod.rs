@@ -19,7 +19,7 @@ use kernels::{Kernel, Lane};
 use movers::Patch;
 use std::mem::MaybeUninit;
 use wengert_ops::rows::voc::i64::I64;
-use wengert_ops::{Compute, DType, Error, Operand, Result, Row, View, ViewMut};
+use wengert_ops::{contract, Compute, DType, Error, Operand, Result, Row, View, ViewMut};
 
 /// `out = row(inputs…)`, computed in `compute`. Array operands have the output's shape; one that shares
 /// memory with the output has its layout and dtype.
@@ -243,10 +243,7 @@ fn vjp<T: Lane>(
     out: &ViewMut<'_, Buffer>,
 ) -> Result<()> {
     let Some(&kernel) = T::kernels(isa).vjps[row as usize].get(which) else {
-        return Err(Error::runtime(format!(
-            "the derivative for '{}' is not implemented; compute it from differentiable functions, or detach its inputs",
-            row.name()
-        )));
+        return Err(contract::no_derivative(row));
     };
     let needs = row.needs(which);
     let count = inputs.len();

@@ -3,7 +3,7 @@
 use super::{output, softmax, Real};
 use crate::buffer::Buffer;
 use crate::strided::{packed, parallel, vectorised, Ptr};
-use wengert_ops::{fail, DType, LossReduction, Result, View, ViewMut};
+use wengert_ops::{contract, fail, LossReduction, Result, View, ViewMut};
 
 /// Targets as read, checked against the number of classes; also counts those that are not ignored.
 fn checked<'a>(
@@ -11,15 +11,7 @@ fn checked<'a>(
     shape: &[usize],
     ignore: i64,
 ) -> Result<(std::borrow::Cow<'a, [i64]>, usize)> {
-    let &[n, classes] = shape else { fail!(internal, "cross_entropy: kernel expects [n, c] logits, got {shape:?}") };
-    if targets.dtype != DType::I64 || targets.layout.numel() != n {
-        fail!(
-            runtime,
-            "cross_entropy: expected {n} class indices of dtype torch.int64, got {} {:?}",
-            targets.dtype,
-            targets.layout.shape()
-        );
-    }
+    let (_, classes) = contract::targets(shape, &targets)?;
     // SAFETY: the dtype was just checked, and inputs are not written during the call.
     let targets = unsafe { packed::<i64>(targets)? };
     let mut count = 0;

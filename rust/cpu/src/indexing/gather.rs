@@ -1,9 +1,8 @@
 //! `gather` and `scatter`: an index tensor that names positions along one dim.
 
-use super::{check_dtype, out_of_bounds};
 use crate::buffer::Buffer;
 use crate::strided::{dispatch, dispatch_size, parallel, Element, Nest, Number, Ptr};
-use wengert_ops::{Error, Layout, Result, ScatterMode, Strides, View, ViewMut};
+use wengert_ops::{contract, Error, Layout, Result, ScatterMode, Strides, View, ViewMut};
 
 /// A layout read as having at least one dim: PyTorch takes 0-d tensors for one element.
 fn at_least_1d(layout: &Layout) -> (&[usize], &[isize]) {
@@ -12,18 +11,6 @@ fn at_least_1d(layout: &Layout) -> (&[usize], &[isize]) {
     } else {
         (layout.shape(), layout.strides())
     }
-}
-
-/// Refuses shapes where `index` reaches outside `other` (in the dims that it does not name, if `dim` is given).
-fn check_reach(op: &str, what: &str, index: &[usize], other: &[usize], dim: Option<usize>) -> Result<()> {
-    let fits = index.len() == other.len() && (0..index.len()).all(|d| Some(d) == dim || index[d] <= other[d]);
-    if fits || index.contains(&0) {
-        return Ok(());
-    }
-    let except = dim.map_or(String::new(), |d| format!(" apart from dimension {d}"));
-    Err(Error::runtime(format!(
-        "{op}(): Expected index {index:?} to be no larger than {what} {other:?}{except}; slice the index or enlarge {what}"
-    )))
 }
 
 fn check_indices(index: View<'_, Buffer>, dim: usize, size: usize) -> Result<()> {
@@ -38,7 +25,7 @@ fn check_indices(index: View<'_, Buffer>, dim: usize, size: usize) -> Result<()>
         }
     });
     // Unlike indexing, PyTorch's gather and scatter raise a RuntimeError.
-    bad.map_or(Ok(()), |i| Err(Error::runtime(out_of_bounds(i, dim, size).message())))
+    bad.map_or(Ok(()), |i| Err(Error::runtime(contract::out_of_bounds(i, dim, size).message())))
 }
 
 /// The strides of an operand that is addressed by index along `dim`.
@@ -50,14 +37,14 @@ fn without(strides: &[isize], dim: usize) -> Strides {
 
 /// `Backend::gather`.
 pub fn gather(x: View<'_, Buffer>, dim: usize, index: View<'_, Buffer>, out: ViewMut<'_, Buffer>) -> Result<()> {
-    check_dtype("gather", index)?;
+    contract::int64("gather", &index)?;
     let (shape, index_strides) = at_least_1d(index.layout);
     let (x_shape, x_strides) = at_least_1d(x.layout);
     let (out_shape, out_strides) = at_least_1d(out.layout());
     if out.dtype() != x.dtype || out_shape != shape {
         return Err(Error::internal(format!("gather: an output {out_shape:?} for an index {shape:?}")));
     }
-    check_reach("gather", "input", shape, x_shape, Some(dim))?;
+    contract::reach("gather", "input", shape, x_shape, Some(dim))?;
     if index.layout.numel() == 0 {
         return Ok(());
     }
@@ -85,19 +72,13 @@ pub fn scatter(
     src: View<'_, Buffer>,
     out: ViewMut<'_, Buffer>,
 ) -> Result<()> {
-    check_dtype("scatter", index)?;
-    if src.dtype != out.dtype() {
-        return Err(Error::runtime(format!(
-            "scatter(): Expected self.dtype to be equal to src.dtype, got {} and {}; convert src first",
-            out.dtype(),
-            src.dtype
-        )));
-    }
+    contract::int64("scatter", &index)?;
+    contract::same_dtypes("scatter", out.dtype(), src.dtype)?;
     let (shape, index_strides) = at_least_1d(index.layout);
     let (src_shape, src_strides) = at_least_1d(src.layout);
     let (out_shape, out_strides) = at_least_1d(out.layout());
-    check_reach("scatter", "self", shape, out_shape, Some(dim))?;
-    check_reach("scatter", "src", shape, src_shape, None)?;
+    contract::reach("scatter", "self", shape, out_shape, Some(dim))?;
+    contract::reach("scatter", "src", shape, src_shape, None)?;
     if index.layout.numel() == 0 {
         return Ok(());
     }

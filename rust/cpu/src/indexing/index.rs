@@ -3,11 +3,11 @@
 //! Every tuple of indices becomes an offset into x; what is left are three plain loops: the dims
 //! before the indexed ones, the tuples, and the dims after (the rows that are moved).
 
-use super::{check_dtype, out_of_bounds};
 use crate::buffer::Buffer;
 use crate::strided::{dispatch, dispatch_size, parallel, vectorised, Element, Nest, Number, Ptr};
 use smallvec::SmallVec;
-use wengert_ops::{Dims, Error, Layout, Result, Strides, View, ViewMut};
+use wengert_ops::contract::Indexed;
+use wengert_ops::{contract, Dims, Error, Layout, Result, Strides, View, ViewMut};
 
 /// The loops of one call: `x` is the indexed array, `y` the array of the indexed shape.
 struct Plan {
@@ -20,30 +20,8 @@ struct Plan {
 }
 
 fn plan(op: &str, x: &Layout, dims: u64, indices: &[View<'_, Buffer>], y: &Layout) -> Result<Plan> {
-    let named: SmallVec<[usize; 4]> = (0..x.rank()).filter(|&d| dims >> d & 1 == 1).collect();
-    let (Some(&first), true) = (named.first(), named.len() == indices.len()) else {
-        let message = format!("{op}: {} indices for dims {named:?} of {} dimensions", indices.len(), x.rank());
-        return Err(Error::internal(message));
-    };
-    let tuple_shape = indices[0].layout.shape();
-    for index in indices {
-        check_dtype(op, *index)?;
-        if index.layout.shape() != tuple_shape {
-            return Err(Error::internal(format!("{op}: index shapes differ; expand them first")));
-        }
-    }
-    let adjacent = named.iter().enumerate().all(|(k, &d)| d == first + k);
-    let lead = if adjacent { first } else { 0 };
-    let rest: SmallVec<[usize; 4]> = (0..x.rank()).filter(|d| dims >> d & 1 == 0).collect();
-    let mut expected: Dims = rest[..lead].iter().map(|&d| x.shape()[d]).collect();
-    expected.extend_from_slice(tuple_shape);
-    expected.extend(rest[lead..].iter().map(|&d| x.shape()[d]));
-    if y.shape() != &expected[..] {
-        return Err(Error::runtime(format!(
-            "{op}: shape mismatch: value tensor of shape {:?} cannot be broadcast to indexing result of shape {expected:?}",
-            y.shape()
-        )));
-    }
+    let Indexed { named, rest, lead } = Indexed::new(op, x, dims, indices, y)?;
+    let tuple_rank = indices[0].layout.rank();
     let nest = |dims: &[usize], y_from: usize, offsets: [usize; 2]| {
         let shape: Dims = dims.iter().map(|&d| x.shape()[d]).collect();
         let strides: Strides = dims.iter().map(|&d| x.strides()[d]).collect();
@@ -51,8 +29,8 @@ fn plan(op: &str, x: &Layout, dims: u64, indices: &[View<'_, Buffer>], y: &Layou
     };
     Ok(Plan {
         before: nest(&rest[..lead], 0, [x.offset(), y.offset()]),
-        tuples: tuples(x, &named, indices, &y.strides()[lead..lead + tuple_shape.len()])?,
-        after: nest(&rest[lead..], lead + tuple_shape.len(), [0, 0]),
+        tuples: tuples(x, &named, indices, &y.strides()[lead..lead + tuple_rank])?,
+        after: nest(&rest[lead..], lead + tuple_rank, [0, 0]),
     })
 }
 
@@ -90,7 +68,7 @@ fn tuples(
             n += 1;
         });
         if let Some(i) = bad {
-            return Err(out_of_bounds(i, d, x.shape()[d]));
+            return Err(contract::out_of_bounds(i, d, x.shape()[d]));
         }
     }
     Ok(tuples)
@@ -166,9 +144,7 @@ fn add_body<T: Element>(to: &mut [T], from: &[T]) {
 
 /// `Backend::index`.
 pub fn index(x: View<'_, Buffer>, dims: u64, indices: &[View<'_, Buffer>], out: ViewMut<'_, Buffer>) -> Result<()> {
-    if out.dtype() != x.dtype {
-        return Err(Error::internal(format!("index: an output of {} for an input of {}", out.dtype(), x.dtype)));
-    }
+    contract::same_dtypes("index", out.dtype(), x.dtype)?;
     let plan = plan("index", x.layout, dims, indices, out.layout())?;
     dispatch_size!(x.dtype, T => {
         let (from, to) = (Ptr::<T>::of(x.buffer), Ptr::<T>::of(out.buffer()));
@@ -186,13 +162,7 @@ pub fn index_put(
     accumulate: bool,
     out: ViewMut<'_, Buffer>,
 ) -> Result<()> {
-    if values.dtype != out.dtype() {
-        return Err(Error::runtime(format!(
-            "Index put requires the source and destination dtypes match, got {} for the destination and {} for the source.",
-            out.dtype().scalar_name(),
-            values.dtype.scalar_name()
-        )));
-    }
+    contract::same_dtypes("index_put", out.dtype(), values.dtype)?;
     let plan = plan("index_put", out.layout(), dims, indices, values.layout)?;
     // SAFETY (both): indices were checked, positions come from layouts, and parts that run at once write
     // elements that differ in an unindexed dim.

@@ -10,19 +10,7 @@ pub use index::{index, index_put};
 use crate::buffer::Buffer;
 use crate::strided::{dispatch, Element, Nest, Ptr};
 use wengert_ops::layout::numel;
-use wengert_ops::{DType, Dims, Error, Result, View};
-
-#[cold]
-fn out_of_bounds(index: i64, dim: usize, size: usize) -> Error {
-    Error::index(format!("index {index} is out of bounds for dimension {dim} with size {size}"))
-}
-
-fn check_dtype(op: &str, index: View<'_, Buffer>) -> Result<()> {
-    if index.dtype == DType::I64 {
-        return Ok(());
-    }
-    Err(Error::type_(format!("{op}(): indices must be int64, got {}; convert them with .long()", index.dtype)))
-}
+use wengert_ops::{Dims, Error, Result, View};
 
 /// `Backend::nonzero`: coordinates, row-major, as i64 `[count, rank]`, and the count.
 pub fn nonzero(x: View<'_, Buffer>) -> Result<(Buffer, usize)> {

@@ -8,14 +8,12 @@ pub use mt19937::{Generator, DEFAULT_SEED, STATE_BYTES};
 use crate::buffer::Buffer;
 use crate::strided::{dense_mut, dispatch, Element, Nest, Ptr};
 use smallvec::SmallVec;
-use wengert_ops::{fail, DType, Layout, Random, Result, ViewMut};
+use wengert_ops::{contract, DType, Layout, Random, Result, ViewMut};
 
 /// Fills `out` with numbers of a law.
 pub fn random(generator: &mut Generator, law: Random, out: ViewMut<'_, Buffer>) -> Result<()> {
     let dtype = out.dtype();
-    if !dtype.is_float() && !matches!(law, Random::Integers { .. } | Random::Bernoulli { .. }) {
-        fail!(runtime, "random: {law:?} is a law over floats, but the tensor is {dtype}; make it floating point");
-    }
+    contract::law(law, dtype)?;
     dispatch!(dtype, T => fill::<T>(generator, law, &out))
 }
 
@@ -23,10 +21,6 @@ fn fill<T: Element>(generator: &mut Generator, law: Random, out: &ViewMut<'_, Bu
     let wide = T::DTYPE == DType::F64;
     match law {
         Random::Uniform { from, to } => {
-            // NaN fails as well.
-            if !(from <= to) {
-                fail!(runtime, "uniform_ expects to return a [from, to) range, but found from={from} > to={to}");
-            }
             let (low, high) = (T::from_f64(from).to_f64(), T::from_f64(to).to_f64());
             if wide {
                 each(out, || T::from_f64(generator.unit_f64().mul_add(to - from, from)));
@@ -44,16 +38,10 @@ fn fill<T: Element>(generator: &mut Generator, law: Random, out: &ViewMut<'_, Bu
             }
         }
         Random::Normal { mean, std } => {
-            if !(std >= 0.0) {
-                fail!(runtime, "normal expects std >= 0.0, but found std {std}");
-            }
             normal::<T>(generator, mean, std, out);
         }
         Random::Integers { low, high } => {
             let range = high.wrapping_sub(low) as u64;
-            if low >= high && range < 1 << 63 {
-                fail!(runtime, "random_ expects 'from' to be less than 'to', but got from={low} >= to={high}");
-            }
             let long = matches!(T::DTYPE, DType::I64 | DType::F64 | DType::F32 | DType::BF16) && range >= 1 << 32;
             each(out, || {
                 let bits = if long { generator.next_u64() } else { generator.next_u32() as u64 };
@@ -61,15 +49,9 @@ fn fill<T: Element>(generator: &mut Generator, law: Random, out: &ViewMut<'_, Bu
             });
         }
         Random::Bernoulli { p } => {
-            if !(0.0..=1.0).contains(&p) {
-                fail!(runtime, "bernoulli_ expects p to be in [0, 1], but got p={p}");
-            }
             each(out, || T::from_i64((generator.unit_f64() < p) as i64));
         }
         Random::Exponential { lambda } => {
-            if !(lambda > 0.0) {
-                fail!(runtime, "exponential_ expects lambda > 0.0, but found lambda={lambda}");
-            }
             each(out, || T::from_f64(-1.0 / lambda * (-generator.unit_f64()).ln_1p()));
         }
     }
@@ -189,14 +171,7 @@ fn tail<T>(y: &mut [T], blocks: usize) -> Option<&mut [T]> {
 /// A random permutation of `0..n` into a one-dimensional output.
 pub fn permutation(generator: &mut Generator, out: ViewMut<'_, Buffer>) -> Result<()> {
     let n = out.layout().numel();
-    if out.layout().rank() != 1 {
-        fail!(runtime, "randperm: the output has {} dimensions; it must have one", out.layout().rank());
-    }
-    if out.dtype().finfo().is_some_and(|f| n as f64 - 1.0 > 2.0 / f.eps)
-        || out.dtype().iinfo().is_some_and(|(_, top)| n > 0 && n as u64 - 1 > top as u64)
-    {
-        fail!(runtime, "randperm: n={n} does not fit in {}; ask for a wider dtype", out.dtype());
-    }
+    contract::permutation(&out)?;
     // Few enough that 32 random bits leave no noticeable bias.
     let short = n < u32::MAX as usize / 20;
     dispatch!(out.dtype(), T => {

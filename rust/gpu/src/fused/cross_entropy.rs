@@ -6,7 +6,7 @@ use crate::fold::Share;
 use crate::memory::Buffer;
 use crate::shader::{entry, Call, Num, Place, THREADS};
 use crate::stream::Task;
-use wengert_ops::{fail, DType, LossReduction, Result, Scalar};
+use wengert_ops::{contract, fail, DType, LossReduction, Result, Scalar};
 
 /// Class numbers `[n]`, row-major, and what is ignored of them.
 struct Targets {
@@ -34,18 +34,8 @@ impl Bound {
 
 impl Targets {
     fn new(context: &'static Context, targets: In<'_>, shape: &[usize], ignore: i64) -> Result<Targets> {
-        let &[n, classes] = shape else {
-            fail!(internal, "cross_entropy: kernel expects [n, c] logits, got {shape:?}")
-        };
-        if targets.dtype != DType::I64 || targets.layout.numel() != n {
-            fail!(
-                runtime,
-                "cross_entropy: expected {n} class indices of dtype torch.int64, got {} {:?}",
-                targets.dtype,
-                targets.layout.shape()
-            );
-        }
-        Ok(Targets { array: packed(context, targets)?, rows: n, classes, ignore })
+        let (rows, classes) = contract::targets(shape, &targets)?;
+        Ok(Targets { array: packed(context, targets)?, rows, classes, ignore })
     }
 
     fn bind(&self, call: &mut Call) -> Result<Bound> {

@@ -1,39 +1,4 @@
 // What folds join their elements with.
-fn plus_i64(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
-    let low = a.x + b.x;
-    return vec2<u32>(low, a.y + b.y + select(0u, 1u, low < a.x));
-}
-fn times_i64(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
-    let al = a.x & 0xffffu;
-    let ah = a.x >> 16u;
-    let bl = b.x & 0xffffu;
-    let bh = b.x >> 16u;
-    let low = al * bl;
-    let middle = ah * bl + (low >> 16u);
-    let other = al * bh + (middle & 0xffffu);
-    let high = ah * bh + (middle >> 16u) + (other >> 16u);
-    return vec2<u32>(a.x * b.x, high + a.x * b.y + a.y * b.x);
-}
-fn above_i64(a: vec2<u32>, b: vec2<u32>) -> bool {
-    let high = bitcast<i32>(a.y);
-    let other = bitcast<i32>(b.y);
-    return high > other || (high == other && a.x > b.x);
-}
-fn above_i32(a: i32, b: i32) -> bool {
-    return a > b;
-}
-fn above_f32(a: f32, b: f32) -> bool {
-    return a > b;
-}
-fn above_f64(a: f64, b: f64) -> bool {
-    return a > b;
-}
-fn missing_f32(x: f32) -> bool {
-    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
-}
-fn missing_f64(x: f64) -> bool {
-    return !(x == x);
-}
 fn lowest_f32() -> f32 {
     return bitcast<f32>(0xff800000u);
 }
@@ -100,5 +65,5 @@ fn log_total_f32(x: f32) -> f32 {
     p = p * f + 0.333333038f;
     let square = f * f;
     let y = e * 0.693359375f + (f + (e * -2.12194440e-4f + (square * f * p - 0.5f * square)));
-    return select(y, x, missing_f32(x));
+    return select(y, x, isnan_f32(x));
 }

@@ -12,7 +12,3 @@ fn key_of_f64_bits(b: vec2<u32>) -> vec2<u32> {
     if ((a | b.x) == 0u) { return vec2<u32>(0u, 0x80000000u); }
     return select(vec2<u32>(b.x, b.y ^ 0x80000000u), ~b, (b.y >> 31u) == 1u);
 }
-fn sum_of_i64(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
-    let low = a.x + b.x;
-    return vec2<u32>(low, a.y + b.y + select(0u, 1u, low < a.x));
-}

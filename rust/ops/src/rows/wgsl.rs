@@ -105,22 +105,18 @@ impl Expr {
             _ => {}
         }
         let texts: Vec<String> = inputs.iter().map(|e| e.wgsl(ty, args, y)).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         // Drivers take x · 0 to be 0, of NaN too.
         if row == Row::Mul && ty.is_float() && matches!(inputs[1].node(), Node::Const(0.0)) {
             return format!("nought_{}({})", ty.suffix(), texts[0]);
         }
-        if let Some(operator) = ty.infix(row) {
-            return format!("({} {operator} {})", texts[0], texts[1]);
-        }
         match row {
+            row if ty.infix(row).is_some() => row.wgsl(ty, &texts),
             Row::Neg if ty != Wgsl::I64 => format!("(-{})", texts[0]),
             Row::BitwiseNot => format!("(~{})", texts[0]),
-            Row::Ne => format!("(!{})", Row::Eq.wgsl_call(ty, &texts)),
-            row if row.is_primitive() => row.wgsl_call(ty, &texts),
-            row => {
-                let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-                row.expr().value.wgsl(ty, &texts, "")
-            }
+            Row::Ne => format!("(!{})", Row::Eq.wgsl(ty, &texts)),
+            row if row.is_primitive() => row.wgsl(ty, &texts),
+            row => row.expr().value.wgsl(ty, &texts, ""),
         }
     }
 
@@ -130,16 +126,23 @@ impl Expr {
         if self.is_mask() {
             text
         } else {
-            format!("(!{})", Row::Eq.wgsl_call(ty, &[text, ty.literal(0.0)]))
+            format!("(!{})", Row::Eq.wgsl(ty, &[&text, &ty.literal(0.0)]))
         }
     }
 }
 
 impl Row {
-    fn wgsl_call(self, ty: Wgsl, texts: &[String]) -> String {
+    /// The text of this row itself, of texts of type `ty`: an operator, or a call of the library.
+    ///
+    /// ```
+    /// use wengert_ops::{rows::Wgsl, Row};
+    /// assert_eq!(Row::Add.wgsl(Wgsl::F32, &["a", "b"]), "(a + b)");
+    /// assert_eq!(Row::Add.wgsl(Wgsl::I64, &["a", "b"]), "add_i64(a, b)");
+    /// ```
+    pub fn wgsl(self, ty: Wgsl, operands: &[&str]) -> String {
         match ty.infix(self) {
-            Some(operator) => format!("({} {operator} {})", texts[0], texts[1]),
-            None => format!("{}_{}({})", self.name(), ty.suffix(), texts.join(", ")),
+            Some(operator) => format!("({} {operator} {})", operands[0], operands[1]),
+            None => format!("{}_{}({})", self.name(), ty.suffix(), operands.join(", ")),
         }
     }
 }
