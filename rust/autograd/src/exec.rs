@@ -305,7 +305,7 @@ fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
             let all = outs()?;
             Devices.linalg(*op, &views, &all)?;
         }
-        Op::Softmax { .. } | Op::Linear | Op::CrossEntropy { .. } | Op::LayerNorm { .. } => {
+        Op::Softmax { .. } | Op::Linear | Op::CrossEntropy { .. } | Op::LayerNorm { .. } | Op::Attention { .. } => {
             let all = outs()?;
             return Devices.fused(op, &views, &all);
         }

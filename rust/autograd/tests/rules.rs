@@ -322,6 +322,17 @@ fn networks() -> Vec<Case> {
         cases.push(Case::via(op.clone(), vec![floats(58, &[2, 2, 3])], first));
         cases.push(Case::of(op, vec![floats(58, &[2, 2, 3])]));
     }
+    for (batch, causal, masked) in [(&[][..], false, false), (&[2][..], true, false), (&[2, 1][..], false, true)] {
+        let op = Op::Attention { causal, scale_bits: 0.7f64.to_bits() };
+        let shape = |own: [usize; 2]| [batch, &own[..]].concat();
+        let mut inputs = vec![floats(71, &shape([3, 2])), floats(72, &shape([4, 2])), floats(73, &shape([4, 3]))];
+        inputs.extend(masked.then(|| floats(74, &shape([3, 4]))));
+        let first = |x: &[Tensor], op: &Op| Ok(vec![apply(op.clone(), &x.iter().collect::<Vec<_>>())?.swap_remove(0)]);
+        cases.push(Case::via(op.clone(), inputs, first));
+        let mut inputs = vec![floats(71, &shape([3, 2])), floats(72, &shape([4, 2])), floats(73, &shape([4, 3]))];
+        inputs.extend(masked.then(|| floats(74, &shape([3, 4]))));
+        cases.push(Case::of(op, inputs).only(&[0, 1, 2]));
+    }
     for (x, w, stride, padding, dilation, groups) in [
         (&[2, 2, 5][..], &[3, 2, 2][..], &[2][..], &[1][..], &[1][..], 1),
         (&[1, 2, 4, 4], &[4, 1, 2, 3], &[1, 2], &[0, 1], &[2, 1], 2),

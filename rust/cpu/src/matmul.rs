@@ -33,6 +33,11 @@ impl<T> Matrix<T> {
         Matrix { at: self.at, row: self.col, col: self.row }
     }
 
+    /// The matrix from column `col` on.
+    pub fn moved(self, col: usize) -> Self {
+        Matrix { at: self.at.wrapping_offset(col as isize * self.col), ..self }
+    }
+
     /// `len` neighbours in memory, from a row's and a column's position on.
     ///
     /// # Safety

@@ -2,7 +2,7 @@
 
 mod arrays;
 
-use arrays::{close, Array};
+use arrays::{close, slope, Array};
 use std::sync::Arc;
 use wengert_cpu::fused::{fused, fused_vjp};
 use wengert_ops::{DType, ErrorKind, LossReduction, Op};
@@ -33,19 +33,6 @@ fn softmax(x: &[f64], n: usize, inner: usize, log: bool) -> Vec<f64> {
         }
     }
     y
-}
-
-/// Central differences of `Σ g · f(x)`.
-fn slope(x: &[f64], g: &[f64], f: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
-    let h = 1e-6;
-    let value = |x: &[f64]| f(x).iter().zip(g).map(|(y, g)| y * g).sum::<f64>();
-    (0..x.len())
-        .map(|i| {
-            let (mut up, mut down) = (x.to_vec(), x.to_vec());
-            (up[i], down[i]) = (x[i] + h, x[i] - h);
-            (value(&up) - value(&down)) / (2.0 * h)
-        })
-        .collect()
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! Kernels of ops that also have a definition as compositions: softmax, cross-entropy and layer norm, forwards and
-//! backwards, for f32.
+//! Kernels of ops that also have a definition as compositions: softmax, cross-entropy, layer norm and attention,
+//! forwards and backwards, for f32.
 //!
 //! Threads of a group go over one line together, so that a line's elements are read a few times and written once.
 
+mod attention;
 mod cross_entropy;
 mod layer_norm;
 mod softmax;
@@ -30,13 +31,18 @@ pub(crate) fn fused(context: &'static Context, op: &Op, inputs: &[In<'_>], outpu
         (&Op::LayerNorm { dims, eps_bits }, [x], [y, mean, rstd]) => {
             layer_norm::forward(context, dims as usize, f64::from_bits(eps_bits), *x, y, mean, rstd)?
         }
+        (&Op::Attention { causal, scale_bits }, [q, k, v, mask @ ..], [y, sums]) => {
+            let (scale, mask) = (f64::from_bits(scale_bits), mask.first().copied());
+            return attention::forward(context, causal, scale, [*q, *k, *v], mask, y, sums);
+        }
         _ => return Ok(false),
     }
     Ok(true)
 }
 
 /// `Backend::fused_vjp`. Inputs and outputs:
-/// softmax (g, y) → gx; cross-entropy (g, log-softmax, targets) → glogits; layer norm (g, x, mean, rstd) → gx.
+/// softmax (g, y) → gx; cross-entropy (g, log-softmax, targets) → glogits; layer norm (g, x, mean, rstd) → gx;
+/// attention (g, q, k, v, y, log-sums, mask?) → gq, gk, gv.
 pub(crate) fn fused_vjp(context: &'static Context, op: &Op, inputs: &[In<'_>], outputs: &[Out<'_>]) -> Result<bool> {
     if inputs.first().is_none_or(|x| x.dtype != DType::F32) {
         return Ok(false);
@@ -48,6 +54,10 @@ pub(crate) fn fused_vjp(context: &'static Context, op: &Op, inputs: &[In<'_>], o
         }
         (&Op::LayerNorm { dims, .. }, [g, x, mean, rstd], [gx]) => {
             layer_norm::backward(context, dims as usize, *g, *x, *mean, *rstd, gx)?
+        }
+        (&Op::Attention { causal, scale_bits }, [g, q, k, v, y, sums, mask @ ..], [gq, gk, gv]) => {
+            let (scale, mask) = (f64::from_bits(scale_bits), mask.first().copied());
+            return attention::backward(context, causal, scale, [*g, *q, *k, *v, *y, *sums], mask, [gq, gk, gv]);
         }
         _ => return Ok(false),
     }

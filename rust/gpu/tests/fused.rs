@@ -157,3 +157,62 @@ fn layer_norm() {
     let op = Op::LayerNorm { dims: 1, eps_bits: 1e-5f64.to_bits() };
     check(gpu, &op, false, &[&x], &[&[8, 9], &[8], &[8]], 2e-6);
 }
+
+#[test]
+fn attention() {
+    let Some(gpu) = gpu() else { return };
+    let mut draw = Draw(13);
+    let cases: [(&[usize], [usize; 4]); 7] = [
+        (&[2], [3, 4, 5, 3]),
+        (&[2, 3], [5, 70, 8, 4]),
+        (&[], [1, 1, 1, 1]),
+        (&[1, 2], [40, 33, 16, 20]),
+        (&[2], [0, 3, 2, 2]),
+        (&[2], [3, 0, 2, 2]),
+        (&[0], [3, 2, 2, 2]),
+    ];
+    for (lead, [l, s, e, d]) in cases {
+        let shape = |own: &[usize]| [lead, own].concat();
+        let mut array = |shape: &[usize]| {
+            let count: usize = shape.iter().product();
+            Both::of(gpu, &normal(&mut draw, count), shape, DType::F32)
+        };
+        let [q, k, v] = [[l, e], [s, e], [s, d]].map(|own| array(&shape(&own)));
+        let g = array(&shape(&[l, d]));
+        // One mask for all, of which the first query sees nothing.
+        let mut hiding = normal(&mut Draw(5), l * s);
+        hiding.iter_mut().take(s).for_each(|x| *x = f64::NEG_INFINITY);
+        let strides = [&vec![0; lead.len()][..], &[s as isize, 1]].concat();
+        let over = Layout::strided(shape(&[l, s]).into(), strides.into(), 0);
+        let mask = Both::of(gpu, &hiding, &[l * s], DType::F32).seen(over);
+        for (causal, masked) in [(false, false), (true, false), (false, true), (true, true)] {
+            let op = Op::Attention { causal, scale_bits: 0.1f64.to_bits() };
+            let mask: Vec<&Both> = masked.then_some(&mask).into_iter().collect();
+            let inputs = [&[&q, &k, &v][..], &mask].concat();
+            let outputs = [&shape(&[l, d])[..], &shape(&[l])];
+            check(gpu, &op, false, &inputs, &outputs, 2e-5);
+            // What the CPU finds is what both go on with.
+            let made = outputs.map(|shape| Both::zeros(gpu, shape, DType::F32));
+            let views: Vec<_> = inputs.iter().map(|x| x.on_cpu()).collect();
+            assert!(Cpu.fused(&op, &views, &made.each_ref().map(|x| x.out_cpu())).unwrap());
+            let [y, sums] = made.map(|x| Both::new(gpu, &x.contents().0, x.layout.clone(), DType::F32));
+            let inputs = [&[&g, &q, &k, &v, &y, &sums][..], &mask].concat();
+            check(gpu, &op, true, &inputs, &[&shape(&[l, e]), &shape(&[s, e]), &shape(&[s, d])], 1e-4);
+        }
+    }
+    // Heads that stand between the positions, as a layer of attention gives them.
+    let between = Layout::strided([2, 3, 5, 4].into_iter().collect(), [60, 4, 12, 1].into_iter().collect(), 0);
+    let [q, k, v] = [1, 2, 3]
+        .map(|seed| Both::new(gpu, &bytes(&normal(&mut Draw(seed), 120), DType::F32), between.clone(), DType::F32));
+    let op = Op::Attention { causal: true, scale_bits: 0.5f64.to_bits() };
+    check(gpu, &op, false, &[&q, &k, &v], &[&[2, 3, 5, 4], &[2, 3, 5]], 2e-5);
+}
+
+#[test]
+fn rows_too_wide_for_attention_are_left_to_its_definition() {
+    let Some(gpu) = gpu() else { return };
+    let x = Both::of(gpu, &[0.5; 129], &[1, 129], DType::F32);
+    let (y, sums) = (Both::of(gpu, &[0.0; 129], &[1, 129], DType::F32), Both::of(gpu, &[0.0], &[1], DType::F32));
+    let op = Op::Attention { causal: false, scale_bits: 1f64.to_bits() };
+    assert!(!gpu.fused(&op, &[x.on_gpu(); 3], &[y.out_gpu(), sums.out_gpu()]).unwrap());
+}

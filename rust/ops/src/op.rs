@@ -67,6 +67,11 @@ pub enum Op {
     CrossEntropy { reduction: LossReduction, ignore_index: i64 },
     /// Normalisation over the trailing `dims` dims: input x; outputs y, mean, 1/std.
     LayerNorm { dims: u8, eps_bits: u64 },
+    /// `softmax(q kᵀ · scale + mask) v` over leading dims that all inputs share: inputs q `[…, l, e]`, k `[…, s, e]`,
+    /// v `[…, s, d]` and optionally the mask `[…, l, s]`, numbers to add; causal, query i sees keys 0 … i alone.
+    /// Outputs y `[…, l, d]` and the logarithms of the softmax's denominators `[…, l]`; of a query that sees no key
+    /// they are 0 and −∞.
+    Attention { causal: bool, scale_bits: u64 },
     /// Matrix factorizations and solves.
     Linalg(Linalg),
     /// A user's own op.

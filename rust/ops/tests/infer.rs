@@ -164,9 +164,10 @@ impl Random {
             21 => Op::Linear,
             22 => {
                 use LossReduction::*;
-                match self.coin() {
-                    true => Op::CrossEntropy { reduction: self.of(&[None, Mean, Sum]), ignore_index: -100 },
-                    false => Op::LayerNorm { dims: dim, eps_bits: self.next() },
+                match self.next() % 3 {
+                    0 => Op::Attention { causal: flag, scale_bits: self.next() },
+                    1 => Op::CrossEntropy { reduction: self.of(&[None, Mean, Sum]), ignore_index: -100 },
+                    _ => Op::LayerNorm { dims: dim, eps_bits: self.next() },
                 }
             }
             _ => Op::Linalg(self.of(&[

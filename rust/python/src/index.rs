@@ -236,7 +236,11 @@ impl Resolved {
         let target = wengert::infer::infer(&wengert::Op::Index { dims: self.dims }, &metas).raise()?;
         let v = match number {
             Some(s) => Tensor::scalar(s, self.view.dtype()).and_then(|t| t.to_device(self.view.device())).raise()?,
-            None => self.value(value, &target[0].shape)?.to_dtype(self.view.dtype()).raise()?,
+            None => match self.value(value, &target[0].shape)? {
+                // As a number would be; of others PyTorch asks for the same dtype.
+                v if v.rank() == 0 => v.to_dtype(self.view.dtype()).raise()?,
+                v => v,
+            },
         };
         self.view.index_put_(self.dims, &self.indices.iter().collect::<SmallVec<[&Tensor; 2]>>(), &v, false).raise()
     }

@@ -1,4 +1,4 @@
-"""Attention, as products and a softmax."""
+"""Attention: one operation, or products and a softmax where weights are dropped."""
 
 from wengert import _core
 
@@ -20,15 +20,20 @@ def _check(query, key, value):
             )
 
 
-def _masked(scores, mask):
-    """Scores under a mask, and the rows from which it hides every key (None without a mask)."""
-    if mask.dtype == _core.bool:
-        hidden = ~mask
-        scores = scores.masked_fill(hidden, float("-inf"))
-    else:
-        hidden = mask == float("-inf")
-        scores = scores + mask
-    return scores, hidden.all(-1, keepdim=True)
+def _added(mask, dtype):
+    """A mask as numbers to add."""
+    if mask.dtype != _core.bool:
+        return mask if mask.dtype == dtype else mask.to(dtype)
+    return _core.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, float("-inf"))
+
+
+def _weights(scores, mask):
+    """The softmax of scores under a mask; zeros for a query from which it hides every key."""
+    if mask is None:
+        return softmax(scores, -1)
+    scores = scores + mask
+    blind = (scores == float("-inf")).all(-1, keepdim=True)
+    return softmax(scores.masked_fill(blind, 0.0), -1).masked_fill(blind, 0.0)
 
 
 def scaled_dot_product_attention(
@@ -44,6 +49,8 @@ def scaled_dot_product_attention(
 ):
     """softmax(query · keyᵀ · scale + mask) · value: (…, L, E), (…, S, E), (…, S, Ev) → (…, L, Ev).
 
+    Without dropout the scores of all queries and keys are never in memory at once: it grows with L + S, not L · S.
+
     Args:
         attn_mask: broadcasts to (…, L, S); of bools, True for the keys that take part, or of numbers to add.
             A query that it leaves no key gives zeros.
@@ -55,6 +62,8 @@ def scaled_dot_product_attention(
     Raises:
         RuntimeError: for fewer than two dims, differing dtypes, or a mask beside `is_causal`.
 
+    Dao et al., "FlashAttention" (2022), https://arxiv.org/abs/2205.14135.
+
     Example:
         >>> import wengert as wg
         >>> v = wg.tensor([[1.0, 0.0], [0.0, 1.0]])
@@ -63,12 +72,8 @@ def scaled_dot_product_attention(
                 [0.5000, 0.5000]])
     """
     _check(query, key, value)
-    if is_causal:
-        if attn_mask is not None:
-            raise RuntimeError(
-                "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True"
-            )
-        attn_mask = _core.ones(query.shape[-2], key.shape[-2], dtype=_core.bool, device=query.device).tril()
+    if is_causal and attn_mask is not None:
+        raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
     if enable_gqa:
         heads = query.shape[-3]
         if heads % key.shape[-3] or heads % value.shape[-3]:
@@ -80,12 +85,12 @@ def scaled_dot_product_attention(
         value = value.repeat_interleave(heads // value.shape[-3], -3)
     if scale is None:
         scale = query.shape[-1] ** -0.5
-    scores = (query * scale) @ key.transpose(-2, -1)
-    if attn_mask is None:
-        weights = softmax(scores, -1)
-    else:
-        scores, blind = _masked(scores, attn_mask)
-        weights = softmax(scores.masked_fill(blind, 0.0), -1).masked_fill(blind, 0.0)
-    if dropout_p > 0.0:
-        weights = dropout(weights, dropout_p, training=True)
-    return weights @ value
+    mask = None if attn_mask is None else _added(attn_mask, query.dtype)
+    if dropout_p == 0.0:
+        return _core._attention(query, key, value, mask, is_causal, scale)
+    # Weights that are dropped have to be drawn for all queries and keys.
+    if is_causal:
+        seen = _core.ones(query.shape[-2], key.shape[-2], dtype=_core.bool, device=query.device).tril()
+        mask = _added(seen, query.dtype)
+    weights = _weights((query * scale) @ key.transpose(-2, -1), mask)
+    return dropout(weights, dropout_p, training=True) @ value

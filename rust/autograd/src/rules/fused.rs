@@ -56,7 +56,7 @@ fn kernel(ctx: &Ctx<'_>, operands: &[Option<Value>]) -> Result<Option<Tensor>> {
     Ok(exec::fused_vjp(ctx.op, &values, &[like])?.and_then(|mut out| out.pop()).map(Tensor::from_value))
 }
 
-fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+pub(super) fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     apply1(Op::Matmul, &[a, b])
 }
 
@@ -222,7 +222,7 @@ fn layer_norm(
 }
 
 /// Half precision is summed in f32.
-fn wide(x: &Tensor) -> Result<Tensor> {
+pub(super) fn wide(x: &Tensor) -> Result<Tensor> {
     match x.dtype() {
         DType::F16 | DType::BF16 => x.to_dtype(DType::F32),
         _ => Ok(x.clone()),

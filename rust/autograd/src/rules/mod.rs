@@ -4,6 +4,7 @@
 //! `create_graph` they are taped, so every order of derivative exists. Shapes and dtypes of inputs that
 //! were broadcast or promoted are no rule's business: the sweep sums and casts gradients to fit.
 
+mod attention;
 pub(crate) mod custom;
 mod fused;
 mod indexing;
@@ -179,6 +180,7 @@ pub(crate) fn saves(op: &Op, needs: u64) -> Saves {
         Op::Matmul | Op::Softmax { .. } | Op::Linear | Op::CrossEntropy { .. } | Op::LayerNorm { .. } => {
             fused::saves(op, needs)
         }
+        Op::Attention { .. } => attention::SAVES,
         Op::Linalg(l) => linalg::saves(*l, needs),
         Op::Custom(_) => Saves::NONE,
     }
@@ -199,6 +201,7 @@ pub(crate) fn shapes(op: &Op) -> u64 {
         // One product of all rows or a batch of products: either is right for what the operand is now.
         Op::Matmul => 0,
         Op::Conv { .. } | Op::Softmax { .. } | Op::CrossEntropy { .. } | Op::LayerNorm { .. } | Op::Linalg(_) => 0,
+        Op::Attention { .. } => 0,
     }
 }
 
@@ -230,6 +233,7 @@ fn several(ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<Grads> {
         Op::Matmul | Op::Softmax { .. } | Op::Linear | Op::CrossEntropy { .. } | Op::LayerNorm { .. } => {
             fused::vjp(ctx, grads)
         }
+        &Op::Attention { causal, scale_bits } => attention::vjp(ctx, causal, f64::from_bits(scale_bits), grads),
         Op::Linalg(l) => linalg::vjp(ctx, *l, grads),
         Op::Custom(op) => custom::vjp(ctx, op.as_ref(), grads),
         // Only the first output of the others is differentiable.
@@ -239,5 +243,8 @@ fn several(ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<Grads> {
 
 /// The composition of primitives that a fused op stands for.
 pub(crate) fn definition(op: &Op, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
-    fused::definition(op, inputs)
+    match op {
+        &Op::Attention { causal, scale_bits } => attention::definition(causal, f64::from_bits(scale_bits), inputs),
+        _ => fused::definition(op, inputs),
+    }
 }

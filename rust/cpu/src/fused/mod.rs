@@ -1,6 +1,7 @@
-//! Kernels of ops that also have a definition as compositions: softmax, linear, cross-entropy and
-//! layer norm, forwards and backwards, for f32 and f64.
+//! Kernels of ops that also have a definition as compositions: softmax, linear, cross-entropy, layer norm
+//! and attention, forwards and backwards, for f32 and f64.
 
+mod attention;
 mod cross_entropy;
 mod layer_norm;
 mod linear;
@@ -23,7 +24,8 @@ pub fn fused(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_, Buffer
 }
 
 /// See [`wengert_ops::Backend::fused_vjp`]. Inputs and outputs:
-/// softmax (g, y) → gx; cross-entropy (g, log-softmax, targets) → glogits; layer norm (g, x, mean, rstd) → gx.
+/// softmax (g, y) → gx; cross-entropy (g, log-softmax, targets) → glogits; layer norm (g, x, mean, rstd) → gx;
+/// attention (g, q, k, v, y, log-sums, mask?) → gq, gk, gv.
 pub fn fused_vjp(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_, Buffer>]) -> Result<bool> {
     match inputs.first().map(|x| x.dtype) {
         Some(DType::F32) => backward::<f32>(op, inputs, outputs),
@@ -43,6 +45,9 @@ fn forward<T: Real>(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_,
         (&Op::LayerNorm { dims, eps_bits }, [x], [y, mean, rstd]) => {
             layer_norm::forward::<T>(dims as usize, f64::from_bits(eps_bits), *x, y, mean, rstd)?
         }
+        (&Op::Attention { causal, scale_bits }, [q, k, v, mask @ ..], [y, sums]) => {
+            attention::forward::<T>(causal, f64::from_bits(scale_bits), [*q, *k, *v], mask.first().copied(), y, sums)?
+        }
         _ => return Ok(false),
     }
     Ok(true)
@@ -56,6 +61,11 @@ fn backward<T: Real>(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_
         }
         (&Op::LayerNorm { dims, .. }, [g, x, mean, rstd], [gx]) => {
             layer_norm::backward::<T>(dims as usize, *g, *x, *mean, *rstd, gx)?
+        }
+        (&Op::Attention { causal, scale_bits }, [g, q, k, v, y, sums, mask @ ..], [gq, gk, gv]) => {
+            let inputs = [*g, *q, *k, *v, *y, *sums];
+            let mask = mask.first().copied();
+            attention::backward::<T>(causal, f64::from_bits(scale_bits), inputs, mask, [gq, gk, gv])?
         }
         _ => return Ok(false),
     }

@@ -104,3 +104,16 @@ pub fn close(got: &[f64], wanted: &[f64], tolerance: f64) {
 pub fn tolerance(dtype: DType) -> f64 {
     dtype.finfo().map_or(0.0, |f| 8.0 * f.eps)
 }
+
+/// Central differences of `Σ g · f(x)`.
+pub fn slope(x: &[f64], g: &[f64], f: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
+    let h = 1e-6;
+    let value = |x: &[f64]| f(x).iter().zip(g).map(|(y, g)| y * g).sum::<f64>();
+    (0..x.len())
+        .map(|i| {
+            let (mut up, mut down) = (x.to_vec(), x.to_vec());
+            (up[i], down[i]) = (x[i] + h, x[i] - h);
+            (value(&up) - value(&down)) / (2.0 * h)
+        })
+        .collect()
+}

@@ -100,7 +100,7 @@ pub fn layer_norm_shapes(shape: &[usize], dims: usize) -> Result<(Dims, Dims)> {
     Ok((Dims::from_slice(shape), stats))
 }
 
-fn check_float(kernel: &str, dtype: DType) -> Result<()> {
+pub(super) fn check_float(kernel: &str, dtype: DType) -> Result<()> {
     if !dtype.is_float() {
         fail!(
             not_implemented,

@@ -5,6 +5,7 @@
 //! API (`-1` sizes, slices, broadcasts, window sizes) into the checked form that ops hold.
 //! Nothing here panics, whatever the input.
 
+mod attention;
 mod fused;
 mod indexing;
 mod join;
@@ -17,6 +18,7 @@ mod retype;
 mod view;
 mod window;
 
+pub use attention::attention_batch;
 pub use fused::{cross_entropy_shape, layer_norm_shapes, linear_shape};
 pub use indexing::{
     broadcast_indices, check_gather, check_index_select, check_scatter, index_position, index_shape, put_shape,
@@ -105,6 +107,7 @@ fn outputs_of(name: &str, op: &Op, inputs: &[Meta]) -> Result<SmallVec<[Meta; 2]
         Op::Linear => fused::linear(inputs),
         Op::CrossEntropy { reduction, .. } => fused::cross_entropy(inputs, *reduction),
         Op::LayerNorm { dims, .. } => fused::layer_norm(inputs, *dims as usize),
+        Op::Attention { .. } => attention::attention(inputs),
         Op::Linalg(kind) => linalg::linalg(*kind, inputs),
         Op::Custom(custom) => Ok(custom.infer(inputs)?.into_iter().collect()),
     }

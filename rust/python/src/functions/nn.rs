@@ -24,7 +24,8 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
         max_pool2d,
         max_pool3d,
         _cross_entropy,
-        _layer_norm
+        _layer_norm,
+        _attention
     )
 }
 
@@ -314,4 +315,22 @@ fn _cross_entropy(
 fn _layer_norm(py: Python<'_>, x: Object<'_, '_>, ndims: usize, eps: f64) -> PyResult<Py<PyAny>> {
     let x = need_tensor("layer_norm", "input", x)?;
     fresh(py, run(py, x.numel(), || x.layer_norm(ndims, eps))?)
+}
+
+/// softmax(q kᵀ · scale + mask) v; the mask holds numbers to add. Leading dims broadcast.
+#[pyfunction]
+#[pyo3(signature = (query, key, value, mask, causal, scale))]
+fn _attention(
+    py: Python<'_>,
+    query: Object<'_, '_>,
+    key: Object<'_, '_>,
+    value: Object<'_, '_>,
+    mask: Option<Object<'_, '_>>,
+    causal: bool,
+    scale: f64,
+) -> PyResult<Py<PyAny>> {
+    let need = |name, x| need_tensor("scaled_dot_product_attention", name, x);
+    let (q, k, v) = (need("query", query)?, need("key", key)?, need("value", value)?);
+    let mask = mask.map(|m| need("attn_mask", m)).transpose()?;
+    fresh(py, run(py, q.numel().max(k.numel()), || q.attention(k, v, mask, causal, scale))?)
 }

@@ -1,0 +1,310 @@
+//! Attention by tiles: a block of queries meets the keys block by block and keeps the largest score and the sum of
+//! its weights so far, so that the scores of all queries and keys are never in memory at once. Backwards the weights
+//! are computed anew from the saved logarithms of the sums.
+//!
+//! Milakov and Gimelshein, "Online normalizer calculation for softmax" (2018); Dao et al., "FlashAttention" (2022).
+
+use super::{fold2, largest, output, sum, Real};
+use crate::buffer::Buffer;
+use crate::matmul::{product, Matrix};
+use crate::nest::Nest;
+use crate::strided::{filled, packed, parallel, vectorised, Ptr};
+use crate::threads;
+use std::ops::Range;
+use std::sync::Mutex;
+use wengert_ops::{Error, Result, View, ViewMut};
+
+/// Queries and keys of a tile: their scores stay in the second cache.
+const QUERIES: usize = 64;
+const KEYS: usize = 128;
+
+/// Sizes, and what does not vary over the leading dims.
+struct Problem<T> {
+    causal: bool,
+    scale: T,
+    /// Queries, keys, width of both, width of the values.
+    l: usize,
+    s: usize,
+    e: usize,
+    d: usize,
+}
+
+/// A matrix for each index of the leading dims.
+struct Batch<T> {
+    starts: Vec<isize>,
+    ptr: Ptr<T>,
+    row: isize,
+    col: isize,
+}
+
+impl<T: Real> Batch<T> {
+    fn new(x: &View<'_, Buffer>) -> Result<Batch<T>> {
+        let (shape, strides) = (x.layout.shape(), x.layout.strides());
+        let r = shape.len() - 2;
+        let nest = Nest::new(&shape[..r], [&strides[..r]], [x.layout.offset()]);
+        let mut starts = crate::strided::room(nest.numel())?;
+        nest.each(|[at]| starts.push(at));
+        Ok(Batch { starts, ptr: Ptr::of(x.buffer), row: strides[r], col: strides[r + 1] })
+    }
+
+    /// The matrix of entry `b` from row `row` on.
+    fn from(&self, b: usize, row: usize) -> Matrix<T> {
+        let at = self.starts[b] + row as isize * self.row;
+        Matrix { at: self.ptr.at(at), row: self.row, col: self.col }
+    }
+}
+
+/// A row-major matrix with rows of `n`.
+fn dense<T>(at: *const T, n: usize) -> Matrix<T> {
+    Matrix { at, row: n as isize, col: 1 }
+}
+
+/// Scores of the queries `rows` and keys `cols` into `s`, rows `KEYS` apart: `q kᵀ · scale + mask`.
+///
+/// # Safety
+/// The operands' elements lie in live memory that nobody writes.
+#[allow(clippy::too_many_arguments)]
+unsafe fn scores<T: Real>(
+    p: &Problem<T>,
+    q: Matrix<T>,
+    k: Matrix<T>,
+    mask: Option<Matrix<T>>,
+    rows: &Range<usize>,
+    cols: &Range<usize>,
+    s: &mut [T],
+    threads: bool,
+) {
+    product(rows.len(), p.e, cols.len(), q, k.t(), s.as_mut_ptr(), KEYS as isize, false, threads);
+    for (i, line) in s.chunks_exact_mut(KEYS).take(rows.len()).enumerate() {
+        let line = &mut line[..cols.len()];
+        match mask {
+            None => line.iter_mut().for_each(|x| *x = *x * p.scale),
+            Some(m) => {
+                for (j, x) in line.iter_mut().enumerate() {
+                    *x = *x * p.scale + *m.at.offset(i as isize * m.row + j as isize * m.col);
+                }
+            }
+        }
+        if p.causal && cols.end > rows.start + i + 1 {
+            line[(rows.start + i + 1).saturating_sub(cols.start)..].fill(T::LOWEST);
+        }
+    }
+}
+
+/// One row's scores become weights: rescales what is there if the largest score grows.
+#[inline(always)]
+fn weigh_body<T: Real>(line: &mut [T], top: &mut T, total: &mut T, sums: &mut [T]) {
+    let found = largest(line);
+    let new = if found > *top { found } else { *top };
+    // A row that has seen nothing yet keeps weights of 0, and NaN where a score is.
+    let shift = if new == T::LOWEST { T::ZERO } else { new };
+    let shrink = (*top - shift).exp_falling();
+    if shrink < T::ONE {
+        sums.iter_mut().for_each(|x| *x = *x * shrink);
+    }
+    line.iter_mut().for_each(|x| *x = (*x - shift).exp_falling());
+    *total = *total * shrink + sum(line);
+    *top = new;
+}
+vectorised! { fn weigh<T: Real>(line: &mut [T], top: &mut T, total: &mut T, sums: &mut [T]) = weigh_body }
+
+/// Inputs q, k, v and perhaps a mask; outputs y and the logarithms of the sums of weights.
+pub(super) fn forward<T: Real>(
+    causal: bool,
+    scale: f64,
+    [q, k, v]: [View<'_, Buffer>; 3],
+    mask: Option<View<'_, Buffer>>,
+    y: &ViewMut<'_, Buffer>,
+    sums: &ViewMut<'_, Buffer>,
+) -> Result<()> {
+    let p = problem::<T>(causal, scale, &q, &k, &v);
+    let batch =
+        y.layout().numel().checked_div(p.l * p.d).unwrap_or(0).max(sums.layout().numel().checked_div(p.l).unwrap_or(0));
+    let (q, k, v) = (Batch::<T>::new(&q)?, Batch::<T>::new(&k)?, Batch::<T>::new(&v)?);
+    let mask = mask.map(|m| Batch::<T>::new(&m)).transpose()?;
+    // SAFETY: the dtype was matched to T; outputs share no elements with the inputs or each other.
+    let (y, sums) = unsafe { (output::<T>(y, batch * p.l * p.d)?, output::<T>(sums, batch * p.l)?) };
+    let (y, sums) = (Ptr::new(y.as_mut_ptr()), Ptr::new(sums.as_mut_ptr()));
+    let blocks = p.l.div_ceil(QUERIES);
+    let failed = Failure::default();
+    parallel(batch * blocks, cost(&p, QUERIES), |tasks| {
+        let Some([mut tile]) = failed.room([QUERIES * KEYS]) else { return };
+        for task in tasks {
+            let (b, first) = (task / blocks, task % blocks * QUERIES);
+            let rows = first..p.l.min(first + QUERIES);
+            let (at, n) = ((b * p.l + first) as isize, rows.len());
+            // SAFETY: a block of queries belongs to one task.
+            let (y, sums) = unsafe { (y.slice_mut(at * p.d as isize, n * p.d), sums.slice_mut(at, n)) };
+            y.fill(T::ZERO);
+            let (mut tops, mut totals) = ([T::LOWEST; QUERIES], [T::ZERO; QUERIES]);
+            for start in (0..p.s).step_by(KEYS) {
+                let cols = start..p.s.min(start + KEYS);
+                if p.causal && cols.start >= rows.end {
+                    break;
+                }
+                let mask = mask.as_ref().map(|m| m.from(b, first).moved(cols.start));
+                // SAFETY: rows and columns lie in the operands, whose layouts lie in their buffers.
+                unsafe { scores(&p, q.from(b, first), k.from(b, start), mask, &rows, &cols, &mut tile, false) };
+                for (i, line) in tile.chunks_exact_mut(KEYS).take(n).enumerate() {
+                    let line = &mut line[..cols.len()];
+                    weigh(line, &mut tops[i], &mut totals[i], &mut y[i * p.d..(i + 1) * p.d]);
+                }
+                let weights = dense(tile.as_ptr(), KEYS);
+                // SAFETY: as above; `y` is this task's own.
+                unsafe {
+                    product(n, cols.len(), p.d, weights, v.from(b, start), y.as_mut_ptr(), p.d as isize, true, false)
+                };
+            }
+            for i in 0..n {
+                let seen = totals[i] != T::ZERO;
+                let by = if seen { T::ONE / totals[i] } else { T::ONE };
+                y[i * p.d..(i + 1) * p.d].iter_mut().for_each(|x| *x = *x * by);
+                sums[i] = if seen { tops[i] + totals[i].ln() } else { T::LOWEST };
+            }
+        }
+    });
+    failed.result()
+}
+
+/// Inputs g, q, k, v, y, the logarithms of the sums, perhaps a mask; outputs the gradients of q, k and v.
+pub(super) fn backward<T: Real>(
+    causal: bool,
+    scale: f64,
+    [g, q, k, v, y, sums]: [View<'_, Buffer>; 6],
+    mask: Option<View<'_, Buffer>>,
+    [gq, gk, gv]: [&ViewMut<'_, Buffer>; 3],
+) -> Result<()> {
+    let p = problem::<T>(causal, scale, &q, &k, &v);
+    // SAFETY: the dtypes were matched to T.
+    let (g, y, sums) = unsafe { (packed::<T>(g)?, packed::<T>(y)?, packed::<T>(sums)?) };
+    let (g, y, sums) = (&g[..], &y[..], &sums[..]);
+    let (q, k, v) = (Batch::<T>::new(&q)?, Batch::<T>::new(&k)?, Batch::<T>::new(&v)?);
+    let mask = mask.map(|m| Batch::<T>::new(&m)).transpose()?;
+    let batch = q.starts.len();
+    // SAFETY: outputs share no elements with the inputs or each other.
+    let outputs = unsafe {
+        [output::<T>(gq, batch * p.l * p.e)?, output::<T>(gk, batch * p.s * p.e)?, output::<T>(gv, batch * p.s * p.d)?]
+    };
+    let [gq, gk, gv] = outputs.map(|out| {
+        out.fill(T::ZERO);
+        Ptr::new(out.as_mut_ptr())
+    });
+    // Few entries: threads share the products of each instead.
+    let alone = batch < threads::count();
+    let failed = Failure::default();
+    let work = |entries: Range<usize>| {
+        let Some([mut weights, mut slopes, mut along]) = failed.room([QUERIES * KEYS, QUERIES * KEYS, p.l]) else {
+            return;
+        };
+        for b in entries {
+            for (i, x) in along.iter_mut().enumerate() {
+                let at = (b * p.l + i) * p.d;
+                *x = fold2(&g[at..at + p.d], &y[at..at + p.d], |t, g, y| t + g * y);
+            }
+            for start in (0..p.s).step_by(KEYS) {
+                let cols = start..p.s.min(start + KEYS);
+                let (gk, gv) = (gk.at(((b * p.s + start) * p.e) as isize), gv.at(((b * p.s + start) * p.d) as isize));
+                // Queries before the first of these keys do not see them.
+                let from = if p.causal { start / QUERIES * QUERIES } else { 0 };
+                for first in (from..p.l).step_by(QUERIES) {
+                    let rows = first..p.l.min(first + QUERIES);
+                    let n = rows.len();
+                    let mask = mask.as_ref().map(|m| m.from(b, first).moved(start));
+                    let (queries, keys) = (q.from(b, first), k.from(b, start));
+                    let at = b * p.l + first;
+                    let g_rows = dense(g[at * p.d..].as_ptr(), p.d);
+                    let line = KEYS as isize;
+                    // SAFETY: rows and columns lie in the operands and outputs; entry `b` of the outputs is this task's.
+                    unsafe {
+                        scores(&p, queries, keys, mask, &rows, &cols, &mut weights, alone);
+                        product(
+                            n,
+                            p.d,
+                            cols.len(),
+                            g_rows,
+                            v.from(b, start).t(),
+                            slopes.as_mut_ptr(),
+                            line,
+                            false,
+                            alone,
+                        );
+                    }
+                    for i in 0..n {
+                        let part = i * KEYS..i * KEYS + cols.len();
+                        let (w, s) = (&mut weights[part.clone()], &mut slopes[part]);
+                        slope(sums[at + i], along[first + i], p.scale, w, s);
+                    }
+                    let (w, s) = (dense(weights.as_ptr(), KEYS), dense(slopes.as_ptr(), KEYS));
+                    let gq = gq.at((at * p.e) as isize);
+                    // SAFETY: as above.
+                    unsafe {
+                        product(cols.len(), n, p.d, w.t(), g_rows, gv, p.d as isize, true, alone);
+                        product(n, cols.len(), p.e, s, keys, gq, p.e as isize, true, alone);
+                        product(cols.len(), n, p.e, s.t(), queries, gk, p.e as isize, true, alone);
+                    }
+                }
+            }
+        }
+    };
+    match alone {
+        true => work(0..batch),
+        false => parallel(batch, cost(&p, p.l), work),
+    }
+    failed.result()
+}
+
+/// Scores become weights, and the gradients of weights those of products before the scale.
+#[inline(always)]
+fn slope_body<T: Real>(sums: T, along: T, scale: T, weights: &mut [T], slopes: &mut [T]) {
+    let shift = if sums == T::LOWEST { T::ZERO } else { sums };
+    for (w, s) in weights.iter_mut().zip(slopes) {
+        *w = (*w - shift).exp_falling();
+        *s = *w * (*s - along) * scale;
+    }
+}
+vectorised! {
+    fn slope<T: Real>(sums: T, along: T, scale: T, weights: &mut [T], slopes: &mut [T]) = slope_body
+}
+
+fn problem<T: Real>(
+    causal: bool,
+    scale: f64,
+    q: &View<'_, Buffer>,
+    k: &View<'_, Buffer>,
+    v: &View<'_, Buffer>,
+) -> Problem<T> {
+    let last = |x: &View<'_, Buffer>, n: usize| x.layout.shape()[x.layout.rank() - n];
+    Problem { causal, scale: T::from_f64(scale), l: last(q, 2), s: last(k, 2), e: last(q, 1), d: last(v, 1) }
+}
+
+/// What a task of so many queries costs, in the elements that [`parallel`] counts.
+fn cost<T>(p: &Problem<T>, queries: usize) -> usize {
+    queries.saturating_mul(p.s).saturating_mul(p.e + p.d) / 8
+}
+
+/// Whether memory for tiles was lacking in some task.
+#[derive(Default)]
+struct Failure(Mutex<Option<Error>>);
+
+impl Failure {
+    fn room<T: Real, const N: usize>(&self, sizes: [usize; N]) -> Option<[Vec<T>; N]> {
+        let mut found = [(); N].map(|()| Vec::new());
+        for (room, n) in found.iter_mut().zip(sizes) {
+            match filled(T::ZERO, n) {
+                Ok(v) => *room = v,
+                Err(e) => {
+                    *self.0.lock().unwrap_or_else(|e| e.into_inner()) = Some(e);
+                    return None;
+                }
+            }
+        }
+        Some(found)
+    }
+
+    fn result(self) -> Result<()> {
+        match self.0.into_inner().unwrap_or_else(|e| e.into_inner()) {
+            Some(e) => Err(e),
+            None => Ok(()),
+        }
+    }
+}
