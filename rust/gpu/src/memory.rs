@@ -131,8 +131,11 @@ impl Context {
     /// Memory for `bytes` bytes, with whatever they held before.
     pub fn allocate(&'static self, bytes: usize) -> Result<Arc<Block>> {
         self.check()?;
-        let class = size_class(bytes);
-        if class > self.limits.max_buffer_size {
+        let most = self.limits.max_buffer_size & !7;
+        // The last class may go beyond the limit, though what is asked for does not.
+        let class =
+            Some(size_class(bytes)).filter(|class| *class <= most).unwrap_or((bytes as u64).next_multiple_of(8));
+        if class > most {
             return Err(wengert_ops::Error::memory(format!(
                 "gpu:{} ('{}') allocates at most {} bytes at once, {bytes} were asked for; split the tensor, or keep it on \
                  device 'cpu'",

@@ -4,7 +4,7 @@ use crate::context::{locked, Context};
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use wengert_ops::{Error, Result};
+use wengert_ops::Result;
 
 /// Names a kernel among all that there are: its family, and what tells it from its siblings.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -43,15 +43,6 @@ impl Context {
 
     fn compile(&self, key: &Key, source: Source) -> Result<Pipeline> {
         self.check()?;
-        if source.writes.len() > self.limits.max_storage_buffers_per_shader_stage as usize {
-            return Err(Error::runtime(format!(
-                "{} over {} arrays: gpu:{} binds at most {}; compute it in smaller steps",
-                key.family,
-                source.writes.len(),
-                self.index,
-                self.limits.max_storage_buffers_per_shader_stage
-            )));
-        }
         let entries: Vec<wgpu::BindGroupLayoutEntry> = source
             .writes
             .iter()

@@ -5,6 +5,7 @@ use crate::memory::Block;
 use crate::pipeline::{Pipeline, IMMEDIATE};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -36,9 +37,26 @@ pub(crate) enum Task {
 /// One kernel over some blocks.
 pub(crate) struct Dispatch {
     pub pipeline: Arc<Pipeline>,
-    pub blocks: SmallVec<[Arc<Block>; 6]>,
+    pub bindings: SmallVec<[Binding; 6]>,
     pub parameters: SmallVec<[u32; IMMEDIATE / 4]>,
     pub groups: [u32; 3],
+}
+
+/// A range of a block, as a kernel sees it.
+pub(crate) struct Binding {
+    pub block: Arc<Block>,
+    pub offset: u64,
+    pub bytes: u64,
+}
+
+impl Binding {
+    fn resource(&self) -> wgpu::BindingResource<'_> {
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: self.block.raw(),
+            offset: self.offset,
+            size: NonZeroU64::new(self.bytes),
+        })
+    }
 }
 
 #[derive(Default)]
@@ -65,7 +83,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 impl Task {
     fn bytes(&self) -> usize {
         match self {
-            Task::Dispatch(d) => d.blocks.last().map_or(0, |b| b.bytes),
+            Task::Dispatch(d) => d.bindings.last().map_or(0, |b| b.block.bytes),
             Task::Copy { bytes, .. } | Task::Upload { bytes, .. } => *bytes as usize,
             Task::Zero { .. } => 0,
         }
@@ -153,10 +171,10 @@ impl Context {
         for task in dispatches {
             let Task::Dispatch(d) = task else { continue };
             let entries: SmallVec<[wgpu::BindGroupEntry<'_>; 8]> = d
-                .blocks
+                .bindings
                 .iter()
                 .enumerate()
-                .map(|(n, b)| wgpu::BindGroupEntry { binding: n as u32, resource: b.raw().as_entire_binding() })
+                .map(|(n, b)| wgpu::BindGroupEntry { binding: n as u32, resource: b.resource() })
                 .collect();
             let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: None,
