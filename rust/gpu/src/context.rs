@@ -142,31 +142,53 @@ impl Context {
         }
     }
 
-    /// Runs calls that report their mistakes to scopes: out of memory is a `MemoryError`, all else an internal one.
+    /// Runs calls that report their mistakes to scopes: out of memory is a `MemoryError`, all else an internal one, unless
+    /// it comes of the device being lost. A panic in them is a mistake like others.
     pub fn scoped<T>(&self, what: &str, calls: impl FnOnce() -> T) -> Result<T> {
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let driver = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let value = calls();
-        let (memory, validation) = (block_on(memory.pop()), block_on(validation.pop()));
+        let value = catch_unwind(AssertUnwindSafe(calls));
+        let (memory, driver, validation) = (block_on(memory.pop()), block_on(driver.pop()), block_on(validation.pop()));
         if let Some(e) = memory {
+            self.alive()?;
             return Err(Error::memory(format!("gpu:{}: out of memory: {what}: {e}", self.index)));
         }
-        if let Some(e) = validation {
+        if let Some(e) = driver.or(validation) {
+            self.alive()?;
             return Err(Error::internal(format!("gpu:{}: {what}: {e}", self.index)));
         }
-        Ok(value)
+        value.or_else(|_| {
+            self.alive()?;
+            Err(Error::internal(format!("gpu:{}: {what}: wgpu panicked", self.index)))
+        })
     }
 
     /// Waits for a submission, or for all. A device that is lost meanwhile makes wgpu panic: that is an error here.
     pub fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        let poll = || self.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout: None });
-        match catch_unwind(AssertUnwindSafe(poll)) {
-            Ok(Ok(_)) => self.check_stray(),
-            Ok(Err(e)) => Err(Error::internal(format!("gpu:{}: waiting failed: {e}", self.index))),
-            Err(_) => {
-                let _ = self.lost.set("while waiting for it".to_owned());
-                self.check()
+        match self.poll(wgpu::PollType::Wait { submission_index: submission, timeout: None }) {
+            Some(Ok(_)) => self.check().and_then(|()| self.check_stray()),
+            Some(Err(e)) => {
+                self.alive()?;
+                Err(Error::internal(format!("gpu:{}: waiting failed: {e}", self.index)))
             }
+            None => self.check(),
         }
+    }
+
+    /// Polls the device; one that makes wgpu panic at that is lost.
+    fn poll(&self, how: wgpu::PollType) -> Option<std::result::Result<wgpu::PollStatus, wgpu::PollError>> {
+        let polled = catch_unwind(AssertUnwindSafe(|| self.device.poll(how)));
+        if polled.is_err() {
+            let _ = self.lost.set("while waiting for it".to_owned());
+        }
+        polled.ok()
+    }
+
+    /// As [`Context::check`], after an error: a device tells only when it is asked that it is lost.
+    #[cold]
+    pub fn alive(&self) -> Result<()> {
+        self.poll(wgpu::PollType::Poll);
+        self.check()
     }
 }

@@ -196,14 +196,14 @@ impl Context {
     }
 
     /// Queues host bytes for a block.
-    pub fn upload(&self, bytes: &[u8], to: Arc<Block>) -> Result<()> {
+    pub fn upload(&'static self, bytes: &[u8], to: Arc<Block>) -> Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }
         let size = (bytes.len() as u64).next_multiple_of(4);
         let descriptor =
             wgpu::BufferDescriptor { label: None, size, usage: wgpu::BufferUsages::COPY_SRC, mapped_at_creation: true };
-        let from = self.scoped("staging", || self.device.create_buffer(&descriptor))?;
+        let from = self.with_room(bytes.len(), || self.scoped("staging", || self.device.create_buffer(&descriptor)))?;
         let mut range =
             from.get_mapped_range_mut(..).map_err(|e| Error::internal(format!("gpu:{}: staging: {e}", self.index)))?;
         range.slice(..bytes.len()).copy_from_slice(bytes);
@@ -213,7 +213,7 @@ impl Context {
     }
 
     /// Waits for all that was queued and reads `out.len()` bytes from the byte `at`.
-    pub fn download(&self, block: &Arc<Block>, at: usize, out: &mut [u8]) -> Result<()> {
+    pub fn download(&'static self, block: &Arc<Block>, at: usize, out: &mut [u8]) -> Result<()> {
         if out.is_empty() {
             return Ok(());
         }
@@ -225,12 +225,12 @@ impl Context {
             mapped_at_creation: false,
         };
         self.flush()?;
-        let staging = self.scoped("reading", || {
-            let staging = self.device.create_buffer(&descriptor);
+        let staging =
+            self.with_room(out.len(), || self.scoped("reading", || self.device.create_buffer(&descriptor)))?;
+        self.scoped("reading", || {
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
             encoder.copy_buffer_to_buffer(block.raw(), first as u64, &staging, 0, (last - first) as u64);
             self.queue.submit([encoder.finish()]);
-            staging
         })?;
         let (tell, answer) = sync_channel(1);
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
@@ -241,7 +241,10 @@ impl Context {
         // Where another thread polled at the same time, it may still be about to give the answer.
         match answer.recv_timeout(ANSWER) {
             Ok(Ok(())) => {}
-            Ok(Err(e)) => return Err(Error::internal(format!("gpu:{}: reading: {e}", self.index))),
+            Ok(Err(e)) => {
+                self.alive()?;
+                return Err(Error::internal(format!("gpu:{}: reading: {e}", self.index)));
+            }
             Err(_) => return Err(Error::internal(format!("gpu:{}: reading ended without an answer", self.index))),
         }
         let range =
