@@ -91,8 +91,9 @@ y.item()
 z = x + 1
 wg._core._gpu_lose()
 calls = [
-    z.tolist, x.cpu, y.backward, wg.gpu.synchronize, wg.gpu.empty_cache, lambda: x * 2, lambda: wg.ones(2, device="gpu"),
-    lambda: wg.ones(2).to("gpu"), lambda: repr(x), lambda: x.detach().add_(1), z.tolist,
+    z.tolist, x.cpu, y.backward, wg.gpu.synchronize, wg.gpu.empty_cache, lambda: x * 2,
+    lambda: wg.ones(2, device="gpu"), lambda: wg.ones(2).to("gpu"), lambda: repr(x),
+    lambda: x.detach().add_(1), z.tolist,
 ]
 for call in calls:
     try:
