@@ -9,7 +9,8 @@ use crate::tensor::Tensor;
 use crate::value::{self, Value};
 use smallvec::SmallVec;
 use wengert_ops::{
-    fail, infer, layout, Backend, DType, Layout, Meta, Op, Operand, Region, Result, Row, Scalar, View, ViewMut,
+    fail, infer, layout, Backend, DType, Error, ErrorKind, Layout, Meta, Op, Operand, Region, Result, Row, Scalar,
+    View, ViewMut,
 };
 
 pub(crate) type Outputs = SmallVec<[Value; 2]>;
@@ -41,6 +42,15 @@ fn operand<'a>(input: &RowInput<'a>, layout: &'a Option<Layout>, device: Device)
     })
 }
 
+/// Says which op there was no memory for.
+#[cold]
+fn in_op(e: Error, name: &str) -> Error {
+    match e.kind() {
+        ErrorKind::Memory => e.context(name),
+        _ => e,
+    }
+}
+
 /// A row into a fresh result.
 pub(crate) fn row(
     row: Row,
@@ -50,10 +60,10 @@ pub(crate) fn row(
     device: Device,
     inputs: &[RowInput<'_>],
 ) -> Result<Value> {
-    let result = Value::empty(device, shape.clone(), out)?;
+    let result = Value::empty(device, shape.clone(), out).map_err(|e| in_op(e, row.name()))?;
     if device.has_memory() {
         // SAFETY: `result` is fresh.
-        row_into(row, compute, inputs, unsafe { result.view_mut()? })?;
+        row_into(row, compute, inputs, unsafe { result.view_mut()? }).map_err(|e| in_op(e, row.name()))?;
     }
     Ok(result)
 }
@@ -101,7 +111,8 @@ pub(crate) fn row_vjp(
     shape: &Layout,
     dtype: DType,
 ) -> Result<Value> {
-    let result = Value::empty(g.device(), shape.fresh(), dtype)?;
+    let result =
+        Value::empty(g.device(), shape.fresh(), dtype).map_err(|e| in_op(e, &format!("{}'s gradient", row.name())))?;
     if g.device().has_memory() {
         let layouts: SmallVec<[Option<Layout>; 3]> = inputs.iter().map(|i| expanded(i, shape)).collect();
         let device = g.device();
@@ -149,9 +160,9 @@ pub(crate) fn run(op: &Op, inputs: &[Value]) -> Result<Outputs> {
     let mut outputs = Outputs::new();
     for m in &metas {
         let layout = known_layout(&m.shape)?;
-        outputs.push(Value::empty(device, layout, m.dtype)?);
+        outputs.push(Value::empty(device, layout, m.dtype).map_err(|e| in_op(e, infer::op_name(op)))?);
     }
-    if device.has_memory() && !kernel(op, inputs, &outputs)? {
+    if device.has_memory() && !kernel(op, inputs, &outputs).map_err(|e| in_op(e, infer::op_name(op)))? {
         let tensors: SmallVec<[Tensor; 3]> = inputs.iter().map(|v| Tensor::from_value(v.clone())).collect();
         let refs: SmallVec<[&Tensor; 3]> = tensors.iter().collect();
         let _off = crate::mode::GradMode::set(false);
@@ -360,7 +371,7 @@ pub(crate) fn transposed(v: &Value) -> Value {
 /// The product of two matrices of one dtype.
 pub(crate) fn product(a: &Value, b: &Value) -> Result<Value> {
     let shape = [a.layout.shape()[0], b.layout.shape()[1]];
-    let out = Value::empty(a.device(), known_layout(&shape)?, a.dtype)?;
+    let out = Value::empty(a.device(), known_layout(&shape)?, a.dtype).map_err(|e| in_op(e, "matmul"))?;
     if a.device().has_memory() {
         // SAFETY: `out` is fresh.
         Devices.matmul(a.view()?, b.view()?, false, unsafe { out.view_mut()? })?;

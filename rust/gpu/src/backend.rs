@@ -56,6 +56,12 @@ impl Gpu {
         self.0.finish()
     }
 
+    /// Destroys the device under its tensors, as a driver that fails does: for tests.
+    #[doc(hidden)]
+    pub fn lose(&self) {
+        self.0.device.destroy();
+    }
+
     /// Kernels compiled so far.
     pub fn compiled(&self) -> usize {
         self.0.compiled()

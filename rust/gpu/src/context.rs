@@ -1,8 +1,9 @@
 //! An opened device: opened on first use, and for as long as the process lives.
 
 use crate::adapter::{self, DeviceInfo, Found};
+use crate::less;
 use crate::memory::Pool;
-use crate::pipeline::Pipelines;
+use crate::pipeline::{Pipelines, IMMEDIATE};
 use crate::stream::Stream;
 use crate::wait::block_on;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -54,11 +55,18 @@ pub(crate) fn open(index: usize) -> Result<&'static Context> {
 
 impl Context {
     fn new(index: usize, found: &Found) -> Result<Context> {
-        let limits = found.adapter.limits();
+        let (features, limits) = less::remaining(&found.adapter)?;
+        if !features.contains(wgpu::Features::IMMEDIATES) || (limits.max_immediate_size as usize) < IMMEDIATE {
+            return Err(Error::runtime(format!(
+                "gpu:{index} ('{}') has no room for a kernel's parameters ({IMMEDIATE} bytes of push constants), which all \
+                 kernels use; use device 'cpu', or another GPU by WENGERT_GPU",
+                found.info.name
+            )));
+        }
         let wanted = wgpu::Features::IMMEDIATES | DOUBLE | wgpu::Features::SUBGROUP;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wengert"),
-            required_features: found.adapter.features() & wanted,
+            required_features: features & wanted,
             required_limits: limits.clone(),
             experimental_features: wgpu::ExperimentalFeatures::disabled(),
             memory_hints: wgpu::MemoryHints::Performance,
@@ -134,31 +142,53 @@ impl Context {
         }
     }
 
-    /// Runs calls that report their mistakes to scopes: out of memory is a `MemoryError`, all else an internal one.
+    /// Runs calls that report their mistakes to scopes: out of memory is a `MemoryError`, all else an internal one, unless
+    /// it comes of the device being lost. A panic in them is a mistake like others.
     pub fn scoped<T>(&self, what: &str, calls: impl FnOnce() -> T) -> Result<T> {
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let driver = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let value = calls();
-        let (memory, validation) = (block_on(memory.pop()), block_on(validation.pop()));
+        let value = catch_unwind(AssertUnwindSafe(calls));
+        let (memory, driver, validation) = (block_on(memory.pop()), block_on(driver.pop()), block_on(validation.pop()));
         if let Some(e) = memory {
+            self.alive()?;
             return Err(Error::memory(format!("gpu:{}: out of memory: {what}: {e}", self.index)));
         }
-        if let Some(e) = validation {
+        if let Some(e) = driver.or(validation) {
+            self.alive()?;
             return Err(Error::internal(format!("gpu:{}: {what}: {e}", self.index)));
         }
-        Ok(value)
+        value.or_else(|_| {
+            self.alive()?;
+            Err(Error::internal(format!("gpu:{}: {what}: wgpu panicked", self.index)))
+        })
     }
 
     /// Waits for a submission, or for all. A device that is lost meanwhile makes wgpu panic: that is an error here.
     pub fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        let poll = || self.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout: None });
-        match catch_unwind(AssertUnwindSafe(poll)) {
-            Ok(Ok(_)) => self.check_stray(),
-            Ok(Err(e)) => Err(Error::internal(format!("gpu:{}: waiting failed: {e}", self.index))),
-            Err(_) => {
-                let _ = self.lost.set("while waiting for it".to_owned());
-                self.check()
+        match self.poll(wgpu::PollType::Wait { submission_index: submission, timeout: None }) {
+            Some(Ok(_)) => self.check().and_then(|()| self.check_stray()),
+            Some(Err(e)) => {
+                self.alive()?;
+                Err(Error::internal(format!("gpu:{}: waiting failed: {e}", self.index)))
             }
+            None => self.check(),
         }
+    }
+
+    /// Polls the device; one that makes wgpu panic at that is lost.
+    fn poll(&self, how: wgpu::PollType) -> Option<std::result::Result<wgpu::PollStatus, wgpu::PollError>> {
+        let polled = catch_unwind(AssertUnwindSafe(|| self.device.poll(how)));
+        if polled.is_err() {
+            let _ = self.lost.set("while waiting for it".to_owned());
+        }
+        polled.ok()
+    }
+
+    /// As [`Context::check`], after an error: a device tells only when it is asked that it is lost.
+    #[cold]
+    pub fn alive(&self) -> Result<()> {
+        self.poll(wgpu::PollType::Poll);
+        self.check()
     }
 }

@@ -8,6 +8,7 @@ use crate::memory::Buffer;
 use crate::reduce::reduce;
 use crate::shader::{code, entry, num_of, own_num, per_word, type_text, Call, Num, Place};
 use crate::stream::Task;
+use crate::walk::moved;
 use smallvec::SmallVec;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -386,12 +387,23 @@ pub(crate) fn copy(context: &'static Context, src: View<'_, Buffer>, dst: ViewMu
         let (from, to) = (src.buffer.0.clone(), dst.buffer().0.clone());
         return context.push(Task::Copy { from, at: at as u64, to, to_at: to_at as u64, bytes: bytes as u64 });
     }
+    let dtype = moved(src.dtype);
+    if src.dtype == DType::F64 && dst.dtype() == DType::F64 && !context.has_f64() {
+        // SAFETY: the caller's view, under the same promise.
+        let bits = unsafe { ViewMut::new(dst.buffer(), dst.layout(), dtype) };
+        return copy(context, View { dtype, ..src }, bits);
+    }
     let num = own_num(src.dtype);
     map(context, "copy", &[code(dst.dtype())], num, &[Operand::Array(src)], 1, &dst, num, &|x| x[0].to_owned())
 }
 
 /// Fills with a number.
 pub(crate) fn fill(context: &'static Context, value: Scalar, dst: ViewMut<'_, Buffer>) -> Result<()> {
+    if dst.dtype() == DType::F64 && !context.has_f64() {
+        let bits = Scalar::Int(value.as_f64().to_bits() as i64);
+        // SAFETY: the caller's view, under the same promise.
+        return fill(context, bits, unsafe { ViewMut::new(dst.buffer(), dst.layout(), moved(DType::F64)) });
+    }
     let num = own_num(dst.dtype());
     map(context, "fill", &[code(dst.dtype())], num, &[Operand::Scalar(value)], 1, &dst, num, &|x| x[0].to_owned())
 }

@@ -8,7 +8,7 @@ use crate::shader::{type_text, Call, Num, Place, THREADS};
 use smallvec::SmallVec;
 use std::cell::Cell;
 use std::fmt::Write;
-use wengert_ops::{DType, Error, Layout, Result, View, ViewMut};
+use wengert_ops::{DType, Layout, Result, View, ViewMut};
 
 /// Sizes and strides of some dims of an array, merged where one follows the other.
 #[derive(Clone, Default)]
@@ -178,18 +178,12 @@ impl Folding {
     }
 
     pub fn bind(&self, call: &mut Call) -> Result<Bound> {
-        let most = self.kept.numel().max(self.folded.numel());
-        if most > MOST {
-            return Err(Error::runtime(format!("{}: {most} elements are too many for a GPU", call.key.family)));
-        }
+        call.countable(self.kept.numel().max(self.folded.numel()))?;
         let place = call.read(&self.buffer, self.dtype)?;
         let start = call.size(self.offset)?;
         Ok(Bound { place, start, kept: self.kept.bind(call)?, folded: self.folded.bind(call)? })
     }
 }
-
-/// Numbers of elements stay so far below 2³² that neither a loop's last step nor the last group's threads wrap.
-const MOST: usize = (1 << 32) - (1 << 26);
 
 /// Whether threads should not meet in groups: a software device runs a group on one core, and its barriers are slow.
 pub(crate) fn narrow(context: &Context) -> bool {
@@ -249,7 +243,7 @@ impl Share {
 
     /// Groups for so many parts.
     pub fn groups(self, call: &Call, count: usize) -> Result<[u32; 3]> {
-        call.threads(count.saturating_mul(self.lanes as usize))
+        call.groups(count.div_ceil((THREADS / self.lanes) as usize))
     }
 
     /// `main` where `lanes` threads, each knowing its `lane`, do `body` for part `v`; `working` tells whether it is one of

@@ -5,7 +5,7 @@
 use crate::context::{locked, Context};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use wengert_ops::Result;
+use wengert_ops::{Error, ErrorKind, Result};
 
 /// A block of bytes on a GPU.
 #[derive(Clone)]
@@ -131,9 +131,12 @@ impl Context {
     /// Memory for `bytes` bytes, with whatever they held before.
     pub fn allocate(&'static self, bytes: usize) -> Result<Arc<Block>> {
         self.check()?;
-        let class = size_class(bytes);
-        if class > self.limits.max_buffer_size {
-            return Err(wengert_ops::Error::memory(format!(
+        let most = self.limits.max_buffer_size & !7;
+        // The last class may go beyond the limit, though what is asked for does not.
+        let class =
+            Some(size_class(bytes)).filter(|class| *class <= most).unwrap_or((bytes as u64).next_multiple_of(8));
+        if class > most {
+            return Err(Error::memory(format!(
                 "gpu:{} ('{}') allocates at most {} bytes at once, {bytes} were asked for; split the tensor, or keep it on \
                  device 'cpu'",
                 self.index, self.info.name, self.limits.max_buffer_size
@@ -141,17 +144,26 @@ impl Context {
         }
         let raw = match self.pool.take(class) {
             Some(raw) => raw,
-            None => self.create(class).or_else(|first| {
-                // What is queued and what is cached may be in the way.
-                self.flush()?;
-                self.wait(None)?;
-                self.pool.clear();
-                self.wait(None)?;
-                self.create(class).map_err(|_| first.context(&format!("{bytes} bytes")))
-            })?,
+            None => self.with_room(bytes, || self.create(class))?,
         };
         self.pool.count(class);
         Ok(Arc::new(Block { context: self, bytes, class, raw: Some(raw) }))
+    }
+
+    /// Makes a buffer of `bytes` bytes. Where there is no memory for it, what is queued and what is cached makes room first.
+    pub fn with_room(&'static self, bytes: usize, make: impl Fn() -> Result<wgpu::Buffer>) -> Result<wgpu::Buffer> {
+        let first = match make() {
+            Err(e) if e.kind() == ErrorKind::Memory => e,
+            made => return made,
+        };
+        self.flush()?;
+        self.wait(None)?;
+        self.pool.clear();
+        self.wait(None)?;
+        make().map_err(|again| match again.kind() {
+            ErrorKind::Memory => first.context(&format!("{bytes} bytes")),
+            _ => again,
+        })
     }
 
     fn create(&self, size: u64) -> Result<wgpu::Buffer> {

@@ -18,25 +18,28 @@ pub(crate) fn sums_before(context: &'static Context, numbers: &Buffer, count: us
     let blocks = count.div_ceil(block).max(1);
     let totals = Buffer(context.allocate(blocks * 4)?);
     let mut call = Call::new(context, "sums_before");
-    let (data, ends) = (call.write(numbers, DType::I32)?.slot, call.write(&totals, DType::I32)?.slot);
+    let (data, ends) = (call.write(numbers, DType::I32)?, call.write(&totals, DType::I32)?);
     let (n, m) = (call.size(count)?, call.size(blocks)?);
-    let groups = call.threads(blocks * THREADS as usize)?;
+    let groups = call.groups(blocks)?;
     call.run(groups, || {
+        let number = data.word("first + k");
         format!(
             "var<workgroup> s: array<u32, {THREADS}>;\n\
              @compute @workgroup_size({THREADS})\nfn main(@builtin(local_invocation_index) t: u32, \
              @builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {{\n\
              let block = id.y * groups.x + id.x;\nlet first = (block * {THREADS}u + t) * {EACH}u;\n\
              var own = 0u;\nfor (var k = 0u; k < {EACH}u; k++) {{\n\
-             if (block < {m} && first + k < {n}) {{ own += b{data}[first + k]; }}\n}}\n\
+             if (block < {m} && first + k < {n}) {{ own += {number}; }}\n}}\n\
              s[t] = own;\nworkgroupBarrier();\n\
              for (var gap = 1u; gap < {THREADS}u; gap *= 2u) {{\n\
              var more = 0u;\nif (t >= gap) {{ more = s[t - gap]; }}\nworkgroupBarrier();\n\
              s[t] += more;\nworkgroupBarrier();\n}}\n\
              if (block >= {m}) {{ return; }}\n\
-             if (t == {THREADS}u - 1u) {{ b{ends}[block] = s[t]; }}\n\
+             if (t == {THREADS}u - 1u) {{ {} }}\n\
              var before = s[t] - own;\nfor (var k = 0u; k < {EACH}u; k++) {{\n\
-             if (first + k < {n}) {{\nlet x = b{data}[first + k];\nb{data}[first + k] = before;\nbefore += x;\n}}\n}}\n}}\n"
+             if (first + k < {n}) {{\nlet x = {number};\n{}before += x;\n}}\n}}\n}}\n",
+            ends.set_word("block", "s[t]"),
+            data.set_word("first + k", "before"),
         )
     })?;
     if blocks == 1 {
@@ -44,10 +47,13 @@ pub(crate) fn sums_before(context: &'static Context, numbers: &Buffer, count: us
     }
     let total = sums_before(context, &totals, blocks)?;
     let mut call = Call::new(context, "sums_on");
-    let (data, ends) = (call.write(numbers, DType::I32)?.slot, call.read(&totals, DType::I32)?.slot);
+    let (data, ends) = (call.write(numbers, DType::I32)?, call.read(&totals, DType::I32)?);
     let n = call.size(count)?;
     let groups = call.threads(count)?;
-    call.run(groups, || entry(&n, &format!("b{data}[i] = b{data}[i] + b{ends}[i / {block}u];\n")))?;
+    call.run(groups, || {
+        let sum = format!("{} + {}", data.word("i"), ends.word(&format!("i / {block}u")));
+        entry(&n, &data.set_word("i", &sum))
+    })?;
     Ok(total)
 }
 
@@ -86,7 +92,7 @@ pub(crate) fn nonzero(context: &'static Context, x: In<'_>) -> Result<(Buffer, u
     let mut inner = 1;
     for (d, &size) in shape.iter().enumerate().rev() {
         let mut call = Call::new(context, "nonzero_write");
-        let (from, to) = (call.read(&before, DType::I32)?.slot, call.write(&out, DType::I64)?.slot);
+        let (from, to) = (call.read(&before, DType::I32)?, call.write(&out, DType::I64)?);
         let (n, found) = (call.size(numel)?, call.size(count)?);
         let (step, size_text, rank, d) = (call.size(inner)?, call.size(size)?, call.size(shape.len())?, call.size(d)?);
         let groups = call.threads(numel)?;
@@ -94,9 +100,15 @@ pub(crate) fn nonzero(context: &'static Context, x: In<'_>) -> Result<(Buffer, u
             entry(
                 &n,
                 &format!(
-                    "let at = b{from}[i];\nvar next = {found};\nif (i + 1u < {n}) {{ next = b{from}[i + 1u]; }}\n\
-                     if (next == at) {{ return; }}\nlet w = (at * {rank} + {d}) * 2u;\n\
-                     b{to}[w] = i / {step} % {size_text};\nb{to}[w + 1u] = 0u;\n"
+                    "let at = {};\nvar next = {found};\nif (i + 1u < {n}) {{ next = {}; }}\n\
+                     if (next == at) {{ return; }}\n{}",
+                    from.word("i"),
+                    from.word("i + 1u"),
+                    to.store(
+                        &format!("(at * {rank} + {d})"),
+                        &format!("vec2<u32>(i / {step} % {size_text}, 0u)"),
+                        Num::I64
+                    )
                 ),
             )
         })?;

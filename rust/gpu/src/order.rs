@@ -50,14 +50,14 @@ fn group(context: &'static Context, keys: &Keys, positions: &Buffer, carried: bo
     let padded = keys.len.next_power_of_two();
     let mut call = Call::new(context, "sort_group");
     call.key.variant.push(carried as u32);
-    let k = keys.bind(&mut call, true)?.slot;
-    let p = call.write(positions, DType::I32)?.slot;
+    let k = keys.bind(&mut call, true)?;
+    let p = call.write(positions, DType::I32)?;
     let (lines, len) = (call.size(keys.lines)?, call.size(keys.len)?);
     let shift = call.word(padded.trailing_zeros());
     let limit = call.word(padded.min(BLOCK as usize) as u32);
     let words = keys.words;
     // One group a block.
-    let groups = call.threads((keys.lines * padded).div_ceil(BLOCK as usize) * THREADS as usize)?;
+    let groups = call.groups((keys.lines * padded).div_ceil(BLOCK as usize))?;
     call.run(groups, || {
         let fields: Vec<String> = (0..words).map(|w| w.to_string()).chain(["p".to_owned()]).collect();
         let each = |f: &dyn Fn(&str) -> String| fields.iter().map(|w| f(w)).collect::<String>();
@@ -75,7 +75,7 @@ fn group(context: &'static Context, keys: &Keys, positions: &Buffer, carried: bo
             )
         };
         let (spread, fold) = (pairs(SPREAD), pairs(FOLD));
-        let from = if carried { format!("b{p}[at]") } else { "j".to_owned() };
+        let from = if carried { p.word("at") } else { "j".to_owned() };
         let network = format!(
             "for (var size = 2u; size <= {limit}; size *= 2u) {{\n{fold}\
              for (var gap = size / 4u; gap > 0u; gap /= 2u) {{\n{spread}}}\n}}\n"
@@ -85,8 +85,9 @@ fn group(context: &'static Context, keys: &Keys, positions: &Buffer, carried: bo
             "let e = h + t; let v = block * {BLOCK}u + e;\nlet line = v >> {shift}; let j = v & ((1u << {shift}) - 1u);\n\
              let at = line * {len} + j;\n"
         );
-        let loads = (0..words).map(|w| format!("s{w}[e] = b{k}[at * {words}u + {w}u];\n")).collect::<String>();
-        let stores = (0..words).map(|w| format!("b{k}[at * {words}u + {w}u] = s{w}[e];\n")).collect::<String>();
+        let part = |w: u32| format!("at * {words}u + {w}u");
+        let loads = (0..words).map(|w| format!("s{w}[e] = {};\n", k.word(&part(w)))).collect::<String>();
+        let stores = (0..words).map(|w| k.set_word(&part(w), &format!("s{w}[e]"))).collect::<String>();
         let greatest = each(&|w| format!("s{w}[e] = 0xffffffffu;\n"));
         format!(
             "{arrays}@compute @workgroup_size({THREADS})\nfn main(@builtin(local_invocation_index) t: u32, \
@@ -96,7 +97,8 @@ fn group(context: &'static Context, keys: &Keys, positions: &Buffer, carried: bo
              if (line < {lines} && j < {len}) {{\n{loads}sp[e] = {from};\n}} else {{\n{greatest}}}\n}}\n\
              workgroupBarrier();\n{network}\
              for (var h = 0u; h < {BLOCK}u; h += {THREADS}u) {{\n{place}\
-             if (line < {lines} && j < {len}) {{\n{stores}b{p}[at] = sp[e];\n}}\n}}\n}}\n"
+             if (line < {lines} && j < {len}) {{\n{stores}{}}}\n}}\n}}\n",
+            p.set_word("at", "sp[e]")
         )
     })
 }
@@ -121,17 +123,17 @@ fn pass(context: &'static Context, keys: &Keys, positions: Option<&Buffer>, bit:
     for writes in [false, true] {
         let mut call = Call::new(context, "sort_pass");
         call.key.variant.extend_from_slice(&[writes as u32, positions.is_some() as u32]);
-        let from = keys.bind(&mut call, false)?.slot;
+        let from = keys.bind(&mut call, false)?;
         let table = match writes {
-            true => call.read(&counts, DType::I32)?.slot,
-            false => call.write(&counts, DType::I32)?.slot,
+            true => call.read(&counts, DType::I32)?,
+            false => call.write(&counts, DType::I32)?,
         };
         let (word, shift) = (call.word(bit / 32), call.word(bit % 32));
         let (len, piece, pieces) = (call.size(keys.len)?, call.size(piece)?, call.size(pieces)?);
         let count = call.size(threads)?;
         let groups = call.threads(threads)?;
         let words = keys.words;
-        let digit = format!("(b{from}[at * {words}u + {word}] >> {shift}) & {}u", DIGITS - 1);
+        let digit = format!("({} >> {shift}) & {}u", from.word(&format!("at * {words}u + {word}")), DIGITS - 1);
         let start = format!(
             "let line = i / {pieces}; let part = i % {pieces};\nlet first = line * {len} + part * {piece};\n\
              let end = line * {len} + min((part + 1u) * {piece}, {len});\nvar seen: array<u32, {DIGITS}>;\n"
@@ -142,7 +144,8 @@ fn pass(context: &'static Context, keys: &Keys, positions: Option<&Buffer>, bit:
             call.run(groups, || {
                 let text = format!(
                     "{start}for (var at = first; at < end; at++) {{ seen[{digit}] += 1u; }}\n\
-                     {each}b{table}[cell] = seen[d];\n}}\n"
+                     {each}{}}}\n",
+                    table.set_word("cell", "seen[d]")
                 );
                 entry(&count, &text)
             })?;
@@ -150,17 +153,20 @@ fn pass(context: &'static Context, keys: &Keys, positions: Option<&Buffer>, bit:
             continue;
         }
         let old = match positions {
-            Some(positions) => Some(call.read(positions, DType::I32)?.slot),
+            Some(positions) => Some(call.read(positions, DType::I32)?),
             None => None,
         };
-        let (to, place) = (sorted.bind(&mut call, true)?.slot, call.write(&moved, DType::I32)?.slot);
+        let (to, place) = (sorted.bind(&mut call, true)?, call.write(&moved, DType::I32)?);
         call.run(groups, || {
-            let moves = (0..words).map(|w| format!("b{to}[next * {words}u + {w}u] = b{from}[at * {words}u + {w}u];\n"));
-            let position = old.map_or(format!("at - line * {len}"), |old| format!("b{old}[at]"));
+            let moves = (0..words)
+                .map(|w| to.set_word(&format!("next * {words}u + {w}u"), &from.word(&format!("at * {words}u + {w}u"))));
+            let position = old.map_or(format!("at - line * {len}"), |old| old.word("at"));
             let text = format!(
-                "{start}{each}seen[d] = b{table}[cell];\n}}\nfor (var at = first; at < end; at++) {{\n\
-                 let d = {digit};\nlet next = seen[d];\nseen[d] = next + 1u;\n{}b{place}[next] = {position};\n}}\n",
-                moves.collect::<String>()
+                "{start}{each}seen[d] = {};\n}}\nfor (var at = first; at < end; at++) {{\n\
+                 let d = {digit};\nlet next = seen[d];\nseen[d] = next + 1u;\n{}{}}}\n",
+                table.word("cell"),
+                moves.collect::<String>(),
+                place.set_word("next", &position)
             );
             entry(&count, &text)
         })?;
@@ -229,18 +235,20 @@ fn kept(
     let target = Keys { buffer: Buffer(context.allocate(total * 4 * keys.words as usize)?), len, ..*keys };
     let kept = Buffer(context.allocate(total * 4)?);
     let mut call = Call::new(context, "sort_keep");
-    let (k, p) = (keys.bind(&mut call, false)?.slot, call.read(positions, DType::I32)?.slot);
-    let (to, to_p) = (target.bind(&mut call, true)?.slot, call.write(&kept, DType::I32)?.slot);
+    let (k, p) = (keys.bind(&mut call, false)?, call.read(positions, DType::I32)?);
+    let (to, to_p) = (target.bind(&mut call, true)?, call.write(&kept, DType::I32)?);
     let (from, new, run, each) = (call.size(keys.len)?, call.size(len)?, call.size(run)?, call.size(count)?);
     let threads = keys.lines * len;
     let all = call.size(threads)?;
     let groups = call.threads(threads)?;
     let words = keys.words;
     call.run(groups, || {
-        let moves = (0..words).map(|w| format!("b{to}[i * {words}u + {w}u] = b{k}[at * {words}u + {w}u];\n"));
+        let moves =
+            (0..words).map(|w| to.set_word(&format!("i * {words}u + {w}u"), &k.word(&format!("at * {words}u + {w}u"))));
         let text = format!(
-            "let j = i % {new};\nlet at = i / {new} * {from} + j / {each} * {run} + j % {each};\n{}b{to_p}[i] = b{p}[at];\n",
-            moves.collect::<String>()
+            "let j = i % {new};\nlet at = i / {new} * {from} + j / {each} * {run} + j % {each};\n{}{}",
+            moves.collect::<String>(),
+            to_p.set_word("i", &p.word("at"))
         );
         entry(&all, &text)
     })?;

@@ -4,7 +4,7 @@ use crate::context::{locked, Context};
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use wengert_ops::{Error, Result};
+use wengert_ops::Result;
 
 /// Names a kernel among all that there are: its family, and what tells it from its siblings.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -43,15 +43,6 @@ impl Context {
 
     fn compile(&self, key: &Key, source: Source) -> Result<Pipeline> {
         self.check()?;
-        if source.writes.len() > self.limits.max_storage_buffers_per_shader_stage as usize {
-            return Err(Error::runtime(format!(
-                "{} over {} arrays: gpu:{} binds at most {}; compute it in smaller steps",
-                key.family,
-                source.writes.len(),
-                self.index,
-                self.limits.max_storage_buffers_per_shader_stage
-            )));
-        }
         let entries: Vec<wgpu::BindGroupLayoutEntry> = source
             .writes
             .iter()
@@ -100,5 +91,40 @@ impl Context {
     /// How many kernels have been compiled.
     pub fn compiled(&self) -> usize {
         locked(&self.pipelines.0).len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::context;
+    use crate::memory::Buffer;
+    use crate::shader::Call;
+    use wengert_ops::{DType, ErrorKind};
+
+    #[test]
+    fn a_text_that_is_wrong_is_an_internal_error_with_its_name() {
+        std::env::set_var(crate::adapter::ALLOW_SOFTWARE, "1");
+        let context = match context::open(0) {
+            Ok(context) => context,
+            Err(e) if std::env::var_os("REQUIRE_GPU").is_some() => panic!("{e}"),
+            Err(_) => return,
+        };
+        let block = Buffer(context.allocate(16).unwrap());
+        for text in [
+            "fn main(",
+            "@compute @workgroup_size(1)\nfn other() {}",
+            "@compute @workgroup_size(1)\nfn main() { b0[0] = 1.0; }",
+        ] {
+            let mut call = Call::new(context, "a_wrong_text");
+            call.write(&block, DType::I32).unwrap();
+            let error = call.run([1, 1, 1], || text.to_owned()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Internal);
+            assert!(error.message().contains("a_wrong_text"), "{error}");
+        }
+        // The device goes on.
+        context.upload(&[7; 16], block.0.clone()).unwrap();
+        let mut raw = [0; 16];
+        context.download(&block.0, 0, &mut raw).unwrap();
+        assert_eq!(raw, [7; 16]);
     }
 }

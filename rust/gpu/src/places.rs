@@ -7,7 +7,7 @@
 use crate::context::Context;
 use crate::memory::Buffer;
 use crate::order::{order, Keys};
-use crate::shader::{entry, own_num, per_word, Call, Num};
+use crate::shader::{entry, own_num, per_word, Call, Num, Place};
 use crate::stream::Task;
 use crate::walk::{moved_view, Steps, Walk};
 use smallvec::SmallVec;
@@ -139,16 +139,16 @@ impl Places {
                 flag(begins, 0) | flag(keyed, 1) | flag(listed, 2) | flag(tuples.wraps, 3) | flag(tuples.checked, 4),
             );
             let index = call.read(named.index.buffer, DType::I64)?;
-            let place = call.write(&self.place, DType::I32)?.slot;
+            let place = call.write(&self.place, DType::I32)?;
             let key = match &self.keys {
-                Some((buffer, _)) => Some(call.write(buffer, DType::I32)?.slot),
+                Some((buffer, _)) => Some(call.write(buffer, DType::I32)?),
                 None => None,
             };
             let other = match &self.other {
-                Other::List(buffer) if listed => Some(call.write(buffer, DType::I32)?.slot),
+                Other::List(buffer) if listed => Some(call.write(buffer, DType::I32)?),
                 _ => None,
             };
-            let first = if tuples.checked { Some(call.atomic(flags)?.slot) } else { None };
+            let first = if tuples.checked { Some(call.atomic(flags)?) } else { None };
             let total = part.numel();
             let (count, base) = (call.size(total)?, call.size(done)?);
             let (size, which) = (call.size(named.size)?, call.size(which)?);
@@ -166,22 +166,19 @@ impl Places {
                 }
                 text += &format!("known = known && n < {size};\n");
                 if let Some(first) = first {
-                    text += &format!("if (!known) {{ atomicMax(&b{first}[{which}], 0xffffffffu - t); }}\n");
+                    text += &format!("if (!known) {{ {}}}\n", first.atomic("atomicMax", &which, "0xffffffffu - t"));
                 }
                 text += "if (!known) { n = 0u; }\n";
-                let put = |slot: u32, begin: &str, step: &str| {
-                    let term = format!("bitcast<u32>(bitcast<i32>(n) * {step})");
-                    match begins {
-                        true => format!("b{slot}[t] = {begin} + {term};\n"),
-                        false => format!("b{slot}[t] = b{slot}[t] + {term};\n"),
-                    }
+                let put = |to: Place, begin: &str, step: &str| {
+                    let before = if begins { begin.to_owned() } else { to.word("t") };
+                    to.set_word("t", &format!("{before} + bitcast<u32>(bitcast<i32>(n) * {step})"))
                 };
                 text += &put(place, "x", &step);
                 if let Some(key) = key {
                     text += &put(key, "k", &key_step);
                 }
                 if let Some(other) = other {
-                    text += &format!("b{other}[t] = y;\n");
+                    text += &other.set_word("t", "y");
                 }
                 entry(&count, &text)
             })
@@ -234,7 +231,7 @@ impl Way {
         let total = before.numel() * tuples * after.numel();
         let other = match &places.other {
             Other::Step(step) => format!("bitcast<u32>(bitcast<i32>(#) * {})", call.stride(*step)?),
-            Other::List(buffer) => format!("b{}[#]", call.read(buffer, DType::I32)?.slot),
+            Other::List(buffer) => call.read(buffer, DType::I32)?.word("#"),
         };
         call.key.variant.push(u32::from(matches!(places.other, Other::List(_))));
         Ok(Way {
@@ -283,13 +280,13 @@ pub(crate) fn take(context: &'static Context, places: &Places, rest: &Rest, x: I
             true => call.write(y.buffer(), dtype)?,
             false => call.scatter(y.buffer(), dtype)?,
         };
-        let place = call.read(&places.place, DType::I32)?.slot;
+        let place = call.read(&places.place, DType::I32)?;
         let way = Way::bind(&mut call, places, places.count, before, after)?;
         let first = call.size(start / elements)?;
         let groups = call.threads(if by_word { way.total.div_ceil(elements) } else { way.total })?;
         let num = own_num(dtype);
         call.run(groups, || {
-            let value = from.load(&format!("(x + b{place}[t])"), num);
+            let value = from.load(&format!("(x + {})", place.word("t")), num);
             if by_word {
                 let body = to.store_word(&format!("({first} + i)"), &way.count, num, |e| (way.text(e), value.clone()));
                 return entry(&format!("({} + {}u) / {elements}u", way.count, elements - 1), &body);
@@ -304,15 +301,15 @@ pub(crate) fn take(context: &'static Context, places: &Places, rest: &Rest, x: I
 fn last_of(context: &'static Context, places: &Places, keys: &Buffer, last: &Buffer, clear: bool) -> Result<()> {
     let mut call = Call::new(context, "places_last");
     call.key.variant.push(clear as u32);
-    let (keys, last) = (call.read(keys, DType::I32)?.slot, call.atomic(last)?.slot);
+    let (keys, last) = (call.read(keys, DType::I32)?, call.atomic(last)?);
     let count = call.size(places.count)?;
     let groups = call.threads(places.count)?;
     call.run(groups, || {
         entry(
             &count,
             &match clear {
-                true => format!("atomicStore(&b{last}[b{keys}[i]], 0u);\n"),
-                false => format!("atomicMax(&b{last}[b{keys}[i]], i + 1u);\n"),
+                true => last.atomic("atomicStore", &keys.word("i"), "0u"),
+                false => last.atomic("atomicMax", &keys.word("i"), "i + 1u"),
             },
         )
     })
@@ -341,9 +338,9 @@ pub(crate) fn put(context: &'static Context, places: &Places, rest: &Rest, y: In
         let mut call = Call::new(context, "put");
         call.key.variant.push(last.is_some() as u32);
         let (from, to) = (call.read(y.buffer, y.dtype)?, call.scatter(x.buffer(), y.dtype)?);
-        let place = call.read(&places.place, DType::I32)?.slot;
+        let place = call.read(&places.place, DType::I32)?;
         let last = match &last {
-            Some((keys, last)) => Some((call.read(keys, DType::I32)?.slot, call.read(last, DType::I32)?.slot)),
+            Some((keys, last)) => Some((call.read(keys, DType::I32)?, call.read(last, DType::I32)?)),
             None => None,
         };
         let way = Way::bind(&mut call, places, places.count, before, after)?;
@@ -352,10 +349,10 @@ pub(crate) fn put(context: &'static Context, places: &Places, rest: &Rest, y: In
         call.run(groups, || {
             let mut text = way.text("i");
             if let Some((keys, last)) = last {
-                text += &format!("if (b{last}[b{keys}[t]] != t + 1u) {{ return; }}\n");
+                text += &format!("if ({} != t + 1u) {{ return; }}\n", last.word(&keys.word("t")));
             }
             let value = from.load("q", num);
-            text += &format!("let q = y + {};\nlet v = {value};\nlet to = x + b{place}[t];\n", way.other("t"));
+            text += &format!("let q = y + {};\nlet v = {value};\nlet to = x + {};\n", way.other("t"), place.word("t"));
             text += &to.store("to", "v", num);
             entry(&way.count, &text)
         })
@@ -368,12 +365,13 @@ fn sums(num: Num) -> (String, impl Fn(&str, &str) -> String) {
 }
 
 /// Adds to `sum` what stands at `at` and on before `end` with key `own`, 64 at a time.
-fn sum_of_run(num: Num, keys: u32, position: &str, value: &str) -> String {
+fn sum_of_run(num: Num, keys: Place, position: &str, value: &str) -> String {
     let (zero, plus) = sums(num);
     format!(
         "var sum = {zero};\nloop {{\nvar part = {zero};\nvar n = 0u;\nwhile (n < 64u && at < end) {{\n\
-         if (b{keys}[at] != own) {{ break; }}\nlet q = y + {position};\npart = {};\nn++; at++;\n}}\n\
+         if ({} != own) {{ break; }}\nlet q = y + {position};\npart = {};\nn++; at++;\n}}\n\
          sum = {};\nif (n < 64u) {{ break; }}\n}}\n",
+        keys.word("at"),
         plus("part", value),
         plus("sum", "part"),
     )
@@ -413,16 +411,18 @@ pub(crate) fn add(context: &'static Context, places: &Places, rest: &Rest, y: In
             let mut call = Call::new(context, "put_chunks");
             let from = call.read(y.buffer, y.dtype)?;
             let to = call.write(carried, dtype)?;
-            let (keys, position) = (call.read(&keys.buffer, DType::I32)?.slot, call.read(&positions, DType::I32)?.slot);
+            let (keys, position) = (call.read(&keys.buffer, DType::I32)?, call.read(&positions, DType::I32)?);
             let way = Way::bind(&mut call, places, chunks, before, after)?;
             let (chunk, all) = (call.size(chunk)?, call.size(places.count)?);
             let groups = call.threads(way.total)?;
             call.run(groups, || {
-                let run = sum_of_run(num, keys, &way.other(&format!("b{position}[at]")), &from.load("q", num));
+                let run = sum_of_run(num, keys, &way.other(&position.word("at")), &from.load("q", num));
                 let text = format!(
                     "{}if (t == 0u) {{ return; }}\nvar at = t * {chunk};\nlet end = min(at + {chunk}, {all});\n\
-                     let own = b{keys}[at];\nif (b{keys}[at - 1u] != own) {{ return; }}\n{run}{}",
+                     let own = {};\nif ({} != own) {{ return; }}\n{run}{}",
                     way.text("i"),
+                    keys.word("at"),
+                    keys.word("at - 1u"),
                     to.store("i", "sum", num)
                 );
                 entry(&way.count, &text)
@@ -430,8 +430,8 @@ pub(crate) fn add(context: &'static Context, places: &Places, rest: &Rest, y: In
         }
         let mut call = Call::new(context, "put_sums");
         let (from, to) = (call.read(y.buffer, y.dtype)?, call.scatter(x.buffer(), y.dtype)?);
-        let place = call.read(&places.place, DType::I32)?.slot;
-        let (keys, position) = (call.read(&keys.buffer, DType::I32)?.slot, call.read(&positions, DType::I32)?.slot);
+        let place = call.read(&places.place, DType::I32)?;
+        let (keys, position) = (call.read(&keys.buffer, DType::I32)?, call.read(&positions, DType::I32)?);
         let more = match &carried {
             Some(carried) => Some(call.read(carried, dtype)?),
             None => None,
@@ -442,21 +442,25 @@ pub(crate) fn add(context: &'static Context, places: &Places, rest: &Rest, y: In
         call.run(groups, || {
             let (_, plus) = sums(num);
             let tuples = &way.tuples;
-            let run = sum_of_run(num, keys, &way.other(&format!("b{position}[at]")), &from.load("q", num));
+            let run = sum_of_run(num, keys, &way.other(&position.word("at")), &from.load("q", num));
             let rest = more.map_or(String::new(), |more| {
                 let next =
                     more.load(&format!("(((i / ({inner} * {tuples})) * {chunks} + c) * {inner} + i % {inner})"), num);
                 format!(
                     "if (at == end) {{\nfor (var c = t / {chunk} + 1u; c < {chunks}; c++) {{\n\
-                     if (b{keys}[c * {chunk}] != own) {{ break; }}\nsum = {};\n}}\n}}\n",
+                     if ({} != own) {{ break; }}\nsum = {};\n}}\n}}\n",
+                    keys.word(&format!("c * {chunk}")),
                     plus("sum", &next)
                 )
             });
             let text = format!(
-                "{}let own = b{keys}[t];\nif (t > 0u && b{keys}[max(t, 1u) - 1u] == own) {{ return; }}\n\
+                "{}let own = {};\nif (t > 0u && {} == own) {{ return; }}\n\
                  var at = t;\nlet end = min((t / {chunk} + 1u) * {chunk}, {tuples});\n{run}{rest}\
-                 let to = x + b{place}[b{position}[t]];\nlet v = {};\n{}",
+                 let to = x + {};\nlet v = {};\n{}",
                 way.text("i"),
+                keys.word("t"),
+                keys.word("max(t, 1u) - 1u"),
+                place.word(&position.word("t")),
                 plus(&to.load("to", num), "sum"),
                 to.store("to", "v", num)
             );

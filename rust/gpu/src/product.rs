@@ -8,7 +8,7 @@
 use crate::context::Context;
 use crate::elementwise;
 use crate::memory::Buffer;
-use crate::shader::{entry, type_text, Call, Num, Place, THREADS};
+use crate::shader::{entry, type_text, Call, Num, Place};
 use crate::tiling::{best, split, Patch, Sizes, Tile, Way, BLOCK, LANES, PASS};
 use std::fmt::Write;
 use wengert_ops::{DType, Layout, Result, Row, Scalar, View, ViewMut};
@@ -142,7 +142,7 @@ impl Run {
                 call.run(groups, || self.thin(&names, &matrices, target))
             }
             Way::Dots => {
-                let groups = call.threads(self.parts * batch * m * n * THREADS as usize)?;
+                let groups = call.groups(self.parts * batch * m * n)?;
                 call.run(groups, || self.dots(&names, &matrices, target))
             }
             Way::Registers => {
@@ -151,13 +151,13 @@ impl Run {
                 call.key.variant.extend([rows, cols, across, down].map(|v| v as u32));
                 call.key.variant.push(u32::from(together));
                 let tiles = batch * m.div_ceil(rows * down) * n.div_ceil(cols * across);
-                let groups = call.threads(self.parts * tiles * THREADS as usize)?;
+                let groups = call.groups(self.parts * tiles)?;
                 call.run(groups, || self.registers(&names, &matrices, target, patch))
             }
             Way::Tiles => {
                 let [a, b] = self.inner_first;
                 call.key.variant.extend([self.tile.side as u32, u32::from(a), u32::from(b)]);
-                let groups = call.threads(self.parts * self.tile.count(&self.sizes) * THREADS as usize)?;
+                let groups = call.groups(self.parts * self.tile.count(&self.sizes))?;
                 call.run(groups, || self.tiles(&names, &matrices, target))
             }
         }

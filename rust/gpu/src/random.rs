@@ -185,10 +185,9 @@ pub(crate) fn random(context: &'static Context, generator: &mut Generator, law: 
                     text += &format!("if (i * {EACH}u + {k}u < {count}) {{ packed |= {value} << {}u; }}\n", at * bits);
                 }
                 text += &format!(
-                    "if (i * {EACH}u + {}u < {count}) {{ b{}[{begin} + i * {}u + {word}u] = packed; }}\n}}\n",
+                    "if (i * {EACH}u + {}u < {count}) {{ {}}}\n}}\n",
                     word * elements,
-                    to.slot,
-                    EACH / elements
+                    to.set_word(&format!("{begin} + i * {}u + {word}u", EACH / elements), "packed")
                 );
             }
         }
@@ -236,11 +235,11 @@ mod tests {
         ] {
             let out = Buffer(context.allocate(16).unwrap());
             let mut call = Call::new(context, "philox_test");
-            let slot = call.write(&out, DType::I32).unwrap().slot;
+            let to = call.write(&out, DType::I32).unwrap();
             let words = input.map(|w| call.word(w));
             call.run([1, 1, 1], || {
                 let [a, b, c, d, k, l] = words;
-                let stores = (0..4).map(|n| format!("b{slot}[{n}] = r[{n}];\n")).collect::<String>();
+                let stores = (0..4).map(|n| to.set_word(&n.to_string(), &format!("r[{n}]"))).collect::<String>();
                 entry("1u", &format!("let r = philox(vec4<u32>({a}, {b}, {c}, {d}), vec2<u32>({k}, {l}));\n{stores}"))
             })
             .unwrap();

@@ -5,10 +5,11 @@
 //! bound as itself: WGSL does not make one of words.
 
 use crate::context::Context;
-use crate::memory::{Block, Buffer};
+use crate::memory::Buffer;
 use crate::pipeline::{Key, Source, IMMEDIATE};
 use crate::prelude;
 use crate::stream::{Dispatch, Task};
+use crate::windows::{Access, Slot};
 use smallvec::SmallVec;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -17,6 +18,9 @@ use wengert_ops::{Compute, DType, Error, Result, Scalar};
 
 /// Threads of a group in kernels that give a thread to each element.
 pub(crate) const THREADS: u32 = 256;
+
+/// Numbers of elements stay so far below 2³² that neither a loop's last step nor the last group's threads wrap.
+pub(crate) const MOST: usize = (1 << 32) - (1 << 26);
 
 /// The narrowest type that computes what `compute` does for operands and result of these dtypes.
 pub(crate) fn num_of(compute: Compute, dtypes: impl IntoIterator<Item = DType>) -> Num {
@@ -71,20 +75,6 @@ pub(crate) fn code(dtype: DType) -> u32 {
     dtype as u32
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Access {
-    Read,
-    Write,
-    /// Elements smaller than a word, written by threads that do not own the word.
-    Atomic,
-}
-
-struct Slot {
-    block: Arc<Block>,
-    access: Access,
-    double: bool,
-}
-
 /// A kernel under construction: its bindings, its parameters, and the key of its text.
 ///
 /// Blocks that are given twice share a slot, since a dispatch must not read and write one in two.
@@ -98,9 +88,11 @@ pub(crate) struct Call {
 /// Where an operand of a call lies: its slot and the dtype of its elements.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Place {
-    pub slot: u32,
+    slot: u32,
     pub dtype: DType,
     atomic: bool,
+    /// Whether its block is seen through several windows: then functions find the one.
+    windowed: bool,
 }
 
 impl Call {
@@ -119,22 +111,14 @@ impl Call {
         if buffer.device() != self.context.index {
             return Err(Error::internal(format!("{}: arrays of two devices in one call", self.key.family)));
         }
-        if buffer.len() as u64 > self.context.limits.max_storage_buffer_binding_size {
-            return Err(Error::runtime(format!(
-                "{}: an array of {} bytes, and gpu:{} shows at most {} to a shader; split it",
-                self.key.family,
-                buffer.len(),
-                self.context.index,
-                self.context.limits.max_storage_buffer_binding_size
-            )));
-        }
+        let windows = self.context.windows(&buffer.0, dtype, &self.key)?;
         let at = match self.slots.iter().position(|s| Arc::ptr_eq(&s.block, &buffer.0)) {
             Some(at) if self.slots[at].double != double => {
                 return Err(Error::internal(format!("{}: one buffer under two dtypes in one call", self.key.family)));
             }
             Some(at) => at,
             None => {
-                self.slots.push(Slot { block: buffer.0.clone(), access: Access::Read, double });
+                self.slots.push(Slot { block: buffer.0.clone(), access: Access::Read, double, windows });
                 self.slots.len() - 1
             }
         };
@@ -143,8 +127,10 @@ impl Call {
             (_, other) => self.slots[at].access = other,
         }
         // What is read from a slot that was bound for scattering before is read by atomic operations, too.
-        let place = Place { slot: at as u32, dtype, atomic: self.slots[at].access == Access::Atomic };
-        self.key.variant.push(place.slot << 8 | code(dtype) << 3 | u32::from(place.atomic) << 2 | access as u32);
+        let atomic = self.slots[at].access == Access::Atomic;
+        let place = Place { slot: at as u32, dtype, atomic, windowed: windows > 1 };
+        let slot = windows << 16 | place.slot << 8;
+        self.key.variant.push(slot | code(dtype) << 3 | u32::from(atomic) << 2 | access as u32);
         Ok(place)
     }
 
@@ -178,15 +164,31 @@ impl Call {
     pub fn size(&mut self, value: usize) -> Result<String> {
         match u32::try_from(value) {
             Ok(v) => Ok(self.word(v)),
-            Err(_) => Err(Error::runtime(format!("{}: {value} elements are too many for a GPU", self.key.family))),
+            Err(_) => Err(self.too_many(value)),
         }
     }
 
-    /// As [`Call::word`], of a stride.
+    /// Whether threads and loops may count so many.
+    pub fn countable(&self, elements: usize) -> Result<()> {
+        match elements <= MOST {
+            true => Ok(()),
+            false => Err(self.too_many(elements)),
+        }
+    }
+
+    #[cold]
+    fn too_many(&self, elements: usize) -> Error {
+        Error::runtime(format!(
+            "{}: {elements} elements, and kernels of gpu:{} ('{}') count to {MOST}; split the tensor, or keep it on device 'cpu'",
+            self.key.family, self.context.index, self.context.info.name
+        ))
+    }
+
+    /// As [`Call::word`], of a stride. It is multiplied and added modulo 2³², as every position is.
     pub fn stride(&mut self, value: isize) -> Result<String> {
-        match i32::try_from(value) {
-            Ok(v) => Ok(format!("bitcast<i32>({})", self.word(v as u32))),
-            Err(_) => Err(Error::runtime(format!("{}: a stride of {value} is too large for a GPU", self.key.family))),
+        match value.unsigned_abs() <= MOST {
+            true => Ok(format!("bitcast<i32>({})", self.word(value as u32))),
+            false => Err(self.too_many(value.unsigned_abs())),
         }
     }
 
@@ -211,19 +213,15 @@ impl Call {
             return Ok(());
         }
         let Call { context, slots, words, mut key } = self;
+        context.fits(&key, &slots)?;
         // The same text with another number of words would read past them.
         key.variant.push(words.len() as u32);
         let pipeline = context.pipeline(key, || {
             let mut text = String::new();
+            let mut writes = SmallVec::new();
             for (n, slot) in slots.iter().enumerate() {
-                let (access, element) = match (slot.access, slot.double) {
-                    (Access::Read, false) => ("read", "u32"),
-                    (Access::Write, false) => ("read_write", "u32"),
-                    (Access::Atomic, _) => ("read_write", "atomic<u32>"),
-                    (Access::Read, true) => ("read", "f64"),
-                    (Access::Write, true) => ("read_write", "f64"),
-                };
-                let _ = writeln!(text, "@group(0) @binding({n}) var<storage, {access}> b{n}: array<{element}>;");
+                text += &slot.declared(n, writes.len(), context.window());
+                writes.extend((0..slot.windows).map(|_| slot.access != Access::Read));
             }
             if !words.is_empty() {
                 let fields: Vec<String> = (0..words.len()).map(|n| format!("w{n}: u32")).collect();
@@ -232,21 +230,27 @@ impl Call {
             let body = body();
             text.push_str(&prelude::link(&body));
             text.push_str(&body);
-            Source { text, writes: slots.iter().map(|s| s.access != Access::Read).collect() }
+            Source { text, writes }
         })?;
-        let blocks = slots.into_iter().map(|s| s.block).collect();
-        context.push(Task::Dispatch(Dispatch { pipeline, blocks, parameters: words, groups }))
+        let bindings = slots.iter().flat_map(|s| s.bindings(context)).collect();
+        context.push(Task::Dispatch(Dispatch { pipeline, bindings, parameters: words, groups }))
     }
 
-    /// Groups of [`THREADS`] for so many threads, in two dimensions where one does not hold them; see [`entry`].
+    /// Groups of [`THREADS`] for so many threads; see [`entry`].
     pub fn threads(&self, count: usize) -> Result<[u32; 3]> {
-        let groups = count.div_ceil(THREADS as usize);
+        self.countable(count)?;
+        self.groups(count.div_ceil(THREADS as usize))
+    }
+
+    /// So many groups, in two dimensions where one does not hold them: a few more than asked for.
+    pub fn groups(&self, count: usize) -> Result<[u32; 3]> {
+        self.countable(count)?;
         let most = self.context.limits.max_compute_workgroups_per_dimension as usize;
-        let rows = groups.div_ceil(most).max(1);
+        let rows = count.div_ceil(most).max(1);
         if rows > most {
-            return Err(Error::runtime(format!("{}: {count} elements are too many for a GPU", self.key.family)));
+            return Err(self.too_many(count));
         }
-        Ok([groups.div_ceil(rows) as u32, rows as u32, 1])
+        Ok([count.div_ceil(rows) as u32, rows as u32, 1])
     }
 }
 
@@ -260,10 +264,31 @@ pub(crate) fn entry(count: &str, body: &str) -> String {
 }
 
 impl Place {
-    fn word(self, index: &str) -> String {
-        match self.atomic {
-            true => format!("atomicLoad(&b{}[{index}])", self.slot),
-            false => format!("b{}[{index}]", self.slot),
+    /// The word at `index` (a text): of f64 the element.
+    pub fn word(self, index: &str) -> String {
+        let slot = self.slot;
+        match (self.windowed, self.atomic) {
+            (true, _) => format!("load_b{slot}({index})"),
+            (false, true) => format!("atomicLoad(&b{slot}[{index}])"),
+            (false, false) => format!("b{slot}[{index}]"),
+        }
+    }
+
+    /// A statement that writes the word at `index`, of f64 the element.
+    pub fn set_word(self, index: &str, value: &str) -> String {
+        let slot = self.slot;
+        match self.windowed {
+            true => format!("store_b{slot}({index}, {value});\n"),
+            false => format!("b{slot}[{index}] = {value};\n"),
+        }
+    }
+
+    /// A statement that changes the word at `index` by an atomic operation, named as in WGSL.
+    pub fn atomic(self, operation: &str, index: &str, value: &str) -> String {
+        let slot = self.slot;
+        match self.windowed {
+            true => format!("{operation}_b{slot}({index}, {value});\n"),
+            false => format!("{operation}(&b{slot}[{index}], {value});\n"),
         }
     }
 
@@ -280,7 +305,7 @@ impl Place {
     pub fn load(self, index: &str, num: Num) -> String {
         let bits = || self.bits(index);
         match self.dtype {
-            DType::F64 => convert(&format!("b{}[{index}]", self.slot), Num::F64, num),
+            DType::F64 => convert(&self.word(index), Num::F64, num),
             DType::I64 => {
                 let low = self.word(&format!("({index}) * 2u"));
                 let high = self.word(&format!("({index}) * 2u + 1u"));
@@ -300,14 +325,15 @@ impl Place {
     /// A statement that writes `value`, of type `num`, to `index`: for dtypes of whole words, or bound by
     /// [`Call::scatter`].
     pub fn store(self, index: &str, value: &str, num: Num) -> String {
-        let slot = self.slot;
         match self.dtype {
-            DType::F64 => format!("b{slot}[{index}] = {};\n", convert(value, num, Num::F64)),
+            DType::F64 => self.set_word(index, &convert(value, num, Num::F64)),
             DType::I64 => format!(
-                "{{ let w = {}; b{slot}[({index}) * 2u] = w.x; b{slot}[({index}) * 2u + 1u] = w.y; }}\n",
-                convert(value, num, Num::I64)
+                "{{ let w = {}; {}{}}}\n",
+                convert(value, num, Num::I64),
+                self.set_word(&format!("({index}) * 2u"), "w.x"),
+                self.set_word(&format!("({index}) * 2u + 1u"), "w.y")
             ),
-            _ if per_word(self.dtype) == 1 => format!("b{slot}[{index}] = {};\n", self.packed(value, num)),
+            _ if per_word(self.dtype) == 1 => self.set_word(index, &self.packed(value, num)),
             _ => {
                 let (shift, mask) = match per_word(self.dtype) {
                     2 => (1, 0xffffu32),
@@ -316,9 +342,9 @@ impl Place {
                 let within = per_word(self.dtype) - 1;
                 let width = 32 / per_word(self.dtype);
                 format!(
-                    "{{ let s = (({index}) & {within}u) * {width}u; let a = ({index}) >> {shift}u; \
-                     atomicAnd(&b{slot}[a], ~({mask}u << s)); atomicOr(&b{slot}[a], {} << s); }}\n",
-                    self.packed(value, num)
+                    "{{ let s = (({index}) & {within}u) * {width}u; let a = ({index}) >> {shift}u; {}{}}}\n",
+                    self.atomic("atomicAnd", "a", &format!("~({mask}u << s)")),
+                    self.atomic("atomicOr", "a", &format!("({} << s)", self.packed(value, num)))
                 )
             }
         }
@@ -332,9 +358,9 @@ impl Place {
         let (before, text) = value("e");
         format!(
             "var packed = 0u;\nfor (var k = 0u; k < {elements}u; k++) {{\nlet e = i * {elements}u + k;\n\
-             if (e < {count}) {{\n{before}packed |= {} << (k * {width}u);\n}}\n}}\nb{}[{word}] = packed;\n",
+             if (e < {count}) {{\n{before}packed |= {} << (k * {width}u);\n}}\n}}\n{}",
             self.packed(&text, num),
-            self.slot
+            self.set_word(word, "packed")
         )
     }
 

@@ -5,6 +5,7 @@ use crate::memory::Block;
 use crate::pipeline::{Pipeline, IMMEDIATE};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -36,9 +37,26 @@ pub(crate) enum Task {
 /// One kernel over some blocks.
 pub(crate) struct Dispatch {
     pub pipeline: Arc<Pipeline>,
-    pub blocks: SmallVec<[Arc<Block>; 6]>,
+    pub bindings: SmallVec<[Binding; 6]>,
     pub parameters: SmallVec<[u32; IMMEDIATE / 4]>,
     pub groups: [u32; 3],
+}
+
+/// A range of a block, as a kernel sees it.
+pub(crate) struct Binding {
+    pub block: Arc<Block>,
+    pub offset: u64,
+    pub bytes: u64,
+}
+
+impl Binding {
+    fn resource(&self) -> wgpu::BindingResource<'_> {
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: self.block.raw(),
+            offset: self.offset,
+            size: NonZeroU64::new(self.bytes),
+        })
+    }
 }
 
 #[derive(Default)]
@@ -65,7 +83,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 impl Task {
     fn bytes(&self) -> usize {
         match self {
-            Task::Dispatch(d) => d.blocks.last().map_or(0, |b| b.bytes),
+            Task::Dispatch(d) => d.bindings.last().map_or(0, |b| b.block.bytes),
             Task::Copy { bytes, .. } | Task::Upload { bytes, .. } => *bytes as usize,
             Task::Zero { .. } => 0,
         }
@@ -153,10 +171,10 @@ impl Context {
         for task in dispatches {
             let Task::Dispatch(d) = task else { continue };
             let entries: SmallVec<[wgpu::BindGroupEntry<'_>; 8]> = d
-                .blocks
+                .bindings
                 .iter()
                 .enumerate()
-                .map(|(n, b)| wgpu::BindGroupEntry { binding: n as u32, resource: b.raw().as_entire_binding() })
+                .map(|(n, b)| wgpu::BindGroupEntry { binding: n as u32, resource: b.resource() })
                 .collect();
             let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: None,
@@ -178,14 +196,14 @@ impl Context {
     }
 
     /// Queues host bytes for a block.
-    pub fn upload(&self, bytes: &[u8], to: Arc<Block>) -> Result<()> {
+    pub fn upload(&'static self, bytes: &[u8], to: Arc<Block>) -> Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }
         let size = (bytes.len() as u64).next_multiple_of(4);
         let descriptor =
             wgpu::BufferDescriptor { label: None, size, usage: wgpu::BufferUsages::COPY_SRC, mapped_at_creation: true };
-        let from = self.scoped("staging", || self.device.create_buffer(&descriptor))?;
+        let from = self.with_room(bytes.len(), || self.scoped("staging", || self.device.create_buffer(&descriptor)))?;
         let mut range =
             from.get_mapped_range_mut(..).map_err(|e| Error::internal(format!("gpu:{}: staging: {e}", self.index)))?;
         range.slice(..bytes.len()).copy_from_slice(bytes);
@@ -195,7 +213,7 @@ impl Context {
     }
 
     /// Waits for all that was queued and reads `out.len()` bytes from the byte `at`.
-    pub fn download(&self, block: &Arc<Block>, at: usize, out: &mut [u8]) -> Result<()> {
+    pub fn download(&'static self, block: &Arc<Block>, at: usize, out: &mut [u8]) -> Result<()> {
         if out.is_empty() {
             return Ok(());
         }
@@ -207,12 +225,12 @@ impl Context {
             mapped_at_creation: false,
         };
         self.flush()?;
-        let staging = self.scoped("reading", || {
-            let staging = self.device.create_buffer(&descriptor);
+        let staging =
+            self.with_room(out.len(), || self.scoped("reading", || self.device.create_buffer(&descriptor)))?;
+        self.scoped("reading", || {
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
             encoder.copy_buffer_to_buffer(block.raw(), first as u64, &staging, 0, (last - first) as u64);
             self.queue.submit([encoder.finish()]);
-            staging
         })?;
         let (tell, answer) = sync_channel(1);
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
@@ -223,7 +241,10 @@ impl Context {
         // Where another thread polled at the same time, it may still be about to give the answer.
         match answer.recv_timeout(ANSWER) {
             Ok(Ok(())) => {}
-            Ok(Err(e)) => return Err(Error::internal(format!("gpu:{}: reading: {e}", self.index))),
+            Ok(Err(e)) => {
+                self.alive()?;
+                return Err(Error::internal(format!("gpu:{}: reading: {e}", self.index)));
+            }
             Err(_) => return Err(Error::internal(format!("gpu:{}: reading ended without an answer", self.index))),
         }
         let range =

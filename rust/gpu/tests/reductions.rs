@@ -3,17 +3,13 @@
 mod support;
 
 use smallvec::SmallVec;
-use support::{agree, bytes, gpu, Both, Draw};
+use support::{agree, bytes, dtypes, gpu, has, Both, Draw};
 use wengert_cpu::Cpu;
 use wengert_gpu::{as_on_hardware, Gpu};
 use wengert_ops::{Backend, DType, Extremum, Layout, Reduction, ScanKind};
 
 const KINDS: [Reduction; 6] =
     [Reduction::Sum, Reduction::Prod, Reduction::Max, Reduction::Min, Reduction::Any, Reduction::All];
-
-fn has(gpu: Gpu, dtype: DType) -> bool {
-    dtype != DType::F64 || gpu.has_f64()
-}
 
 /// Small whole numbers: all orders of adding them agree.
 fn whole(draw: &mut Draw, count: usize, dtype: DType) -> Vec<f64> {
@@ -49,7 +45,7 @@ fn check_as_is(gpu: Gpu, kind: Reduction, x: &Both, dims: u64, keep: bool, to: D
 fn every_kind_of_every_dtype() {
     let Some(gpu) = gpu() else { return };
     let mut draw = Draw(5);
-    for dtype in DType::ALL.into_iter().filter(|d| has(gpu, *d)) {
+    for dtype in dtypes(gpu) {
         for kind in KINDS {
             let to = match kind {
                 Reduction::Any | Reduction::All => DType::Bool,
@@ -121,7 +117,7 @@ fn sums_convert_their_elements_first() {
     let Some(gpu) = gpu() else { return };
     let mut draw = Draw(23);
     for from in [DType::F32, DType::I64, DType::BF16, DType::U8] {
-        for to in DType::ALL.into_iter().filter(|d| has(gpu, *d)) {
+        for to in dtypes(gpu) {
             let low = if from.is_signed() { -9.0 } else { 0.0 };
             let values: Vec<f64> = (0..60).map(|_| (draw.within(low, 9.0) * 8.0).floor() / 8.0).collect();
             let x = Both::of(gpu, &values, &[12, 5], from);
@@ -274,7 +270,7 @@ fn check_extreme_as_is(gpu: Gpu, kind: Extremum, x: &Both, dim: usize, outputs: 
 fn extremes() {
     let Some(gpu) = gpu() else { return };
     let mut draw = Draw(37);
-    for dtype in DType::ALL.into_iter().filter(|d| has(gpu, *d)) {
+    for dtype in dtypes(gpu) {
         for kind in [Extremum::Max, Extremum::Min] {
             for (shape, dim) in [(&[3, 20, 20][..], 1), (&[5, 7], 1), (&[], 0), (&[0, 3], 0), (&[0, 3], 1)] {
                 let count: usize = shape.iter().product();
@@ -338,7 +334,7 @@ fn check_scan_as_is(gpu: Gpu, kind: ScanKind, x: &Both, dim: usize, reverse: boo
 fn scans() {
     let Some(gpu) = gpu() else { return };
     let mut draw = Draw(43);
-    for dtype in DType::ALL.into_iter().filter(|d| has(gpu, *d)) {
+    for dtype in dtypes(gpu) {
         let to = if dtype.is_float() { dtype } else { DType::I64 };
         for kind in [ScanKind::Sum, ScanKind::Prod] {
             for (shape, dim) in [(&[3, 8, 20][..], 1), (&[5, 7], 1), (&[], 0), (&[0, 3], 0), (&[3, 0], 0)] {

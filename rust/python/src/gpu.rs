@@ -70,6 +70,14 @@ fn _gpu_empty_cache(py: Python<'_>, device: Option<&Bound<'_, PyAny>>) -> PyResu
     py.detach(|| gpu.empty_cache()).raise()
 }
 
+/// Destroys a device under its tensors: for tests of what happens then.
+#[pyfunction]
+#[pyo3(signature = (device=None))]
+fn _gpu_lose(py: Python<'_>, device: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    opened(py, device)?.lose();
+    Ok(())
+}
+
 /// Sets where this thread's factories make tensors.
 #[pyfunction]
 fn _set_default_device(device: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -89,6 +97,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(_gpu_usage, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_reset_most_allocated, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_empty_cache, m)?)?;
+    m.add_function(wrap_pyfunction!(_gpu_lose, m)?)?;
     m.add_function(wrap_pyfunction!(_set_default_device, m)?)?;
     m.add_function(wrap_pyfunction!(_default_device, m)?)
 }

@@ -52,18 +52,17 @@ impl Targets {
         let tally = Buffer(context.allocate(8)?);
         context.push(Task::Zero { block: tally.0.clone(), bytes: 8 })?;
         let mut call = Call::new(context, "tally");
-        // The dtype stands for words that many threads write to.
-        let words = call.scatter(&tally, DType::Bool)?;
+        let words = call.atomic(&tally)?;
         let targets = self.bind(&mut call)?;
         let rows = call.size(self.rows)?;
         let groups = call.threads(self.rows)?;
         call.run(groups, || {
-            let slot = words.slot;
             let body = format!(
-                "{}if (counts) {{\natomicAdd(&b{slot}[1], 1u);\nif (label.y != 0u || label.x >= {}) {{\n\
-                 atomicMax(&b{slot}[0], 0xffffffffu - i);\n}}\n}}\n",
+                "{}if (counts) {{\n{}if (label.y != 0u || label.x >= {}) {{\n{}}}\n}}\n",
                 targets.read("i"),
-                targets.classes
+                words.atomic("atomicAdd", "1u", "1u"),
+                targets.classes,
+                words.atomic("atomicMax", "0u", "0xffffffffu - i")
             );
             entry(&rows, &body)
         })?;

@@ -22,6 +22,16 @@ pub fn gpu() -> Option<Gpu> {
     })
 }
 
+/// Whether the device computes in a dtype: of f64 not all do.
+pub fn has(gpu: Gpu, dtype: DType) -> bool {
+    dtype != DType::F64 || gpu.has_f64()
+}
+
+/// The dtypes that the device computes in.
+pub fn dtypes(gpu: Gpu) -> Vec<DType> {
+    DType::ALL.into_iter().filter(|d| has(gpu, *d)).collect()
+}
+
 /// Numbers that repeat for a seed, evenly spread over `low..high`.
 pub struct Draw(pub u64);
 
