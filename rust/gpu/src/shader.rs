@@ -46,8 +46,8 @@ pub(crate) fn type_text(num: Num) -> &'static str {
     }
 }
 
-/// The words of a number, as parameters carry it; see [`Call::scalar`].
-fn words_of(num: Num, value: Scalar) -> SmallVec<[u32; 2]> {
+/// The words of a number, as parameters carry it; see [`scalar_text`].
+pub(crate) fn words_of(num: Num, value: Scalar) -> SmallVec<[u32; 2]> {
     let pair = |bits: u64| SmallVec::from_slice(&[bits as u32, (bits >> 32) as u32]);
     match num {
         Num::F32 => SmallVec::from_slice(&[match value {
@@ -61,6 +61,16 @@ fn words_of(num: Num, value: Scalar) -> SmallVec<[u32; 2]> {
     }
 }
 
+/// A number's text in type `num`, from the texts of its words.
+pub(crate) fn scalar_text(num: Num, words: &[String]) -> String {
+    match num {
+        Num::F32 => format!("bitcast<f32>({})", words[0]),
+        Num::F64 => format!("f64_of_bits({}, {})", words[0], words[1]),
+        Num::I32 => format!("bitcast<i32>({})", words[0]),
+        Num::I64 => format!("vec2<u32>({}, {})", words[0], words[1]),
+    }
+}
+
 /// Elements of a dtype in one word; 1 for whole words and pairs.
 pub(crate) fn per_word(dtype: DType) -> u32 {
     (4 / dtype.size() as u32).max(1)
@@ -71,7 +81,7 @@ pub(crate) fn code(dtype: DType) -> u32 {
     dtype as u32
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Access {
     Read,
     Write,
@@ -176,66 +186,66 @@ impl Call {
 
     /// As [`Call::word`], of a size or offset that must fit.
     pub fn size(&mut self, value: usize) -> Result<String> {
+        self.put_size(value)?;
+        Ok(format!("p.w{}", self.words.len() - 1))
+    }
+
+    /// As [`Call::size`], for texts that count parameters themselves.
+    pub fn put_size(&mut self, value: usize) -> Result<()> {
         match u32::try_from(value) {
-            Ok(v) => Ok(self.word(v)),
-            Err(_) => Err(Error::runtime(format!("{}: {value} elements are too many for a GPU", self.key.family))),
+            Ok(v) => self.words.push(v),
+            Err(_) => {
+                return Err(Error::runtime(format!("{}: {value} elements are too many for a GPU", self.key.family)))
+            }
         }
+        Ok(())
     }
 
     /// As [`Call::word`], of a stride.
     pub fn stride(&mut self, value: isize) -> Result<String> {
+        self.put_stride(value)?;
+        Ok(format!("bitcast<i32>(p.w{})", self.words.len() - 1))
+    }
+
+    /// As [`Call::stride`], for texts that count parameters themselves.
+    pub fn put_stride(&mut self, value: isize) -> Result<()> {
         match i32::try_from(value) {
-            Ok(v) => Ok(format!("bitcast<i32>({})", self.word(v as u32))),
-            Err(_) => Err(Error::runtime(format!("{}: a stride of {value} is too large for a GPU", self.key.family))),
+            Ok(v) => self.words.push(v as u32),
+            Err(_) => {
+                return Err(Error::runtime(format!("{}: a stride of {value} is too large for a GPU", self.key.family)))
+            }
         }
+        Ok(())
     }
 
     /// A number as parameter; gives its text in type `num`.
     pub fn scalar(&mut self, num: Num, value: Scalar) -> String {
         let words: SmallVec<[String; 2]> = words_of(num, value).iter().map(|w| self.word(*w)).collect();
-        match num {
-            Num::F32 => format!("bitcast<f32>({})", words[0]),
-            Num::F64 => format!("f64_of_bits({}, {})", words[0], words[1]),
-            Num::I32 => format!("bitcast<i32>({})", words[0]),
-            Num::I64 => format!("vec2<u32>({}, {})", words[0], words[1]),
-        }
+        scalar_text(num, &words)
     }
 
     /// Queues the kernel with these groups. `body` is the text after the declarations; it is made only for a new key,
     /// which must tell all that the text depends on.
     pub fn run(self, groups: [u32; 3], body: impl FnOnce() -> String) -> Result<()> {
-        if self.words.len() > IMMEDIATE / 4 {
-            return Err(Error::internal(format!("{}: {} words of parameters", self.key.family, self.words.len())));
-        }
+        let (context, mut key) = (self.context, self.key.clone());
+        let Bound { frame, blocks, words } = self.bound()?;
         if groups.contains(&0) {
             return Ok(());
         }
-        let Call { context, slots, words, mut key } = self;
         // The same text with another number of words would read past them.
         key.variant.push(words.len() as u32);
-        let pipeline = context.pipeline(key, || {
-            let mut text = String::new();
-            for (n, slot) in slots.iter().enumerate() {
-                let (access, element) = match (slot.access, slot.double) {
-                    (Access::Read, false) => ("read", "u32"),
-                    (Access::Write, false) => ("read_write", "u32"),
-                    (Access::Atomic, _) => ("read_write", "atomic<u32>"),
-                    (Access::Read, true) => ("read", "f64"),
-                    (Access::Write, true) => ("read_write", "f64"),
-                };
-                let _ = writeln!(text, "@group(0) @binding({n}) var<storage, {access}> b{n}: array<{element}>;");
-            }
-            if !words.is_empty() {
-                let fields: Vec<String> = (0..words.len()).map(|n| format!("w{n}: u32")).collect();
-                let _ = writeln!(text, "struct P {{ {} }}\nvar<immediate> p: P;", fields.join(", "));
-            }
-            let body = body();
-            text.push_str(&prelude::link(&body));
-            text.push_str(&body);
-            Source { text, writes: slots.iter().map(|s| s.access != Access::Read).collect() }
-        })?;
-        let blocks = slots.into_iter().map(|s| s.block).collect();
+        let pipeline = context.pipeline(key, || frame.source(&body()))?;
         context.push(Task::Dispatch(Dispatch { pipeline, blocks, parameters: words, groups }))
+    }
+
+    /// What was bound, once all is.
+    pub fn bound(self) -> Result<Bound> {
+        let Call { slots, words, key, .. } = self;
+        if words.len() > IMMEDIATE / 4 {
+            return Err(Error::internal(format!("{}: {} words of parameters", key.family, words.len())));
+        }
+        let frame = Frame { slots: slots.iter().map(|s| (s.access, s.double)).collect(), words: words.len() as u32 };
+        Ok(Bound { frame, blocks: slots.into_iter().map(|s| s.block).collect(), words })
     }
 
     /// Groups of [`THREADS`] for so many threads, in two dimensions where one does not hold them; see [`entry`].
@@ -250,6 +260,49 @@ impl Call {
     }
 }
 
+/// A call's bindings and parameters: what its text sees of them, and what they are this time.
+pub(crate) struct Bound {
+    pub frame: Frame,
+    pub blocks: SmallVec<[Arc<Block>; 6]>,
+    pub words: SmallVec<[u32; IMMEDIATE / 4]>,
+}
+
+/// What a kernel's text declares before its body: bindings, and how many words of parameters there are.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Frame {
+    slots: SmallVec<[(Access, bool); 6]>,
+    words: u32,
+}
+
+impl Frame {
+    /// How many bindings.
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The whole text of a kernel of this body.
+    pub fn source(&self, body: &str) -> Source {
+        let mut text = String::new();
+        for (n, slot) in self.slots.iter().enumerate() {
+            let (access, element) = match slot {
+                (Access::Read, false) => ("read", "u32"),
+                (Access::Write, false) => ("read_write", "u32"),
+                (Access::Atomic, _) => ("read_write", "atomic<u32>"),
+                (Access::Read, true) => ("read", "f64"),
+                (Access::Write, true) => ("read_write", "f64"),
+            };
+            let _ = writeln!(text, "@group(0) @binding({n}) var<storage, {access}> b{n}: array<{element}>;");
+        }
+        if self.words > 0 {
+            let fields: Vec<String> = (0..self.words).map(|n| format!("w{n}: u32")).collect();
+            let _ = writeln!(text, "struct P {{ {} }}\nvar<immediate> p: P;", fields.join(", "));
+        }
+        text.push_str(&prelude::link(body));
+        text.push_str(body);
+        Source { text, writes: self.slots.iter().map(|(access, _)| *access != Access::Read).collect() }
+    }
+}
+
 /// `main` with a thread `i` for each of `count` (a text); others return at once.
 pub(crate) fn entry(count: &str, body: &str) -> String {
     format!(
@@ -260,11 +313,17 @@ pub(crate) fn entry(count: &str, body: &str) -> String {
 }
 
 impl Place {
-    fn word(self, index: &str) -> String {
+    /// The word at `index` (a text).
+    pub fn word(self, index: &str) -> String {
         match self.atomic {
             true => format!("atomicLoad(&b{}[{index}])", self.slot),
             false => format!("b{}[{index}]", self.slot),
         }
+    }
+
+    /// A statement that writes the word at `index`.
+    pub fn set_word(self, index: &str, value: &str) -> String {
+        format!("b{}[{index}] = {value};\n", self.slot)
     }
 
     /// The bits of the element at `index` (a text without side effects), zero-extended to a word; of f64 and i64 not.
@@ -278,7 +337,6 @@ impl Place {
 
     /// The element at `index`, as `num`.
     pub fn load(self, index: &str, num: Num) -> String {
-        let bits = || self.bits(index);
         match self.dtype {
             DType::F64 => convert(&format!("b{}[{index}]", self.slot), Num::F64, num),
             DType::I64 => {
@@ -286,14 +344,7 @@ impl Place {
                 let high = self.word(&format!("({index}) * 2u + 1u"));
                 convert(&format!("vec2<u32>({low}, {high})"), Num::I64, num)
             }
-            DType::F32 => convert(&format!("bitcast<f32>({})", bits()), Num::F32, num),
-            DType::F16 => convert(&format!("f16_to_f32({})", bits()), Num::F32, num),
-            DType::BF16 => convert(&format!("bitcast<f32>({} << 16u)", bits()), Num::F32, num),
-            DType::I32 => convert(&format!("bitcast<i32>({})", bits()), Num::I32, num),
-            DType::I16 => convert(&format!("(bitcast<i32>({} << 16u) >> 16u)", bits()), Num::I32, num),
-            DType::I8 => convert(&format!("(bitcast<i32>({} << 24u) >> 24u)", bits()), Num::I32, num),
-            DType::U8 => convert(&format!("bitcast<i32>({})", bits()), Num::I32, num),
-            DType::Bool => convert(&format!("select(0i, 1i, {} != 0u)", bits()), Num::I32, num),
+            dtype => unpacked(dtype, &self.bits(index), num),
         }
     }
 
@@ -338,21 +389,41 @@ impl Place {
         )
     }
 
-    /// `value` as the element's bits in the low end of a word.
+    /// As [`packed`], of its dtype.
     pub fn packed(self, value: &str, num: Num) -> String {
-        let float = || convert(value, num, Num::F32);
-        let whole = || convert(value, num, Num::I32);
-        match self.dtype {
-            DType::F32 => format!("bitcast<u32>({})", float()),
-            DType::F16 => format!("f32_to_f16({})", float()),
-            DType::BF16 => format!("f32_to_bf16({})", float()),
-            DType::I32 => format!("bitcast<u32>({})", whole()),
-            DType::I16 => format!("(bitcast<u32>({}) & 0xffffu)", whole()),
-            DType::I8 | DType::U8 => format!("(bitcast<u32>({}) & 0xffu)", whole()),
-            DType::Bool => format!("select(0u, 1u, {})", truth(value, num)),
-            DType::F64 | DType::I64 => unreachable!("written as pairs"),
-        }
+        packed(self.dtype, value, num)
     }
+}
+
+/// `value` as an element's bits in the low end of a word; of f64 and i64 not.
+pub(crate) fn packed(dtype: DType, value: &str, num: Num) -> String {
+    let float = || convert(value, num, Num::F32);
+    let whole = || convert(value, num, Num::I32);
+    match dtype {
+        DType::F32 => format!("bitcast<u32>({})", float()),
+        DType::F16 => format!("f32_to_f16({})", float()),
+        DType::BF16 => format!("f32_to_bf16({})", float()),
+        DType::I32 => format!("bitcast<u32>({})", whole()),
+        DType::I16 => format!("(bitcast<u32>({}) & 0xffffu)", whole()),
+        DType::I8 | DType::U8 => format!("(bitcast<u32>({}) & 0xffu)", whole()),
+        DType::Bool => format!("select(0u, 1u, {})", truth(value, num)),
+        DType::F64 | DType::I64 => unreachable!("written as pairs"),
+    }
+}
+
+/// The element of these bits, as [`Place::bits`] gives them, in type `num`.
+pub(crate) fn unpacked(dtype: DType, bits: &str, num: Num) -> String {
+    let (text, own) = match dtype {
+        DType::F32 => (format!("bitcast<f32>({bits})"), Num::F32),
+        DType::F16 => (format!("f16_to_f32({bits})"), Num::F32),
+        DType::BF16 => (format!("bitcast<f32>({bits} << 16u)"), Num::F32),
+        DType::I32 | DType::U8 => (format!("bitcast<i32>({bits})"), Num::I32),
+        DType::I16 => (format!("(bitcast<i32>({bits} << 16u) >> 16u)"), Num::I32),
+        DType::I8 => (format!("(bitcast<i32>({bits} << 24u) >> 24u)"), Num::I32),
+        DType::Bool => (format!("select(0i, 1i, {bits} != 0u)"), Num::I32),
+        DType::F64 | DType::I64 => unreachable!("read as pairs"),
+    };
+    convert(&text, own, num)
 }
 
 /// Whether a value is not zero (NaN is not), as WGSL's `bool`.
