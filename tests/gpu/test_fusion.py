@@ -1,4 +1,4 @@
-"""Chains of elementwise operations become one kernel: the numbers stay, the kernels get fewer, memory does not pile up."""
+"""Chains of elementwise operations become one kernel: the same numbers by fewer kernels, in little memory."""
 
 import os
 import sys
