@@ -5,6 +5,7 @@ use crate::elementwise::merged;
 use crate::memory::{Block, Buffer};
 use crate::pipeline::{Pipeline, IMMEDIATE};
 use crate::recipe::{From, Made, Recipe, Rule, Spot, Store, Way};
+use crate::reduce::Pass;
 use crate::shader::{per_word, words_of, Call, Num};
 use crate::stream::Dispatch;
 use smallvec::SmallVec;
@@ -85,13 +86,7 @@ impl Step {
 
     /// Whether nothing can keep it from running as one kernel, or with others in one.
     pub fn is_usual(&self, context: &Context) -> bool {
-        // So that every position fits 32 bits with a sign.
-        let most = context.limits.max_storage_buffer_binding_size.min(i32::MAX as u64) as usize;
-        let plain = self.arrays().all(|a| {
-            let known = a.dtype != DType::F64 || context.has_f64();
-            known && a.buffer.device() == context.index && a.buffer.len() <= most
-        });
-        if !plain || !self.agrees_on_doubles(self) {
+        if !self.arrays().all(|a| is_usual(context, &a.buffer, a.dtype)) || !self.agrees_on_doubles(self) {
             return false;
         }
         if self.arrays().all(|a| a.layout.is_contiguous()) {
@@ -133,6 +128,26 @@ impl Step {
     }
 }
 
+/// Whether a kernel takes an array of this dtype without more ado.
+pub(crate) fn is_usual(context: &Context, buffer: &Buffer, dtype: DType) -> bool {
+    // So that every position fits 32 bits with a sign.
+    let most = context.limits.max_storage_buffer_binding_size.min(i32::MAX as u64) as usize;
+    (dtype != DType::F64 || context.has_f64()) && buffer.device() == context.index && buffer.len() <= most
+}
+
+/// Whether a fold can take the results of `steps`, which go together, as they come.
+pub(crate) fn feeds(steps: &[Step], pass: &Pass) -> bool {
+    let x = &pass.fold;
+    let numel = x.kept.numel() * x.folded.numel();
+    let block = |buffer: &Buffer| Arc::as_ptr(&buffer.0);
+    let writer = steps.iter().rev().find(|s| s.out.block() == block(&x.buffer));
+    steps.iter().all(Step::stays_in_lane)
+        && steps.iter().all(|s| s.arrays().all(|a| a.block() != block(&pass.out)))
+        && writer.is_some_and(|s| {
+            s.out.layout.numel() == numel && s.out.layout.offset() == x.offset && s.out.dtype == x.dtype
+        })
+}
+
 /// Whether `next` can run in one kernel with `steps`, each thread computing all of them for its elements.
 pub(crate) fn joins(steps: &[Step], next: &Step) -> bool {
     let Some(first) = steps.first() else { return true };
@@ -167,8 +182,10 @@ impl Step {
     }
 }
 
-/// Which of some steps must run, and whose results must be written: those that somebody holds besides the steps.
-pub(crate) fn wanted(steps: &[Step]) -> (SmallVec<[bool; 32]>, SmallVec<[bool; 32]>) {
+/// Which of some steps must run, and whose results must be written: those that somebody holds besides the steps. A fold
+/// takes the last result in `folded` as it comes, and holds it once.
+pub(crate) fn wanted(steps: &[Step], folded: Option<&Buffer>) -> (SmallVec<[bool; 32]>, SmallVec<[bool; 32]>) {
+    let folded = folded.map(|buffer| Arc::as_ptr(&buffer.0));
     let mut runs: SmallVec<[bool; 32]> = SmallVec::from_elem(false, steps.len());
     let mut kept = runs.clone();
     for (k, step) in steps.iter().enumerate().rev() {
@@ -176,12 +193,13 @@ pub(crate) fn wanted(steps: &[Step]) -> (SmallVec<[bool; 32]>, SmallVec<[bool; 3
         let overwritten = steps[k + 1..].iter().position(|s| s.out.block() == block).map(|n| k + 1 + n);
         let held = || {
             let own: usize = steps.iter().map(|s| s.arrays().filter(|a| a.block() == block).count()).sum();
-            Arc::strong_count(&step.out.buffer.0) > own
+            Arc::strong_count(&step.out.buffer.0) > own + usize::from(folded == Some(block))
         };
         kept[k] = overwritten.is_none() && held();
         // The step that overwrites it may read it, too.
         let readers = k + 1..overwritten.map_or(steps.len(), |n| n + 1);
-        runs[k] = kept[k] || readers.clone().any(|n| runs[n] && steps[n].inputs().any(|a| a.block() == block));
+        let taken = overwritten.is_none() && folded == Some(block);
+        runs[k] = kept[k] || taken || readers.clone().any(|n| runs[n] && steps[n].inputs().any(|a| a.block() == block));
     }
     (runs, kept)
 }
@@ -220,102 +238,44 @@ impl Plan {
     /// None where it would take more parameters or bindings than there are.
     pub fn of(context: &'static Context, steps: &[&Step], kept: &[bool]) -> Result<Option<Plan>> {
         let mut call = Call::new(context, steps[0].rule.name());
-        let mut ways = Ways { strides: SmallVec::new(), contiguous: false };
-        let mut offsets: SmallVec<[usize; 8]> = SmallVec::new();
-        let mut made: SmallVec<[Made; 1]> = SmallVec::new();
-        // Written arrays are bound first: what is written by atomic operations is read by such.
-        let mut starts: SmallVec<[usize; 8]> = SmallVec::new();
-        for (step, kept) in steps.iter().zip(kept) {
-            let out = &step.out;
-            let store = if *kept {
-                let owned = out.owns_words();
-                let place = match owned {
-                    true => call.write(&out.buffer, out.dtype)?,
-                    false => call.scatter(&out.buffer, out.dtype)?,
-                };
-                let start = out.layout.offset();
-                starts.push(start);
-                let spot = Spot { place, way: ways.of(out), offset: start != 0 };
-                match owned && per_word(out.dtype) > 1 {
-                    true => Store::Words(spot),
-                    false => Store::Element(spot),
-                }
-            } else {
-                Store::No
-            };
-            let from = SmallVec::new();
-            made.push(Made {
-                rule: step.rule,
-                num: step.num,
-                result: step.result,
-                from,
-                dtype: out.dtype,
-                store,
-                read: false,
-            });
-        }
-        let mut inputs: SmallVec<[Spot; 3]> = SmallVec::new();
-        let mut seen: SmallVec<[&Array; 8]> = SmallVec::new();
-        for (k, step) in steps.iter().enumerate() {
-            for arg in &step.operands {
-                let from = match arg {
-                    Arg::Nothing => From::Nothing,
-                    Arg::Number(_) => From::Number,
-                    Arg::Array(array) => {
-                        let writer = steps[..k].iter().rposition(|s| s.out.block() == array.block());
-                        let known = || {
-                            seen.iter().position(|a| {
-                                a.block() == array.block()
-                                    && a.dtype == array.dtype
-                                    && (a.layout.same(&array.layout) || a.layout == array.layout || a.is_alike(array))
-                            })
-                        };
-                        if let Some(writer) = writer {
-                            made[writer].read = true;
-                            From::Step(writer as u8)
-                        } else if let Some(at) = known() {
-                            From::Input(at as u8)
-                        } else {
-                            let place = call.read(&array.buffer, array.dtype)?;
-                            let offset = array.layout.offset();
-                            inputs.push(Spot { place, way: ways.of(array), offset: offset != 0 });
-                            offsets.push(offset);
-                            seen.push(array);
-                            From::Input(seen.len() as u8 - 1)
-                        }
-                    }
-                };
-                made[k].from.push(from);
-            }
-        }
-        let first = call.words.len() as u32;
-        let mut recipe =
-            Recipe { frame: Default::default(), first, rank: 0, ways: SmallVec::new(), inputs, steps: made };
-        let numel = steps[0].out.layout.numel();
-        call.put_size(numel)?;
-        if recipe.veiled() {
-            call.words.push(0);
-        }
-        for &offset in offsets.iter().chain(&starts).filter(|offset| **offset != 0) {
-            call.put_size(offset)?;
-        }
-        recipe.ways.push(Way::Follows);
-        if !ways.strides.is_empty() && !walks(&mut call, &mut recipe, &ways)? {
+        let Some(recipe) = laid_out(&mut call, steps, kept, None)? else { return Ok(None) };
+        let groups = call.threads(steps[0].out.layout.numel().div_ceil(recipe.elements() as usize))?;
+        Plan::closed(call, recipe, groups, steps.len() > 1)
+    }
+
+    /// The kernel of a fold that [`feeds`] has found to fit, over the results of the step that writes its array, and what makes its
+    /// text.
+    pub fn folded(
+        context: &'static Context,
+        steps: &[&Step],
+        kept: &[bool],
+        pass: &Pass,
+    ) -> Result<Option<(Plan, impl FnOnce() -> String)>> {
+        // Each thread of a fold has elements from everywhere: it cannot pack neighbours.
+        if steps.iter().zip(kept).any(|(s, kept)| *kept && per_word(s.out.dtype) > 1) {
             return Ok(None);
         }
-        for step in steps {
-            for arg in &step.operands {
-                if let Arg::Number(number) = arg {
-                    call.words.extend(words_of(step.num, *number));
-                }
-            }
-        }
-        let groups = call.threads(numel.div_ceil(recipe.elements() as usize))?;
+        let (mut call, target) = pass.begin(context)?;
+        let block = Arc::as_ptr(&pass.fold.buffer.0);
+        let Some(taken) = steps.iter().rposition(|s| s.out.block() == block) else { return Ok(None) };
+        let Some(mut recipe) = laid_out(&mut call, steps, kept, Some(taken))? else { return Ok(None) };
+        let walks = pass.fold.walks(&mut call)?;
+        let chain = recipe.clone();
+        let element = move |num| chain.for_fold(taken, num);
+        let (groups, body) = pass.body(&mut call, target, "0u".to_owned(), walks, element)?;
+        recipe.fold = SmallVec::from_slice(&call.key.variant);
+        recipe.fold.push(taken as u32);
+        Ok(Plan::closed(call, recipe, groups, true)?.map(|plan| (plan, body)))
+    }
+
+    /// None where a kernel of `several` steps would take more parameters or bindings than there are.
+    fn closed(call: Call, mut recipe: Recipe, groups: [u32; 3], several: bool) -> Result<Option<Plan>> {
+        let most = call.context.limits.max_storage_buffers_per_shader_stage as usize;
         if call.words.len() > IMMEDIATE / 4 {
             return Ok(None);
         }
         let bound = call.bound()?;
-        if steps.len() > 1 && bound.frame.slots() > context.limits.max_storage_buffers_per_shader_stage as usize {
+        if several && bound.frame.slots() > most {
             return Ok(None);
         }
         recipe.frame = bound.frame;
@@ -325,6 +285,112 @@ impl Plan {
     pub fn dispatch(self, pipeline: Arc<Pipeline>) -> Dispatch {
         Dispatch { pipeline, blocks: self.blocks, parameters: self.words, groups: self.groups }
     }
+}
+
+/// Binds the arrays of some steps and pushes their parameters, in the order in which a recipe names them. A fold reads the
+/// result of step `taken`. None where there are more dims than a kernel walks through.
+fn laid_out(call: &mut Call, steps: &[&Step], kept: &[bool], taken: Option<usize>) -> Result<Option<Recipe>> {
+    let mut ways = Ways { strides: SmallVec::new(), contiguous: false };
+    let mut offsets: SmallVec<[usize; 8]> = SmallVec::new();
+    let mut made: SmallVec<[Made; 1]> = SmallVec::new();
+    // Written arrays are bound first: what is written by atomic operations is read by such.
+    let mut starts: SmallVec<[usize; 8]> = SmallVec::new();
+    for (step, kept) in steps.iter().zip(kept) {
+        let out = &step.out;
+        let store = if *kept {
+            let owned = out.owns_words();
+            let place = match owned {
+                true => call.write(&out.buffer, out.dtype)?,
+                false => call.scatter(&out.buffer, out.dtype)?,
+            };
+            let start = out.layout.offset();
+            starts.push(start);
+            let spot = Spot { place, way: ways.of(out), offset: start != 0 };
+            match owned && per_word(out.dtype) > 1 {
+                true => Store::Words(spot),
+                false => Store::Element(spot),
+            }
+        } else {
+            Store::No
+        };
+        let from = SmallVec::new();
+        made.push(Made {
+            rule: step.rule,
+            num: step.num,
+            result: step.result,
+            from,
+            dtype: out.dtype,
+            store,
+            read: false,
+        });
+    }
+    let mut inputs: SmallVec<[Spot; 3]> = SmallVec::new();
+    let mut seen: SmallVec<[&Array; 8]> = SmallVec::new();
+    for (k, step) in steps.iter().enumerate() {
+        for arg in &step.operands {
+            let from = match arg {
+                Arg::Nothing => From::Nothing,
+                Arg::Number(_) => From::Number,
+                Arg::Array(array) => {
+                    let writer = steps[..k].iter().rposition(|s| s.out.block() == array.block());
+                    let known = || {
+                        seen.iter().position(|a| {
+                            a.block() == array.block()
+                                && a.dtype == array.dtype
+                                && (a.layout.same(&array.layout) || a.layout == array.layout || a.is_alike(array))
+                        })
+                    };
+                    if let Some(writer) = writer {
+                        made[writer].read = true;
+                        From::Step(writer as u8)
+                    } else if let Some(at) = known() {
+                        From::Input(at as u8)
+                    } else {
+                        let place = call.read(&array.buffer, array.dtype)?;
+                        let offset = array.layout.offset();
+                        inputs.push(Spot { place, way: ways.of(array), offset: offset != 0 });
+                        offsets.push(offset);
+                        seen.push(array);
+                        From::Input(seen.len() as u8 - 1)
+                    }
+                }
+            };
+            made[k].from.push(from);
+        }
+    }
+    if let Some(taken) = taken {
+        made[taken].read = true;
+    }
+    let first = call.words.len() as u32;
+    let mut recipe = Recipe {
+        frame: Default::default(),
+        first,
+        rank: 0,
+        ways: SmallVec::new(),
+        inputs,
+        steps: made,
+        fold: SmallVec::new(),
+    };
+    let numel = steps[0].out.layout.numel();
+    call.put_size(numel)?;
+    if recipe.veiled() {
+        call.words.push(0);
+    }
+    for &offset in offsets.iter().chain(&starts).filter(|offset| **offset != 0) {
+        call.put_size(offset)?;
+    }
+    recipe.ways.push(Way::Follows);
+    if !ways.strides.is_empty() && !walks(call, &mut recipe, &ways)? {
+        return Ok(None);
+    }
+    for step in steps {
+        for arg in &step.operands {
+            if let Arg::Number(number) = arg {
+                call.words.extend(words_of(step.num, *number));
+            }
+        }
+    }
+    Ok(Some(recipe))
 }
 
 /// Sizes and strides of what does not lie in the steps' order; false where there are too many.

@@ -35,7 +35,7 @@ struct Table {
     chains: usize,
     compiling: usize,
     /// The compiling thread's work; opened with the first chain.
-    compiler: Option<Sender<Recipe>>,
+    compiler: Option<Sender<(Recipe, String)>>,
 }
 
 /// All elementwise kernels of a device.
@@ -46,18 +46,18 @@ pub(crate) struct Kernels {
 }
 
 impl Context {
-    fn build(&self, recipe: &Recipe) -> Result<Arc<Pipeline>> {
-        Ok(Arc::new(self.compile(&recipe.label(), recipe.frame.source(&recipe.text()))?))
+    fn build(&self, recipe: &Recipe, body: &str) -> Result<Arc<Pipeline>> {
+        Ok(Arc::new(self.compile(&recipe.label(), recipe.frame.source(body))?))
     }
 
-    /// The kernel of a chain, if it is compiled. Else this was one more sighting.
-    pub fn chain(&'static self, recipe: &Recipe) -> Option<Arc<Pipeline>> {
+    /// The kernel of a chain, if it is compiled. Else this was one more sighting; `body` is its text.
+    pub fn chain(&'static self, recipe: &Recipe, body: impl FnOnce() -> String) -> Option<Arc<Pipeline>> {
         let mut table = locked(&self.kernels.table);
         match table.kernels.get_mut(recipe) {
             Some(State::Ready(pipeline)) => return Some(pipeline.clone()),
             Some(State::Met(times)) if *times + 1 < SIGHTINGS => *times += 1,
             Some(State::Met(_)) => {
-                let begun = table.chains < COMPILED && self.begin(&mut table, recipe);
+                let begun = table.chains < COMPILED && self.begin(&mut table, recipe, body());
                 table.kernels.insert(recipe.clone(), if begun { State::Compiling } else { State::Refused });
             }
             Some(State::Compiling | State::Refused) => {}
@@ -72,17 +72,20 @@ impl Context {
     }
 
     /// Hands a chain to the compiling thread; false where there is none to be had.
-    fn begin(&'static self, table: &mut Table, recipe: &Recipe) -> bool {
+    fn begin(&'static self, table: &mut Table, recipe: &Recipe, body: String) -> bool {
         if table.compiler.is_none() {
-            let (sender, receiver) = channel::<Recipe>();
+            let (sender, receiver) = channel::<(Recipe, String)>();
             // Nobody waits for it: it ends with the process, whatever it is doing.
             let thread = std::thread::Builder::new().name(format!("wengert-gpu-{}", self.index));
-            if thread.spawn(move || receiver.iter().for_each(|recipe| self.finish_chain(recipe))).is_err() {
+            if thread
+                .spawn(move || receiver.iter().for_each(|(recipe, body)| self.finish_chain(recipe, &body)))
+                .is_err()
+            {
                 return false;
             }
             table.compiler = Some(sender);
         }
-        let begun = table.compiler.as_ref().is_some_and(|compiler| compiler.send(recipe.clone()).is_ok());
+        let begun = table.compiler.as_ref().is_some_and(|compiler| compiler.send((recipe.clone(), body)).is_ok());
         if begun {
             table.chains += 1;
             table.compiling += 1;
@@ -90,9 +93,9 @@ impl Context {
         begun
     }
 
-    fn finish_chain(&self, recipe: Recipe) {
+    fn finish_chain(&self, recipe: Recipe, body: &str) {
         // A driver's panic must not end the thread: whoever settles would wait for ever.
-        let built = catch_unwind(AssertUnwindSafe(|| self.build(&recipe)));
+        let built = catch_unwind(AssertUnwindSafe(|| self.build(&recipe, body)));
         let mut table = locked(&self.kernels.table);
         let state = match built {
             Ok(Ok(pipeline)) => State::Ready(pipeline),
@@ -128,7 +131,7 @@ impl Plan {
             let pipeline = pipeline.clone();
             return Ok(self.dispatch(pipeline));
         }
-        let built = context.build(&self.recipe)?;
+        let built = context.build(&self.recipe, &self.recipe.text())?;
         let mut table = locked(&context.kernels.table);
         // Another thread may have been faster; either will do.
         table.kernels.insert(self.recipe.clone(), State::Ready(built.clone()));

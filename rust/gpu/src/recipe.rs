@@ -137,6 +137,8 @@ pub(crate) struct Recipe {
     pub ways: SmallVec<[Way; 4]>,
     pub inputs: SmallVec<[Spot; 3]>,
     pub steps: SmallVec<[Made; 1]>,
+    /// What the text of a fold depends on that takes a step's results as they come; empty without one.
+    pub fold: SmallVec<[u32; 16]>,
 }
 
 /// The names of a recipe's parameters, in their order.
@@ -241,6 +243,17 @@ impl Recipe {
             self.element(&names, "e", elements)
         );
         entry(&format!("({count} + {}u) / {elements}u", elements - 1), &body)
+    }
+
+    /// For a fold's text: statements that compute the element at `at`, and the text of step `taken`'s result in a type.
+    pub fn for_fold(&self, taken: usize, num: Num) -> (String, String) {
+        let own = own_num(self.steps[taken].dtype);
+        let statements = format!(
+            "var element: {};\n{{\n{}element = r{taken};\n}}\n",
+            type_text(own),
+            self.element(&self.names(), "at", 1)
+        );
+        (statements, convert("element", own, num))
     }
 
     /// The number of step `k`'s store among all spots.

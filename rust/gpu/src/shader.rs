@@ -227,15 +227,24 @@ impl Call {
     /// Queues the kernel with these groups. `body` is the text after the declarations; it is made only for a new key,
     /// which must tell all that the text depends on.
     pub fn run(self, groups: [u32; 3], body: impl FnOnce() -> String) -> Result<()> {
+        let context = self.context;
+        match self.dispatch(groups, body)? {
+            Some(dispatch) => context.push(Task::Dispatch(dispatch)),
+            None => Ok(()),
+        }
+    }
+
+    /// As [`Call::run`], without queueing; None where there is nothing to do.
+    pub fn dispatch(self, groups: [u32; 3], body: impl FnOnce() -> String) -> Result<Option<Dispatch>> {
         let (context, mut key) = (self.context, self.key.clone());
         let Bound { frame, blocks, words } = self.bound()?;
         if groups.contains(&0) {
-            return Ok(());
+            return Ok(None);
         }
         // The same text with another number of words would read past them.
         key.variant.push(words.len() as u32);
         let pipeline = context.pipeline(key, || frame.source(&body()))?;
-        context.push(Task::Dispatch(Dispatch { pipeline, blocks, parameters: words, groups }))
+        Ok(Some(Dispatch { pipeline, blocks, parameters: words, groups }))
     }
 
     /// What was bound, once all is.

@@ -1,9 +1,10 @@
 //! The device's one stream: work is queued, and submitted by count, by bytes, or where somebody reads.
 
-use crate::chain::{joins, wanted, Plan, Step};
+use crate::chain::{feeds, joins, wanted, Plan, Step};
 use crate::context::{locked, Context};
-use crate::memory::Block;
+use crate::memory::{Block, Buffer};
 use crate::pipeline::{Pipeline, IMMEDIATE};
+use crate::reduce::Pass;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::mpsc::sync_channel;
@@ -15,6 +16,8 @@ use wengert_ops::{Error, Result};
 pub(crate) enum Task {
     /// Elementwise work, of which several may become one kernel.
     Step(Step),
+    /// A fold, which may take what elementwise work before it computes.
+    Fold(Box<Pass>),
     Dispatch(Dispatch),
     /// Bytes from one block to another, offsets and length divisible by 4.
     Copy {
@@ -86,11 +89,18 @@ impl Task {
     fn bytes(&self) -> usize {
         match self {
             Task::Step(step) => step.bytes(),
+            Task::Fold(pass) => pass.out.len(),
             Task::Dispatch(d) => d.blocks.last().map_or(0, |b| b.bytes),
             Task::Copy { bytes, .. } | Task::Upload { bytes, .. } => *bytes as usize,
             Task::Zero { .. } => 0,
         }
     }
+}
+
+/// The steps that must run, and whether each one's result must be written; see [`wanted`].
+fn needed<'a>(run: &'a [Step], folded: Option<&Buffer>) -> (SmallVec<[&'a Step; 32]>, SmallVec<[bool; 32]>) {
+    let (runs, kept) = wanted(run, folded);
+    run.iter().zip(kept).zip(runs).filter(|(_, runs)| *runs).map(|(step, _)| step).unzip()
 }
 
 /// A submission that is being recorded.
@@ -118,6 +128,11 @@ impl Encoding<'_> {
                 run.push(step);
                 continue;
             }
+            if let Task::Fold(pass) = task {
+                first = first.and(self.fold(&run, &pass));
+                run.clear();
+                continue;
+            }
             first = first.and(self.steps(&run));
             run.clear();
             if let Task::Dispatch(dispatch) = task {
@@ -126,7 +141,7 @@ impl Encoding<'_> {
             }
             self.pass = None;
             match task {
-                Task::Step(_) | Task::Dispatch(_) => {}
+                Task::Step(_) | Task::Fold(_) | Task::Dispatch(_) => {}
                 Task::Copy { from, at, to, to_at, bytes } => {
                     self.encoder.copy_buffer_to_buffer(&from.raw().buffer, at, &to.raw().buffer, to_at, bytes)
                 }
@@ -147,23 +162,49 @@ impl Encoding<'_> {
         if let [step] = run {
             return self.single(step);
         }
-        let (runs, kept) = wanted(run);
-        let steps: SmallVec<[&Step; 32]> = run.iter().zip(&runs).filter(|(_, runs)| **runs).map(|(s, _)| s).collect();
-        let kept: SmallVec<[bool; 32]> = kept.iter().zip(&runs).filter(|(_, runs)| **runs).map(|(k, _)| *k).collect();
+        let (steps, kept) = needed(run, None);
         if steps.len() > 1 {
             let Some(plan) = Plan::of(self.context, &steps, &kept)? else {
                 let (front, back) = run.split_at(run.len() / 2);
                 return self.steps(front).and(self.steps(back));
             };
-            if let Some(pipeline) = self.context.chain(&plan.recipe) {
-                self.done.steps += steps.len() as u64;
-                self.done.chained += steps.len() as u64;
-                self.done.chains += 1;
-                self.dispatch(&plan.dispatch(pipeline));
+            if let Some(pipeline) = self.context.chain(&plan.recipe, || plan.recipe.text()) {
+                self.chained(steps.len(), &plan.dispatch(pipeline));
                 return Ok(());
             }
         }
         steps.iter().try_for_each(|step| self.single(step))
+    }
+
+    /// A fold and the steps before it: as one kernel where they go together and that is compiled.
+    fn fold(&mut self, run: &[Step], pass: &Pass) -> Result<()> {
+        if feeds(run, pass) {
+            let (steps, kept) = needed(run, Some(&pass.fold.buffer));
+            if let Some((plan, body)) = Plan::folded(self.context, &steps, &kept, pass)? {
+                if let Some(pipeline) = self.context.chain(&plan.recipe, body) {
+                    self.chained(steps.len(), &plan.dispatch(pipeline));
+                    return Ok(());
+                }
+                steps.iter().try_for_each(|step| self.single(step))?;
+                return self.alone(pass);
+            }
+        }
+        self.steps(run)?;
+        self.alone(pass)
+    }
+
+    fn alone(&mut self, pass: &Pass) -> Result<()> {
+        if let Some(dispatch) = pass.dispatch(self.context)? {
+            self.dispatch(&dispatch);
+        }
+        Ok(())
+    }
+
+    fn chained(&mut self, steps: usize, dispatch: &Dispatch) {
+        self.done.steps += steps as u64;
+        self.done.chained += steps as u64;
+        self.done.chains += 1;
+        self.dispatch(dispatch);
     }
 
     fn single(&mut self, step: &Step) -> Result<()> {

@@ -306,6 +306,68 @@ fn other_work_between_sees_what_came_before_it() {
 }
 
 #[test]
+fn reductions_take_chains_as_they_come() {
+    let Some(gpu) = gpu() else { return };
+    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
+    let kinds = [Reduction::Sum, Reduction::Prod, Reduction::Max, Reduction::Min, Reduction::Any, Reduction::All];
+    let before = gpu.work();
+    for (n, dims) in [0b11u64, 0b10, 0b01].into_iter().enumerate() {
+        for (k, &kind) in kinds.iter().enumerate() {
+            let middle = [DType::F32, DType::F16, DType::I32, DType::Bool][(n + k) % 4];
+            let hold = (n + k) % 3 == 0;
+            same_bits(gpu, &format!("{kind:?} over {dims:b}, {middle}, held: {hold}"), &|after| {
+                // Long enough for a sum in parts.
+                let (rows, columns) = (3, 700);
+                let x = Array::of(gpu, &ramp(rows * columns), &[rows, columns], DType::F32);
+                let line = Array::of(gpu, &ramp(columns), &[columns], DType::F32);
+                let (a, b) = (Array::new(gpu, &[rows, columns], DType::F32), Array::new(gpu, &[rows, columns], middle));
+                let operands = [x.operand(), number(1e-3)];
+                gpu.elementwise(Row::Mul, Compute::F32, &operands, a.out()).unwrap();
+                after();
+                let row = line.seen(&[rows, columns], &[0, 1]);
+                gpu.elementwise(Row::Sub, Compute::F32, &[a.operand(), row.operand()], b.out()).unwrap();
+                after();
+                let count = if dims & 1 == 0 { rows } else { 1 } * if dims & 2 == 0 { columns } else { 1 };
+                let dtype = match kind {
+                    Reduction::Any | Reduction::All => DType::Bool,
+                    Reduction::Max | Reduction::Min => middle,
+                    _ => DType::F32,
+                };
+                let out = Array::new(gpu, &[count], dtype);
+                gpu.reduce(kind, b.view(), dims, out.out()).unwrap();
+                after();
+                if hold {
+                    vec![out, a, b]
+                } else {
+                    vec![out]
+                }
+            });
+        }
+    }
+    assert!(gpu.work().chains >= before.chains + 18);
+}
+
+#[test]
+fn a_chain_and_its_sum_become_one_kernel() {
+    let Some(gpu) = gpu() else { return };
+    let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
+    let x = Array::of(gpu, &ramp(15), &[5, 3], DType::F32);
+    let line = Array::of(gpu, &[1.0, 2.0, 3.0], &[3], DType::F32);
+    let row = line.seen(&[5, 3], &[0, 1]);
+    gpu.finish().unwrap();
+    for time in 0..5 {
+        let before = gpu.work();
+        let sums = Array::new(gpu, &[5], DType::F32);
+        let y = chain(gpu, &x, &row);
+        gpu.reduce(Reduction::Sum, y.view(), 0b10, sums.out()).unwrap();
+        drop(y);
+        assert_eq!(sums.floats(gpu), [-3.0, -3.0, 2.0, 18.0, 36.0], "time {time}");
+        assert_eq!(gpu.work().dispatches - before.dispatches, if time < 3 { 5 } else { 1 }, "time {time}");
+        gpu.settle().unwrap();
+    }
+}
+
+#[test]
 fn long_chains_are_cut() {
     let Some(gpu) = gpu() else { return };
     let _turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
