@@ -17,7 +17,7 @@ CRATES := --workspace --exclude wengert-python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build demo figure test test-quick test-rust sanitize parity-full bench bench-overhead lint format stubs wheel clean
+.PHONY: help build demo figure test test-quick test-rust sanitize parity-full bench bench-overhead bench-gpu lint format stubs wheel clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,10 @@ bench: $(BUILT) $(STAMPS)/extra-test ## every benchmark; writes benches/RESULTS.
 
 bench-overhead: $(BUILT) $(STAMPS)/extra-test ## the bars on overhead, against torch in the same run
 	$(PY) benches/run.py --only overhead memory --no-write
+
+bench-gpu: $(BUILT) $(STAMPS)/extra-test ## the bars on the GPU, a software one too, and a real one's figures beside torch's
+	WENGERT_ALLOW_SOFTWARE_GPU=1 cargo bench -p wengert-gpu
+	WENGERT_ALLOW_SOFTWARE_GPU=1 $(PY) benches/run.py --only gpu --no-write
 
 # --- upkeep ---------------------------------------------------------------------------------------------------
 

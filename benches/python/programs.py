@@ -40,19 +40,19 @@ def Moons(m):
     return Dataset()
 
 
-def mlp_step(m, sizes=(2, 3, 2, 2), batch=16, lr=0.1):
+def mlp_step(m, sizes=(2, 3, 2, 2), batch=16, lr=0.1, device="cpu"):
     """One training step of a perceptron: zero_grad, forward, cross-entropy, backward, Adam."""
     nn = m.nn
     m.manual_seed(0)
     layers = []
     for before, after in itertools.pairwise(sizes):
         layers += [nn.Linear(before, after), nn.ReLU()]
-    model = nn.Sequential(*layers[:-1])
+    model = nn.Sequential(*layers[:-1]).to(device)
     optimizer = m.optim.Adam(model.parameters(), lr=lr)
     criterion = nn.CrossEntropyLoss()
     random = np.random.default_rng(0)
-    x = m.tensor(random.standard_normal((batch, sizes[0])).astype(np.float32))
-    target = m.tensor(random.integers(0, sizes[-1], batch))
+    x = m.tensor(random.standard_normal((batch, sizes[0])).astype(np.float32)).to(device)
+    target = m.tensor(random.integers(0, sizes[-1], batch)).to(device)
 
     def step():
         optimizer.zero_grad()

@@ -7,8 +7,8 @@ from paired import compare, main, optional
 from programs import MODULES, mlp_step
 
 
-def convolutional_step(m):
-    """LeNet-like, batch 16 of 28×28, SGD with momentum."""
+def convolutional_step(m, batch=16, device="cpu"):
+    """LeNet-like over images of 28×28, SGD with momentum."""
     nn = m.nn
     m.manual_seed(0)
     model = nn.Sequential(
@@ -20,12 +20,12 @@ def convolutional_step(m):
         nn.MaxPool2d(2),
         nn.Flatten(),
         nn.Linear(16 * 7 * 7, 10),
-    )
+    ).to(device)
     optimizer = m.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     criterion = nn.CrossEntropyLoss()
     random = np.random.default_rng(0)
-    x = m.tensor(random.standard_normal((16, 1, 28, 28)).astype(np.float32))
-    target = m.tensor(random.integers(0, 10, 16))
+    x = m.tensor(random.standard_normal((batch, 1, 28, 28)).astype(np.float32)).to(device)
+    target = m.tensor(random.integers(0, 10, batch)).to(device)
 
     def step():
         optimizer.zero_grad()

@@ -22,6 +22,18 @@ Attributes:
     software: whether a processor plays the GPU.
 """
 
+Stats = namedtuple("Stats", "steps chains chained dispatches submissions kernels")
+Stats.__doc__ = """What a GPU has been given to do since it was opened.
+
+Attributes:
+    steps: elementwise calls whose results were wanted.
+    chains: kernels that computed several of them at once.
+    chained: how many calls those kernels computed.
+    dispatches: kernels run, of every kind.
+    submissions: how often queued work was handed to the driver.
+    kernels: kernels compiled.
+"""
+
 
 def devices():
     """The GPUs that may be used, in the order of their numbers, as :class:`DeviceInfo`.
@@ -118,3 +130,13 @@ def memory_summary(device=None):
     lines = [f"gpu:{_index(device)}  {get_device_name(device)}"]
     lines += [f"  {name:<18} {size / 2**20:10.2f} MiB" for name, size in rows]
     return "\n".join(lines)
+
+
+def stats(device=None):
+    """What a GPU has been given to do since it was opened, as :class:`Stats`; what is still queued is not in it.
+
+    Example:
+        >>> wg.gpu.stats()  # doctest: +SKIP
+        Stats(steps=1204, chains=97, chained=412, dispatches=1310, submissions=52, kernels=41)
+    """
+    return Stats(*_core._gpu_work(device))

@@ -3,6 +3,7 @@
 use crate::context::{self, Context};
 use crate::memory::{Buffer, Usage};
 use crate::random::Generator;
+use crate::stream::Work;
 use wengert_ops::{
     contract, Backend, Compute, ConvRole, ConvSpec, Extremum, Linalg, Op, Operand, PoolSpec, Random, Reduction, Result,
     Row, Scalar, ScanKind, ScatterMode, View, ViewMut,
@@ -47,8 +48,7 @@ impl Gpu {
     /// Gives memory that nothing uses to the driver.
     pub fn empty_cache(&self) -> Result<()> {
         self.0.finish()?;
-        self.0.pool.clear();
-        Ok(())
+        self.0.release()
     }
 
     /// Waits until all that was queued is done.
@@ -65,6 +65,17 @@ impl Gpu {
     /// Kernels compiled so far.
     pub fn compiled(&self) -> usize {
         self.0.compiled()
+    }
+
+    /// What has been done so far.
+    pub fn work(&self) -> Work {
+        self.0.work()
+    }
+
+    /// Waits until chains that are being compiled are so: for tests and measurements.
+    #[doc(hidden)]
+    pub fn settle(&self) -> Result<()> {
+        self.0.settle()
     }
 }
 

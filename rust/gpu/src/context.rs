@@ -1,6 +1,8 @@
 //! An opened device: opened on first use, and for as long as the process lives.
 
 use crate::adapter::{self, DeviceInfo, Found};
+use crate::bindings::Bindings;
+use crate::fusion::Kernels;
 use crate::less;
 use crate::memory::Pool;
 use crate::pipeline::{Pipelines, IMMEDIATE};
@@ -20,6 +22,8 @@ pub(crate) struct Context {
     pub pool: Pool,
     pub stream: Stream,
     pub pipelines: Pipelines,
+    pub kernels: Kernels,
+    pub bindings: Bindings,
     /// Drivers do not survive a fork: a child that used them would hang.
     process: u32,
     /// Why the device is lost, once it is; and errors that no scope has caught.
@@ -101,6 +105,8 @@ impl Context {
             pool: Pool::default(),
             stream: Stream::default(),
             pipelines: Pipelines::default(),
+            kernels: Kernels::default(),
+            bindings: Bindings::default(),
             process: std::process::id(),
             lost,
             stray,

@@ -1,16 +1,16 @@
-//! Elementwise kernels: every row of the table, its gradients, copies and fills, over arrays of any layout and dtype.
+//! Elementwise calls: every row of the table, its gradients, copies and fills, over arrays of any layout and dtype.
 //!
-//! One generator makes the text: each operand is read at its own place, the row's expression is computed, and the
-//! result written. Dimensions that lie alike in all arrays are merged first, so that most calls have one.
+//! A call becomes a [`Step`] in the queue; its kernel is made when the queue is submitted, for it alone or for a chain.
 
+use crate::chain::{Arg, Array, Plan, Step};
 use crate::context::Context;
 use crate::memory::Buffer;
+use crate::recipe::Rule;
 use crate::reduce::reduce;
-use crate::shader::{code, entry, num_of, own_num, per_word, type_text, Call, Num, Place};
+use crate::shader::{num_of, own_num, Num};
 use crate::stream::Task;
 use crate::walk::moved;
 use smallvec::SmallVec;
-use std::fmt::Write;
 use std::sync::Arc;
 use wengert_ops::{contract, Compute, DType, Error, Layout, Operand, Reduction, Result, Row, Scalar, View, ViewMut};
 
@@ -48,223 +48,48 @@ pub(crate) fn merged(shape: &[usize], layouts: &[&Layout]) -> Dims {
     Dims { sizes, strides }
 }
 
-/// More merged dimensions than this are walked through from the host.
-const RANK: usize = 6;
-
-/// An operand in a text: how it is read.
-enum Source {
-    Array { place: Place, array: usize },
-    Text(String),
-}
-
-/// `out = value(operands…)`: one thread an element, or a word of smaller ones. Operands that `used` lacks are not read.
-///
-/// `value` is the text of the result from the operands' texts, of type `result`; `variant` tells it from others.
-#[allow(clippy::too_many_arguments)]
+/// Queues `out = rule(operands…)`, computed in `num`, which gives a `result`. Operands that `used` lacks are not read.
 pub(crate) fn map(
     context: &'static Context,
-    family: &'static str,
-    variant: &[u32],
+    rule: Rule,
     num: Num,
     operands: &[In<'_>],
     used: u32,
     out: &ViewMut<'_, Buffer>,
     result: Num,
-    value: &dyn Fn(&[&str]) -> String,
 ) -> Result<()> {
-    let numel = out.layout().numel();
-    if numel == 0 {
+    if out.layout().numel() == 0 {
         return Ok(());
     }
-    let mut layouts: SmallVec<[&Layout; 6]> = SmallVec::from_slice(&[out.layout()]);
+    let mut taken: SmallVec<[Arg; 4]> = SmallVec::new();
     for (k, operand) in operands.iter().enumerate() {
-        if let (Operand::Array(view), 1) = (operand, used >> k & 1) {
-            if view.layout.shape() != out.layout().shape() {
-                return Err(Error::internal(format!("{family}: operands of different shapes")));
-            }
-            layouts.push(view.layout);
-        }
-    }
-    let dims = merged(out.layout().shape(), &layouts);
-    let rank = dims.sizes.len();
-    // Number of elements, an offset an array, sizes and strides; and numbers, of two words at most.
-    let numbers = operands.iter().filter(|o| matches!(o, Operand::Scalar(_))).count();
-    let words = 1 + layouts.len() + rank.saturating_sub(1) + rank * layouts.len() + 2 * numbers;
-    if rank > RANK || rank > 1 && words > crate::pipeline::IMMEDIATE / 4 {
-        return parts(context, family, variant, num, operands, used, out, result, value);
-    }
-
-    let mut call = Call::new(context, family);
-    call.key.variant.extend_from_slice(variant);
-    call.key.variant.extend_from_slice(&[num as u32, result as u32, used, rank as u32]);
-    let mut sources: SmallVec<[Source; 4]> = SmallVec::new();
-    let mut offsets: SmallVec<[String; 6]> = SmallVec::new();
-    let size = out.dtype().size();
-    let elements = per_word(out.dtype()) as usize;
-    let start = out.layout().offset();
-    // A thread owns whole words of the result, none of them shared with what lies beside it.
-    let linear = rank == 0 || rank == 1 && dims.strides[0][0] == 1;
-    let to_the_end = start + numel == out.buffer().len() / size;
-    let owned = elements == 1 || linear && start % elements == 0 && ((start + numel) % elements == 0 || to_the_end);
-    let target = match owned {
-        true => call.write(out.buffer(), out.dtype())?,
-        false => call.scatter(out.buffer(), out.dtype())?,
-    };
-    offsets.push(call.size(start)?);
-    let mut array = 0;
-    for (k, operand) in operands.iter().enumerate() {
-        sources.push(match operand {
-            _ if used >> k & 1 == 0 => {
-                call.key.variant.push(u32::MAX);
-                Source::Text("0".to_owned())
-            }
-            Operand::Scalar(s) => {
-                call.key.variant.push(u32::MAX - 1);
-                Source::Text(call.scalar(num, *s))
+        taken.push(match operand {
+            _ if used >> k & 1 == 0 => Arg::Nothing,
+            Operand::Scalar(number) => Arg::Number(*number),
+            Operand::Array(view) if view.layout.shape() != out.layout().shape() => {
+                return Err(Error::internal(format!("{}: operands of different shapes", rule.name())));
             }
             Operand::Array(view) => {
-                let place = call.read(view.buffer, view.dtype)?;
-                array += 1;
-                offsets.push(call.size(view.layout.offset())?);
-                Source::Array { place, array }
+                Arg::Array(Array { buffer: view.buffer.clone(), layout: view.layout.clone(), dtype: view.dtype })
             }
         });
     }
-    let count = call.size(numel)?;
-    // How each array is walked through: 0 stays, 1 is `i` itself, 2 by strides.
-    let mut walks: SmallVec<[u32; 6]> = SmallVec::new();
-    for s in &dims.strides {
-        walks.push(match &s[..] {
-            [] | [0] => 0,
-            [1] => 1,
-            _ => 2,
-        });
-    }
-    call.key.variant.extend_from_slice(&walks);
-    let strided = walks.contains(&2);
-    let mut sizes: SmallVec<[String; 8]> = SmallVec::new();
-    let mut strides: SmallVec<[SmallVec<[String; 8]>; 6]> = SmallVec::new();
-    if strided {
-        for &n in dims.sizes.iter().skip(1) {
-            sizes.push(call.size(n)?);
-        }
-        for (walk, s) in walks.iter().zip(&dims.strides) {
-            let mut texts = SmallVec::new();
-            for &stride in s.iter().filter(|_| *walk == 2) {
-                texts.push(call.stride(stride)?);
-            }
-            strides.push(texts);
-        }
-    }
-    let by_word = owned && elements > 1;
-    let threads = if by_word { numel.div_ceil(elements) } else { numel };
-    let groups = call.threads(threads)?;
-    call.key.variant.push(by_word as u32);
-    call.run(groups, || {
-        // Statements that find the places of element `e` and read the operands; then the value's text.
-        let element = |e: &str| {
-            let mut text = String::new();
-            let mut index: SmallVec<[String; 6]> = SmallVec::new();
-            for (walk, offset) in walks.iter().zip(&offsets) {
-                index.push(match walk {
-                    0 => offset.clone(),
-                    1 => format!("({offset} + {e})"),
-                    _ => format!("a{}", index.len()),
-                });
-            }
-            if strided {
-                let _ = writeln!(text, "var r = {e};");
-                for (k, _) in walks.iter().enumerate().filter(|(_, w)| **w == 2) {
-                    let _ = writeln!(text, "var a{k} = {};", offsets[k]);
-                }
-                for d in (0..rank).rev() {
-                    let at = match d {
-                        0 => "r".to_owned(),
-                        _ => {
-                            let n = &sizes[d - 1];
-                            let _ = writeln!(text, "let c{d} = r % {n}; r = r / {n};");
-                            format!("c{d}")
-                        }
-                    };
-                    for (k, _) in walks.iter().enumerate().filter(|(_, w)| **w == 2) {
-                        let _ = writeln!(text, "a{k} += bitcast<u32>(bitcast<i32>({at}) * {});", strides[k][d]);
-                    }
-                }
-            }
-            let mut names: SmallVec<[String; 4]> = SmallVec::new();
-            for (k, source) in sources.iter().enumerate() {
-                names.push(format!("x{k}"));
-                match source {
-                    Source::Text(t) if used >> k & 1 == 1 => {
-                        let _ = writeln!(text, "let x{k} = {t};");
-                    }
-                    Source::Text(_) => {
-                        let _ = writeln!(text, "let x{k} = {}();", type_text(num));
-                    }
-                    Source::Array { place, array } => {
-                        let _ = writeln!(text, "let x{k} = {};", place.load(&index[*array], num));
-                    }
-                }
-            }
-            let names: SmallVec<[&str; 4]> = names.iter().map(String::as_str).collect();
-            let _ = writeln!(text, "let y = {};", value(&names));
-            (text, index)
-        };
-        if by_word {
-            let word = format!("({} / {elements}u + i)", offsets[0]);
-            let body = target.store_word(&word, &count, result, |e| (element(e).0, "y".to_owned()));
-            return entry(&format!("({count} + {}u) / {elements}u", elements - 1), &body);
-        }
-        let (text, index) = element("i");
-        entry(&count, &format!("{text}{}", target.store(&index[0], "y", result)))
-    })
+    let out = Array { buffer: out.buffer().clone(), layout: out.layout().clone(), dtype: out.dtype() };
+    queue(context, Step { rule, num, result, operands: taken, out })
 }
 
-/// As [`map`], one call for each index of the first dimension.
-#[cold]
-#[allow(clippy::too_many_arguments)]
-fn parts(
-    context: &'static Context,
-    family: &'static str,
-    variant: &[u32],
-    num: Num,
-    operands: &[In<'_>],
-    used: u32,
-    out: &ViewMut<'_, Buffer>,
-    result: Num,
-    value: &dyn Fn(&[&str]) -> String,
-) -> Result<()> {
-    let part = |layout: &Layout, at: usize| {
-        let offset = layout.offset().wrapping_add_signed(layout.strides()[0] * at as isize);
-        Layout::strided(
-            SmallVec::from_slice(&layout.shape()[1..]),
-            SmallVec::from_slice(&layout.strides()[1..]),
-            offset,
-        )
-    };
-    for at in 0..out.layout().shape()[0] {
-        let layouts: SmallVec<[Option<Layout>; 4]> = operands
-            .iter()
-            .enumerate()
-            .map(|(k, o)| match o {
-                Operand::Array(v) if used >> k & 1 == 1 => Some(part(v.layout, at)),
-                _ => None,
-            })
-            .collect();
-        let inner: SmallVec<[In<'_>; 4]> = operands
-            .iter()
-            .zip(&layouts)
-            .map(|(o, l)| match (o, l) {
-                (Operand::Array(v), Some(layout)) => Operand::Array(View { layout, ..*v }),
-                _ => *o,
-            })
-            .collect();
-        let target = part(out.layout(), at);
-        // SAFETY: a part of what the caller vouches for, one after another.
-        let target = unsafe { ViewMut::new(out.buffer(), &target, out.dtype()) };
-        map(context, family, variant, num, &inner, used, &target, result, value)?;
+/// Queues a step: as it is where nothing about it is unusual, else as kernels that are made at once, errors included.
+fn queue(context: &'static Context, step: Step) -> Result<()> {
+    if step.is_usual(context) {
+        return context.push(Task::Step(step));
     }
-    Ok(())
+    match Plan::of(context, &[&step], &[true])? {
+        Some(plan) => {
+            let dispatch = plan.single(context)?;
+            context.push(Task::Dispatch(dispatch))
+        }
+        None => step.parts().try_for_each(|part| queue(context, part)),
+    }
 }
 
 fn dtypes<'a>(inputs: &'a [In<'_>], out: DType) -> impl Iterator<Item = DType> + 'a {
@@ -305,14 +130,7 @@ pub(crate) fn elementwise(
     };
     let row = if row == Row::BitwiseNot && out.dtype() == DType::Bool { Row::LogicalNot } else { row };
     let result = if row.is_truth() { Num::I32 } else { num };
-    map(context, "row", &[row as u32], num, inputs, u32::MAX, &out, result, &|names| {
-        let text = row.expr().value.wgsl(num, names, "");
-        if row.is_truth() {
-            format!("select(0i, 1i, {text})")
-        } else {
-            text
-        }
-    })
+    map(context, Rule::Row(row), num, inputs, u32::MAX, &out, result)
 }
 
 /// Whether an integer array holds a zero: read back, since an error must come before the result.
@@ -344,9 +162,9 @@ pub(crate) fn elementwise_vjp(
     g: In<'_>,
     out: ViewMut<'_, Buffer>,
 ) -> Result<()> {
-    let Some(&partial) = row.expr().partials.get(which) else {
+    if row.expr().partials.get(which).is_none() {
         return Err(contract::no_derivative(row));
-    };
+    }
     if inputs.len() != row.arity() {
         return Err(Error::internal(format!("{} takes {} operands", row.name(), row.arity())));
     }
@@ -361,14 +179,7 @@ pub(crate) fn elementwise_vjp(
     operands.push(y);
     operands.push(g);
     let used = u32::from(needs.inputs) | (needs.output as u32) << count | 1 << (count + 1);
-    map(context, "vjp", &[row as u32, which as u32], num, &operands, used, &out, num, &|names| {
-        let (args, y, g) = (&names[..count], names[count], names[count + 1]);
-        let text = partial.wgsl(num, args, y);
-        match partial.is_mask() {
-            true => format!("select({}, {g}, {text})", num.literal(0.0)),
-            false => format!("({g} * {text})"),
-        }
-    })
+    map(context, Rule::Partial(row, which as u8), num, &operands, used, &out, num)
 }
 
 /// Elementwise copy with conversion; bytes that stay as they are need no kernel.
@@ -394,7 +205,7 @@ pub(crate) fn copy(context: &'static Context, src: View<'_, Buffer>, dst: ViewMu
         return copy(context, View { dtype, ..src }, bits);
     }
     let num = own_num(src.dtype);
-    map(context, "copy", &[code(dst.dtype())], num, &[Operand::Array(src)], 1, &dst, num, &|x| x[0].to_owned())
+    map(context, Rule::Copy, num, &[Operand::Array(src)], 1, &dst, num)
 }
 
 /// Fills with a number.
@@ -405,5 +216,5 @@ pub(crate) fn fill(context: &'static Context, value: Scalar, dst: ViewMut<'_, Bu
         return fill(context, bits, unsafe { ViewMut::new(dst.buffer(), dst.layout(), moved(DType::F64)) });
     }
     let num = own_num(dst.dtype());
-    map(context, "fill", &[code(dst.dtype())], num, &[Operand::Scalar(value)], 1, &dst, num, &|x| x[0].to_owned())
+    map(context, Rule::Fill, num, &[Operand::Scalar(value)], 1, &dst, num)
 }

@@ -103,6 +103,7 @@ impl Walk {
 }
 
 /// An array whose dims are in part kept and in part folded.
+#[derive(Clone)]
 pub(crate) struct Folding {
     pub buffer: Buffer,
     pub dtype: DType,
@@ -178,10 +179,20 @@ impl Folding {
     }
 
     pub fn bind(&self, call: &mut Call) -> Result<Bound> {
-        call.countable(self.kept.numel().max(self.folded.numel()))?;
+        self.check(call)?;
         let place = call.read(&self.buffer, self.dtype)?;
         let start = call.size(self.offset)?;
         Ok(Bound { place, start, kept: self.kept.bind(call)?, folded: self.folded.bind(call)? })
+    }
+
+    /// As [`Folding::bind`], without the array: the walks of its kept and its folded dims.
+    pub fn walks(&self, call: &mut Call) -> Result<(Walk, Walk)> {
+        self.check(call)?;
+        Ok((self.kept.bind(call)?, self.folded.bind(call)?))
+    }
+
+    fn check(&self, call: &Call) -> Result<()> {
+        call.countable(self.kept.numel().max(self.folded.numel()))
     }
 }
 

@@ -9,12 +9,15 @@
 
 pub mod adapter;
 mod backend;
+mod bindings;
+mod chain;
 mod context;
 mod conv;
 mod elementwise;
 mod extreme;
 mod fold;
 mod fused;
+mod fusion;
 mod indexing;
 mod less;
 mod linalg;
@@ -28,6 +31,7 @@ mod pool;
 mod prelude;
 mod product;
 mod random;
+mod recipe;
 mod reduce;
 mod scan;
 mod shader;
@@ -45,5 +49,6 @@ pub use fold::as_on_hardware;
 pub use less::LESS;
 pub use memory::{Buffer, Usage};
 pub use random::Generator;
+pub use stream::Work;
 #[doc(hidden)]
 pub use tiling::Way;

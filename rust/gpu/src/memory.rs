@@ -4,6 +4,7 @@
 
 use crate::context::{locked, Context};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use wengert_ops::{Error, ErrorKind, Result};
 
@@ -36,11 +37,17 @@ pub(crate) struct Block {
     pub context: &'static Context,
     pub bytes: usize,
     class: u64,
-    raw: Option<wgpu::Buffer>,
+    raw: Option<Raw>,
+}
+
+/// A wgpu buffer, and its number among all that there have been.
+pub(crate) struct Raw {
+    pub buffer: wgpu::Buffer,
+    pub id: u64,
 }
 
 impl Block {
-    pub fn raw(&self) -> &wgpu::Buffer {
+    pub fn raw(&self) -> &Raw {
         let Some(raw) = &self.raw else { unreachable!("taken out only when the block is dropped") };
         raw
     }
@@ -66,8 +73,10 @@ pub struct Usage {
 
 #[derive(Default)]
 struct Shelves {
-    free: BTreeMap<u64, Vec<wgpu::Buffer>>,
+    free: BTreeMap<u64, Vec<Raw>>,
     usage: Usage,
+    /// Whether buffers have been let go of that bind groups may still hold.
+    dropped: bool,
 }
 
 /// Buffers given back, by size class.
@@ -86,7 +95,7 @@ fn size_class(bytes: usize) -> u64 {
 }
 
 impl Pool {
-    fn take(&self, class: u64) -> Option<wgpu::Buffer> {
+    fn take(&self, class: u64) -> Option<Raw> {
         let mut shelves = locked(&self.0);
         let raw = shelves.free.get_mut(&class)?.pop()?;
         shelves.usage.cached -= class;
@@ -99,13 +108,20 @@ impl Pool {
         usage.most_allocated = usage.most_allocated.max(usage.allocated);
     }
 
-    fn give_back(&self, class: u64, raw: wgpu::Buffer) {
+    fn give_back(&self, class: u64, raw: Raw) {
         let mut shelves = locked(&self.0);
         shelves.usage.allocated -= class;
         if shelves.usage.cached + class <= KEPT.max(shelves.usage.allocated) {
             shelves.usage.cached += class;
             shelves.free.entry(class).or_default().push(raw);
+        } else {
+            shelves.dropped = true;
         }
+    }
+
+    /// Whether buffers have been let go of since this was last asked.
+    pub fn has_dropped(&self) -> bool {
+        std::mem::take(&mut locked(&self.0).dropped)
     }
 
     pub fn usage(&self) -> Usage {
@@ -151,25 +167,33 @@ impl Context {
     }
 
     /// Makes a buffer of `bytes` bytes. Where there is no memory for it, what is queued and what is cached makes room first.
-    pub fn with_room(&'static self, bytes: usize, make: impl Fn() -> Result<wgpu::Buffer>) -> Result<wgpu::Buffer> {
+    pub fn with_room<T>(&'static self, bytes: usize, make: impl Fn() -> Result<T>) -> Result<T> {
         let first = match make() {
             Err(e) if e.kind() == ErrorKind::Memory => e,
             made => return made,
         };
         self.flush()?;
         self.wait(None)?;
-        self.pool.clear();
-        self.wait(None)?;
+        self.release()?;
         make().map_err(|again| match again.kind() {
             ErrorKind::Memory => first.context(&format!("{bytes} bytes")),
             _ => again,
         })
     }
 
-    fn create(&self, size: u64) -> Result<wgpu::Buffer> {
+    /// Gives memory that nothing uses to the driver.
+    pub fn release(&self) -> Result<()> {
+        self.pool.clear();
+        self.forget_bindings();
+        self.wait(None)
+    }
+
+    fn create(&self, size: u64) -> Result<Raw> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
-        self.scoped("allocating", || self.device.create_buffer(&descriptor))
+        let buffer = self.scoped("allocating", || self.device.create_buffer(&descriptor))?;
+        Ok(Raw { buffer, id: COUNT.fetch_add(1, Ordering::Relaxed) })
     }
 }
 

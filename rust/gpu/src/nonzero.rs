@@ -3,7 +3,8 @@
 use crate::context::Context;
 use crate::elementwise::map;
 use crate::memory::Buffer;
-use crate::shader::{entry, own_num, truth, Call, Num, THREADS};
+use crate::recipe::Rule;
+use crate::shader::{entry, own_num, Call, Num, THREADS};
 use crate::walk::moved_view;
 use wengert_ops::{DType, Error, Layout, Operand, Result, View, ViewMut};
 
@@ -75,11 +76,7 @@ pub(crate) fn nonzero(context: &'static Context, x: In<'_>) -> Result<(Buffer, u
         other => (own_num(other), x),
     };
     let double = x.dtype == DType::F64;
-    map(context, "nonzero", &[double as u32], num, &[Operand::Array(source)], 1, &flags, Num::I32, &|names| {
-        let value =
-            if double { format!("({} & vec2<u32>(0xffffffffu, 0x7fffffffu))", names[0]) } else { names[0].into() };
-        format!("select(0i, 1i, {})", truth(&value, num))
-    })?;
+    map(context, Rule::Nonzero { double }, num, &[Operand::Array(source)], 1, &flags, Num::I32)?;
     let total = sums_before(context, &before, numel)?;
     let mut raw = [0; 4];
     context.download(&total.0, 0, &mut raw)?;

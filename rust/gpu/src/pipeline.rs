@@ -3,6 +3,7 @@
 use crate::context::{locked, Context};
 use smallvec::SmallVec;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use wengert_ops::Result;
 
@@ -20,6 +21,8 @@ pub(crate) struct Source {
 }
 
 pub(crate) struct Pipeline {
+    /// Its number among all kernels.
+    pub id: u64,
     pub raw: wgpu::ComputePipeline,
     pub layout: wgpu::BindGroupLayout,
 }
@@ -36,12 +39,14 @@ impl Context {
         if let Some(known) = locked(&self.pipelines.0).get(&key) {
             return Ok(known.clone());
         }
-        let made = Arc::new(self.compile(&key, source())?);
+        let made = Arc::new(self.compile(&format!("{}{:?}", key.family, key.variant), source())?);
         // Another thread may have been faster; either will do.
         Ok(locked(&self.pipelines.0).entry(key).or_insert(made).clone())
     }
 
-    fn compile(&self, key: &Key, source: Source) -> Result<Pipeline> {
+    /// Compiles a kernel, of this name for errors and tools.
+    pub fn compile(&self, name: &str, source: Source) -> Result<Pipeline> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
         self.check()?;
         let entries: Vec<wgpu::BindGroupLayoutEntry> = source
             .writes
@@ -58,23 +63,21 @@ impl Context {
                 count: None,
             })
             .collect();
-        let name = format!("{}{:?}", key.family, key.variant);
         self.scoped(&format!("shader {name}"), || {
-            let layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-                label: Some(key.family),
-                entries: &entries,
-            });
+            let layout = self
+                .device
+                .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries });
             let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-                label: Some(key.family),
+                label: Some(name),
                 bind_group_layouts: &[Some(&layout)],
                 immediate_size: IMMEDIATE as u32,
             });
             let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
-                label: Some(&name),
+                label: Some(name),
                 source: wgpu::ShaderSource::Wgsl(source.text.into()),
             });
             let raw = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: Some(&name),
+                label: Some(name),
                 layout: Some(&pipeline_layout),
                 module: &module,
                 entry_point: Some("main"),
@@ -84,13 +87,13 @@ impl Context {
                 },
                 cache: None,
             });
-            Pipeline { raw, layout }
+            Pipeline { id: COUNT.fetch_add(1, Ordering::Relaxed), raw, layout }
         })
     }
 
     /// How many kernels have been compiled.
     pub fn compiled(&self) -> usize {
-        locked(&self.pipelines.0).len()
+        locked(&self.pipelines.0).len() + self.recipes().0
     }
 }
 

@@ -3,10 +3,12 @@
 //! Threads of a group fold one result together where its elements lie side by side (rows), or one each where the results'
 //! do (columns). Results that are too few for the device are folded in parts, which the same kernel then joins.
 
+use crate::chain::is_usual;
 use crate::context::Context;
-use crate::fold::{scratch, Folding, Share};
+use crate::fold::{scratch, Bound, Folding, Share, Walk};
 use crate::memory::Buffer;
-use crate::shader::{own_num, truth, Call, Num};
+use crate::shader::{own_num, truth, Call, Num, Place};
+use crate::stream::{Dispatch, Task};
 use wengert_ops::{contract, Compute, DType, Error, Reduction, Result, Row, View, ViewMut};
 
 type In<'a> = View<'a, Buffer>;
@@ -24,13 +26,13 @@ pub(crate) fn reduce(context: &'static Context, kind: Reduction, x: In<'_>, dims
         return Err(Error::internal(format!("reduce: {:?} to {:?}", x.layout, out.layout())));
     }
     let at = out.layout().offset();
-    run(
-        context,
-        kind,
-        number(kind, x.dtype, out.dtype()),
-        &fold,
-        Target { buffer: out.buffer(), dtype: out.dtype(), at },
-    )
+    let num = number(kind, x.dtype, out.dtype());
+    let out = Target { buffer: out.buffer(), dtype: out.dtype(), at };
+    // What is contiguous may be what a chain in the queue computes.
+    if x.layout.is_contiguous() && is_usual(context, x.buffer, x.dtype) && is_usual(context, out.buffer, out.dtype) {
+        return run(context, kind, num, &fold, out, &|pass| context.push(Task::Fold(Box::new(pass))));
+    }
+    run(context, kind, num, &fold, out, &|pass| pass.push(context))
 }
 
 /// What a fold is computed in. Sums and products convert their elements first, as PyTorch does with `dtype=`.
@@ -80,18 +82,27 @@ pub(crate) struct Target<'a> {
     pub at: usize,
 }
 
-fn run(context: &'static Context, kind: Reduction, num: Num, fold: &Folding, out: Target<'_>) -> Result<()> {
+/// The kernels of a fold, of which `first` takes the one that reads the array.
+fn run(
+    context: &'static Context,
+    kind: Reduction,
+    num: Num,
+    fold: &Folding,
+    out: Target<'_>,
+    first: &dyn Fn(Pass) -> Result<()>,
+) -> Result<()> {
     let kept = fold.kept.numel();
     if kept == 0 {
         return Ok(());
     }
     let share = Share::of(context, fold);
     if share.parts == 1 {
-        return pass(context, kind, num, fold, share, out);
+        return first(Pass::new(kind, num, fold, share, out));
     }
     let (buffer, dtype) = scratch(context, kept * share.parts, num)?;
-    pass(context, kind, num, fold, share, Target { buffer: &buffer, dtype, at: 0 })?;
-    run(context, kind, num, &Folding::matrix(buffer, dtype, kept, share.parts, true), out)
+    first(Pass::new(kind, num, fold, share, Target { buffer: &buffer, dtype, at: 0 }))?;
+    let parts = Folding::matrix(buffer, dtype, kept, share.parts, true);
+    run(context, kind, num, &parts, out, &|pass| pass.push(context))
 }
 
 /// The folds of a scan's pieces: `[parts, kept]` of them, of type `num`.
@@ -103,7 +114,7 @@ pub(crate) fn pieces(
     share: Share,
 ) -> Result<(Buffer, DType)> {
     let (buffer, dtype) = scratch(context, fold.kept.numel() * share.parts, num)?;
-    pass(context, kind, num, fold, share, Target { buffer: &buffer, dtype, at: 0 })?;
+    Pass::new(kind, num, fold, share, Target { buffer: &buffer, dtype, at: 0 }).push(context)?;
     Ok((buffer, dtype))
 }
 
@@ -115,55 +126,101 @@ pub(crate) fn careful_sum(value: &str, veil: &str) -> String {
 /// Elements that a float sum takes together before they go to its total.
 const BLOCK: u32 = 16;
 
-/// One kernel: results, or their parts, `[parts, kept]`.
-fn pass(
-    context: &'static Context,
+/// One kernel: results, or their parts, `[parts, kept]`, of elements that are read from the array, or computed where they
+/// are folded.
+pub(crate) struct Pass {
     kind: Reduction,
     num: Num,
-    fold: &Folding,
+    pub fold: Folding,
     share: Share,
-    out: Target<'_>,
-) -> Result<()> {
-    let mut call = Call::new(context, "reduce");
-    call.key.variant.extend_from_slice(&[kind as u32, num as u32, share.lanes]);
-    let target = call.scatter(out.buffer, out.dtype)?;
-    let x = fold.bind(&mut call)?;
-    let (kept, length) = (fold.kept.numel(), fold.folded.numel());
-    let count = call.size(kept * share.parts)?;
-    let [kept, end, chunk] = [call.size(kept)?, call.size(length)?, call.size(share.chunk(length))?];
-    let (at, veil) = (call.size(out.at)?, call.word(0));
-    let groups = share.groups(&call, fold.kept.numel() * share.parts)?;
-    call.run(groups, || {
-        let value = match kind {
-            Reduction::Any | Reduction::All => {
-                format!("select(0i, 1i, {})", truth(&x.place.load("at", own_num(x.place.dtype)), own_num(x.place.dtype)))
-            }
-            _ => x.place.load("at", num),
+    pub out: Buffer,
+    dtype: DType,
+    at: usize,
+}
+
+impl Pass {
+    fn new(kind: Reduction, num: Num, fold: &Folding, share: Share, out: Target<'_>) -> Pass {
+        Pass { kind, num, fold: fold.clone(), share, out: out.buffer.clone(), dtype: out.dtype, at: out.at }
+    }
+
+    /// Queues the kernel that reads the array.
+    fn push(&self, context: &'static Context) -> Result<()> {
+        match self.dispatch(context)? {
+            Some(dispatch) => context.push(Task::Dispatch(dispatch)),
+            None => Ok(()),
+        }
+    }
+
+    /// The kernel that reads the array.
+    pub fn dispatch(&self, context: &'static Context) -> Result<Option<Dispatch>> {
+        let (mut call, target) = self.begin(context)?;
+        let Bound { place, start, kept, folded } = self.fold.bind(&mut call)?;
+        let element = move |num| (String::new(), place.load("at", num));
+        let (groups, body) = self.body(&mut call, target, start, (kept, folded), element)?;
+        call.dispatch(groups, body)
+    }
+
+    /// A call to which the results are bound.
+    pub fn begin(&self, context: &'static Context) -> Result<(Call, Place)> {
+        let mut call = Call::new(context, "reduce");
+        let target = call.scatter(&self.out, self.dtype)?;
+        Ok((call, target))
+    }
+
+    /// Groups, and what makes the text. `element` gives statements that find the element at `at`, and its text in a type;
+    /// elements are counted from the text `start`.
+    pub fn body<E: FnOnce(Num) -> (String, String)>(
+        &self,
+        call: &mut Call,
+        target: Place,
+        start: String,
+        (along, across): (Walk, Walk),
+        element: E,
+    ) -> Result<([u32; 3], impl FnOnce() -> String + use<E>)> {
+        let Pass { kind, num, share, .. } = *self;
+        let own = own_num(self.fold.dtype);
+        call.key.variant.extend_from_slice(&[kind as u32, num as u32, share.lanes]);
+        let (kept, length) = (self.fold.kept.numel(), self.fold.folded.numel());
+        let groups = share.groups(call, kept * share.parts)?;
+        let count = call.size(kept * share.parts)?;
+        let [kept, end, chunk] = [call.size(kept)?, call.size(length)?, call.size(share.chunk(length))?];
+        let (at, veil) = (call.size(self.at)?, call.word(0));
+        let body = move || {
+            let (find, value) = match kind {
+                Reduction::Any | Reduction::All => {
+                    let (find, value) = element(own);
+                    (find, format!("select(0i, 1i, {})", truth(&value, own)))
+                }
+                _ => element(num),
+            };
+            let step = format!("{}u", share.lanes);
+            // A float sum goes in blocks, whose totals are added with what each addition loses.
+            let careful = kind == Reduction::Sum && num == Num::F32;
+            let (before, body, after) = if careful {
+                let add = careful_sum("block", &veil);
+                (
+                    "var lost = 0.0f;\nvar block = 0.0f;\nvar pending = 0u;\n".to_owned(),
+                    format!(
+                        "{find}block += {value};\npending += 1u;\nif (pending == {BLOCK}u) {{\n{add}total = s;\n\
+                         block = 0.0f;\npending = 0u;\n}}\n"
+                    ),
+                    format!("{add}total = s + lost;\n"),
+                )
+            } else {
+                let total = join(kind, num, "total", "value");
+                (String::new(), format!("{find}let value = {value};\ntotal = {total};\n"), String::new())
+            };
+            let walk = across.each("a", &format!("part * {chunk} + lane"), &step, "end", &body);
+            let body = format!(
+                "var total = {};\nif (working) {{\nlet part = v / {kept};\n{}\
+                 let end = min(part * {chunk} + {chunk}, {end});\n{before}{walk}{after}}}\n\
+                 let y = across(total, t);\nif (working && lane == 0u) {{\n{}}}\n",
+                nothing(kind, num),
+                along.place("a", &start, &format!("(v % {kept})")),
+                target.store(&format!("({at} + v)"), "y", num),
+            );
+            format!("{}{}", share.across("across", num, &join(kind, num, "a", "b")), share.entry(&count, &body))
         };
-        let step = format!("{}u", share.lanes);
-        // A float sum goes in blocks, whose totals are added with what each addition loses.
-        let careful = kind == Reduction::Sum && num == Num::F32;
-        let (before, body, after) = if careful {
-            let add = careful_sum("block", &veil);
-            (
-                "var lost = 0.0f;\nvar block = 0.0f;\nvar pending = 0u;\n".to_owned(),
-                format!(
-                    "block += {value};\npending += 1u;\nif (pending == {BLOCK}u) {{\n{add}total = s;\nblock = 0.0f;\n\
-                     pending = 0u;\n}}\n"
-                ),
-                format!("{add}total = s + lost;\n"),
-            )
-        } else {
-            (String::new(), format!("let value = {value};\ntotal = {};\n", join(kind, num, "total", "value")), String::new())
-        };
-        let walk = x.folded.each("a", &format!("part * {chunk} + lane"), &step, "end", &body);
-        let body = format!(
-            "var total = {};\nif (working) {{\nlet part = v / {kept};\n{}let end = min(part * {chunk} + {chunk}, {end});\n\
-             {before}{walk}{after}}}\nlet y = across(total, t);\nif (working && lane == 0u) {{\n{}}}\n",
-            nothing(kind, num),
-            x.kept.place("a", &x.start, &format!("(v % {kept})")),
-            target.store(&format!("({at} + v)"), "y", num),
-        );
-        format!("{}{}", share.across("across", num, &join(kind, num, "a", "b")), share.entry(&count, &body))
-    })
+        Ok((groups, body))
+    }
 }

@@ -8,8 +8,8 @@ use crate::context::Context;
 use crate::memory::Buffer;
 use crate::pipeline::{Key, Source, IMMEDIATE};
 use crate::prelude;
-use crate::stream::{Dispatch, Task};
-use crate::windows::{Access, Slot};
+use crate::stream::{Binding, Dispatch, Task};
+use crate::windows::{Access, Face, Slot};
 use smallvec::SmallVec;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -50,8 +50,8 @@ pub(crate) fn type_text(num: Num) -> &'static str {
     }
 }
 
-/// The words of a number, as parameters carry it; see [`Call::scalar`].
-fn words_of(num: Num, value: Scalar) -> SmallVec<[u32; 2]> {
+/// The words of a number, as parameters carry it; see [`scalar_text`].
+pub(crate) fn words_of(num: Num, value: Scalar) -> SmallVec<[u32; 2]> {
     let pair = |bits: u64| SmallVec::from_slice(&[bits as u32, (bits >> 32) as u32]);
     match num {
         Num::F32 => SmallVec::from_slice(&[match value {
@@ -62,6 +62,16 @@ fn words_of(num: Num, value: Scalar) -> SmallVec<[u32; 2]> {
         Num::F64 => pair(value.as_f64().to_bits()),
         Num::I32 => SmallVec::from_slice(&[value.as_i64() as u32]),
         Num::I64 => pair(value.as_i64() as u64),
+    }
+}
+
+/// A number's text in type `num`, from the texts of its words.
+pub(crate) fn scalar_text(num: Num, words: &[String]) -> String {
+    match num {
+        Num::F32 => format!("bitcast<f32>({})", words[0]),
+        Num::F64 => format!("f64_of_bits({}, {})", words[0], words[1]),
+        Num::I32 => format!("bitcast<i32>({})", words[0]),
+        Num::I64 => format!("vec2<u32>({}, {})", words[0], words[1]),
     }
 }
 
@@ -113,21 +123,21 @@ impl Call {
         }
         let windows = self.context.windows(&buffer.0, dtype, &self.key)?;
         let at = match self.slots.iter().position(|s| Arc::ptr_eq(&s.block, &buffer.0)) {
-            Some(at) if self.slots[at].double != double => {
+            Some(at) if self.slots[at].face.double != double => {
                 return Err(Error::internal(format!("{}: one buffer under two dtypes in one call", self.key.family)));
             }
             Some(at) => at,
             None => {
-                self.slots.push(Slot { block: buffer.0.clone(), access: Access::Read, double, windows });
+                self.slots.push(Slot { block: buffer.0.clone(), face: Face { access: Access::Read, double, windows } });
                 self.slots.len() - 1
             }
         };
-        match (self.slots[at].access, access) {
+        match (self.slots[at].face.access, access) {
             (_, Access::Read) | (Access::Atomic, _) => {}
-            (_, other) => self.slots[at].access = other,
+            (_, other) => self.slots[at].face.access = other,
         }
         // What is read from a slot that was bound for scattering before is read by atomic operations, too.
-        let atomic = self.slots[at].access == Access::Atomic;
+        let atomic = self.slots[at].face.access == Access::Atomic;
         let place = Place { slot: at as u32, dtype, atomic, windowed: windows > 1 };
         let slot = windows << 16 | place.slot << 8;
         self.key.variant.push(slot | code(dtype) << 3 | u32::from(atomic) << 2 | access as u32);
@@ -162,10 +172,17 @@ impl Call {
 
     /// As [`Call::word`], of a size or offset that must fit.
     pub fn size(&mut self, value: usize) -> Result<String> {
+        self.put_size(value)?;
+        Ok(format!("p.w{}", self.words.len() - 1))
+    }
+
+    /// As [`Call::size`], for texts that count parameters themselves.
+    pub fn put_size(&mut self, value: usize) -> Result<()> {
         match u32::try_from(value) {
-            Ok(v) => Ok(self.word(v)),
-            Err(_) => Err(self.too_many(value)),
+            Ok(v) => self.words.push(v),
+            Err(_) => return Err(self.too_many(value)),
         }
+        Ok(())
     }
 
     /// Whether threads and loops may count so many.
@@ -186,54 +203,64 @@ impl Call {
 
     /// As [`Call::word`], of a stride. It is multiplied and added modulo 2³², as every position is.
     pub fn stride(&mut self, value: isize) -> Result<String> {
+        self.put_stride(value)?;
+        Ok(format!("bitcast<i32>(p.w{})", self.words.len() - 1))
+    }
+
+    /// As [`Call::stride`], for texts that count parameters themselves.
+    pub fn put_stride(&mut self, value: isize) -> Result<()> {
         match value.unsigned_abs() <= MOST {
-            true => Ok(format!("bitcast<i32>({})", self.word(value as u32))),
-            false => Err(self.too_many(value.unsigned_abs())),
+            true => self.words.push(value as u32),
+            false => return Err(self.too_many(value.unsigned_abs())),
         }
+        Ok(())
     }
 
     /// A number as parameter; gives its text in type `num`.
     pub fn scalar(&mut self, num: Num, value: Scalar) -> String {
         let words: SmallVec<[String; 2]> = words_of(num, value).iter().map(|w| self.word(*w)).collect();
-        match num {
-            Num::F32 => format!("bitcast<f32>({})", words[0]),
-            Num::F64 => format!("f64_of_bits({}, {})", words[0], words[1]),
-            Num::I32 => format!("bitcast<i32>({})", words[0]),
-            Num::I64 => format!("vec2<u32>({}, {})", words[0], words[1]),
-        }
+        scalar_text(num, &words)
     }
 
     /// Queues the kernel with these groups. `body` is the text after the declarations; it is made only for a new key,
     /// which must tell all that the text depends on.
     pub fn run(self, groups: [u32; 3], body: impl FnOnce() -> String) -> Result<()> {
-        if self.words.len() > IMMEDIATE / 4 {
-            return Err(Error::internal(format!("{}: {} words of parameters", self.key.family, self.words.len())));
+        let context = self.context;
+        match self.dispatch(groups, body)? {
+            Some(dispatch) => context.push(Task::Dispatch(dispatch)),
+            None => Ok(()),
         }
+    }
+
+    /// As [`Call::run`], without queueing; None where there is nothing to do.
+    pub fn dispatch(self, groups: [u32; 3], body: impl FnOnce() -> String) -> Result<Option<Dispatch>> {
+        self.fits()?;
+        let (context, mut key) = (self.context, self.key.clone());
+        let Bound { frame, bindings, words } = self.bound()?;
         if groups.contains(&0) {
-            return Ok(());
+            return Ok(None);
         }
-        let Call { context, slots, words, mut key } = self;
-        context.fits(&key, &slots)?;
         // The same text with another number of words would read past them.
         key.variant.push(words.len() as u32);
-        let pipeline = context.pipeline(key, || {
-            let mut text = String::new();
-            let mut writes = SmallVec::new();
-            for (n, slot) in slots.iter().enumerate() {
-                text += &slot.declared(n, writes.len(), context.window());
-                writes.extend((0..slot.windows).map(|_| slot.access != Access::Read));
-            }
-            if !words.is_empty() {
-                let fields: Vec<String> = (0..words.len()).map(|n| format!("w{n}: u32")).collect();
-                let _ = writeln!(text, "struct P {{ {} }}\nvar<immediate> p: P;", fields.join(", "));
-            }
-            let body = body();
-            text.push_str(&prelude::link(&body));
-            text.push_str(&body);
-            Source { text, writes }
-        })?;
+        let pipeline = context.pipeline(key, || frame.source(&body()))?;
+        Ok(Some(Dispatch { pipeline, bindings, parameters: words, groups }))
+    }
+
+    /// Whether a kernel can see all that is bound.
+    pub fn fits(&self) -> Result<()> {
+        self.context.fits(&self.key, &self.slots)
+    }
+
+    /// What was bound, once all is.
+    pub fn bound(self) -> Result<Bound> {
+        let Call { context, slots, words, key } = self;
+        if words.len() > IMMEDIATE / 4 {
+            return Err(Error::internal(format!("{}: {} words of parameters", key.family, words.len())));
+        }
+        let faces = slots.iter().map(|s| s.face).collect();
+        let frame = Frame { slots: faces, words: words.len() as u32, window: context.window() };
         let bindings = slots.iter().flat_map(|s| s.bindings(context)).collect();
-        context.push(Task::Dispatch(Dispatch { pipeline, bindings, parameters: words, groups }))
+        Ok(Bound { frame, bindings, words })
     }
 
     /// Groups of [`THREADS`] for so many threads; see [`entry`].
@@ -251,6 +278,46 @@ impl Call {
             return Err(self.too_many(count));
         }
         Ok([count.div_ceil(rows) as u32, rows as u32, 1])
+    }
+}
+
+/// A call's bindings and parameters: what its text sees of them, and what they are this time.
+pub(crate) struct Bound {
+    pub frame: Frame,
+    pub bindings: SmallVec<[Binding; 6]>,
+    pub words: SmallVec<[u32; IMMEDIATE / 4]>,
+}
+
+/// What a kernel's text declares before its body: bindings, and how many words of parameters there are.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Frame {
+    slots: SmallVec<[Face; 6]>,
+    words: u32,
+    /// Bytes of a window.
+    window: u64,
+}
+
+impl Frame {
+    /// How many bindings.
+    pub fn bindings(&self) -> usize {
+        self.slots.iter().map(|s| s.windows as usize).sum()
+    }
+
+    /// The whole text of a kernel of this body.
+    pub fn source(&self, body: &str) -> Source {
+        let mut text = String::new();
+        let mut writes = SmallVec::new();
+        for (n, slot) in self.slots.iter().enumerate() {
+            text += &slot.declared(n, writes.len(), self.window);
+            writes.extend((0..slot.windows).map(|_| slot.access != Access::Read));
+        }
+        if self.words > 0 {
+            let fields: Vec<String> = (0..self.words).map(|n| format!("w{n}: u32")).collect();
+            let _ = writeln!(text, "struct P {{ {} }}\nvar<immediate> p: P;", fields.join(", "));
+        }
+        text.push_str(&prelude::link(body));
+        text.push_str(body);
+        Source { text, writes }
     }
 }
 
@@ -303,7 +370,6 @@ impl Place {
 
     /// The element at `index`, as `num`.
     pub fn load(self, index: &str, num: Num) -> String {
-        let bits = || self.bits(index);
         match self.dtype {
             DType::F64 => convert(&self.word(index), Num::F64, num),
             DType::I64 => {
@@ -311,14 +377,7 @@ impl Place {
                 let high = self.word(&format!("({index}) * 2u + 1u"));
                 convert(&format!("vec2<u32>({low}, {high})"), Num::I64, num)
             }
-            DType::F32 => convert(&format!("bitcast<f32>({})", bits()), Num::F32, num),
-            DType::F16 => convert(&format!("f16_to_f32({})", bits()), Num::F32, num),
-            DType::BF16 => convert(&format!("bitcast<f32>({} << 16u)", bits()), Num::F32, num),
-            DType::I32 => convert(&format!("bitcast<i32>({})", bits()), Num::I32, num),
-            DType::I16 => convert(&format!("(bitcast<i32>({} << 16u) >> 16u)", bits()), Num::I32, num),
-            DType::I8 => convert(&format!("(bitcast<i32>({} << 24u) >> 24u)", bits()), Num::I32, num),
-            DType::U8 => convert(&format!("bitcast<i32>({})", bits()), Num::I32, num),
-            DType::Bool => convert(&format!("select(0i, 1i, {} != 0u)", bits()), Num::I32, num),
+            dtype => unpacked(dtype, &self.bits(index), num),
         }
     }
 
@@ -364,21 +423,41 @@ impl Place {
         )
     }
 
-    /// `value` as the element's bits in the low end of a word.
+    /// As [`packed`], of its dtype.
     pub fn packed(self, value: &str, num: Num) -> String {
-        let float = || convert(value, num, Num::F32);
-        let whole = || convert(value, num, Num::I32);
-        match self.dtype {
-            DType::F32 => format!("bitcast<u32>({})", float()),
-            DType::F16 => format!("f32_to_f16({})", float()),
-            DType::BF16 => format!("f32_to_bf16({})", float()),
-            DType::I32 => format!("bitcast<u32>({})", whole()),
-            DType::I16 => format!("(bitcast<u32>({}) & 0xffffu)", whole()),
-            DType::I8 | DType::U8 => format!("(bitcast<u32>({}) & 0xffu)", whole()),
-            DType::Bool => format!("select(0u, 1u, {})", truth(value, num)),
-            DType::F64 | DType::I64 => unreachable!("written as pairs"),
-        }
+        packed(self.dtype, value, num)
     }
+}
+
+/// `value` as an element's bits in the low end of a word; of f64 and i64 not.
+pub(crate) fn packed(dtype: DType, value: &str, num: Num) -> String {
+    let float = || convert(value, num, Num::F32);
+    let whole = || convert(value, num, Num::I32);
+    match dtype {
+        DType::F32 => format!("bitcast<u32>({})", float()),
+        DType::F16 => format!("f32_to_f16({})", float()),
+        DType::BF16 => format!("f32_to_bf16({})", float()),
+        DType::I32 => format!("bitcast<u32>({})", whole()),
+        DType::I16 => format!("(bitcast<u32>({}) & 0xffffu)", whole()),
+        DType::I8 | DType::U8 => format!("(bitcast<u32>({}) & 0xffu)", whole()),
+        DType::Bool => format!("select(0u, 1u, {})", truth(value, num)),
+        DType::F64 | DType::I64 => unreachable!("written as pairs"),
+    }
+}
+
+/// The element of these bits, as [`Place::bits`] gives them, in type `num`.
+pub(crate) fn unpacked(dtype: DType, bits: &str, num: Num) -> String {
+    let (text, own) = match dtype {
+        DType::F32 => (format!("bitcast<f32>({bits})"), Num::F32),
+        DType::F16 => (format!("f16_to_f32({bits})"), Num::F32),
+        DType::BF16 => (format!("bitcast<f32>({bits} << 16u)"), Num::F32),
+        DType::I32 | DType::U8 => (format!("bitcast<i32>({bits})"), Num::I32),
+        DType::I16 => (format!("(bitcast<i32>({bits} << 16u) >> 16u)"), Num::I32),
+        DType::I8 => (format!("(bitcast<i32>({bits} << 24u) >> 24u)"), Num::I32),
+        DType::Bool => (format!("select(0i, 1i, {bits} != 0u)"), Num::I32),
+        DType::F64 | DType::I64 => unreachable!("read as pairs"),
+    };
+    convert(&text, own, num)
 }
 
 /// Whether a value is not zero (NaN is not), as WGSL's `bool`.

@@ -7,6 +7,7 @@ use crate::elementwise::{copy, map};
 use crate::memory::Buffer;
 use crate::order::{first, Keys};
 use crate::places::gather_unchecked;
+use crate::recipe::Rule;
 use crate::shader::{own_num, Num};
 use crate::walk::{moved, moved_view};
 use std::sync::Arc;
@@ -37,13 +38,31 @@ fn bits_of(dtype: DType) -> u32 {
     }
 }
 
+/// The text of an element's key, from that of the element (of an f64 its bits).
+pub(crate) fn key_text(dtype: DType, descending: bool, v: &str) -> String {
+    // With the bits that count on top, so that turning the order round is turning the bits.
+    let key = match dtype {
+        DType::F64 => format!("key_of_f64_bits({v})"),
+        DType::I64 => format!("({v} ^ vec2<u32>(0u, 0x80000000u))"),
+        d if d.is_float() => format!("key_of_f32({v})"),
+        d => {
+            let signed = if d.is_signed() { 0x80000000u32 } else { 0 };
+            format!("((bitcast<u32>({v}) << {}u) ^ {signed}u)", 32 - bits_of(d))
+        }
+    };
+    let key = if descending { format!("(~{key})") } else { key };
+    match dtype.size() {
+        8 => key,
+        _ => format!("bitcast<i32>({key} >> {}u)", 32 - bits_of(dtype)),
+    }
+}
+
 /// Keys of the elements of `x`, whose lines are its last dim.
 fn keys_of(context: &'static Context, x: In<'_>, descending: bool) -> Result<Keys> {
     let shape = x.layout.shape();
     let len = shape[shape.len() - 1];
     let numel = x.layout.numel();
     let words = if x.dtype.size() == 8 { 2 } else { 1 };
-    let bits = bits_of(x.dtype);
     let buffer = Buffer(context.allocate(numel.max(1) * 4 * words as usize)?);
     let keys = Keys { buffer, words, lines: numel.checked_div(len).unwrap_or(0), len };
     let layout = Layout::contiguous(shape);
@@ -55,25 +74,8 @@ fn keys_of(context: &'static Context, x: In<'_>, descending: bool) -> Result<Key
         other => own_num(other),
     };
     let source = if x.dtype == DType::F64 { moved_view(x) } else { x };
-    let variant = [x.dtype as u32, descending as u32];
-    map(context, "sort_key", &variant, read, &[Operand::Array(source)], 1, &out, num, &|names| {
-        let v = names[0];
-        // With the bits that count on top, so that turning the order round is turning the bits.
-        let key = match x.dtype {
-            DType::F64 => format!("key_of_f64_bits({v})"),
-            DType::I64 => format!("({v} ^ vec2<u32>(0u, 0x80000000u))"),
-            d if d.is_float() => format!("key_of_f32({v})"),
-            d => {
-                let signed = if d.is_signed() { 0x80000000u32 } else { 0 };
-                format!("((bitcast<u32>({v}) << {}u) ^ {signed}u)", 32 - bits)
-            }
-        };
-        let key = if descending { format!("(~{key})") } else { key };
-        match words {
-            2 => key,
-            _ => format!("bitcast<i32>({key} >> {}u)", 32 - bits),
-        }
-    })?;
+    let rule = Rule::SortKey { dtype: x.dtype, descending };
+    map(context, rule, read, &[Operand::Array(source)], 1, &out, num)?;
     Ok(keys)
 }
 

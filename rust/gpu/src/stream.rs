@@ -1,8 +1,10 @@
 //! The device's one stream: work is queued, and submitted by count, by bytes, or where somebody reads.
 
+use crate::chain::{feeds, joins, wanted, Plan, Step};
 use crate::context::{locked, Context};
-use crate::memory::Block;
+use crate::memory::{Block, Buffer};
 use crate::pipeline::{Pipeline, IMMEDIATE};
+use crate::reduce::Pass;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
@@ -13,6 +15,10 @@ use wengert_ops::{Error, Result};
 
 /// Work in the order of its calls.
 pub(crate) enum Task {
+    /// Elementwise work, of which several may become one kernel.
+    Step(Step),
+    /// A fold, which may take what elementwise work before it computes.
+    Fold(Box<Pass>),
     Dispatch(Dispatch),
     /// Bytes from one block to another, offsets and length divisible by 4.
     Copy {
@@ -50,9 +56,9 @@ pub(crate) struct Binding {
 }
 
 impl Binding {
-    fn resource(&self) -> wgpu::BindingResource<'_> {
+    pub fn resource(&self) -> wgpu::BindingResource<'_> {
         wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-            buffer: self.block.raw(),
+            buffer: &self.block.raw().buffer,
             offset: self.offset,
             size: NonZeroU64::new(self.bytes),
         })
@@ -65,6 +71,21 @@ struct State {
     /// Bytes of the blocks that queued work holds, counted once a task.
     bytes: usize,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
+    done: Work,
+}
+
+/// What a device has been given to do so far.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// Elementwise calls, whose results somebody wanted.
+    pub steps: u64,
+    /// Kernels that computed several of them at once,
+    pub chains: u64,
+    /// and how many those were.
+    pub chained: u64,
+    /// Kernels of every kind.
+    pub dispatches: u64,
+    pub submissions: u64,
 }
 
 #[derive(Default)]
@@ -72,8 +93,10 @@ pub(crate) struct Stream(Mutex<State>);
 
 /// Tasks in one submission: below, the fixed cost of a submission shows; an unsubmitted one costs 1.6 KB a dispatch.
 const TASKS: usize = 128;
-/// Queued work is submitted once it holds this many bytes, so that what it alone holds is given back.
-const BYTES: usize = 16 << 20;
+/// Queued work is submitted once it holds this many bytes more than all else, so that what it alone holds is given back.
+/// A card has room for longer chains.
+const ROOM: usize = 64 << 20;
+const ROOM_ON_CARDS: usize = 256 << 20;
 /// Submissions that may be under way: more are waited for.
 const IN_FLIGHT: usize = 4;
 
@@ -83,6 +106,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 impl Task {
     fn bytes(&self) -> usize {
         match self {
+            Task::Step(step) => step.bytes(),
+            Task::Fold(pass) => pass.out.len(),
             Task::Dispatch(d) => d.bindings.last().map_or(0, |b| b.block.bytes),
             Task::Copy { bytes, .. } | Task::Upload { bytes, .. } => *bytes as usize,
             Task::Zero { .. } => 0,
@@ -90,15 +115,163 @@ impl Task {
     }
 }
 
+/// The steps that must run, and whether each one's result must be written; see [`wanted`].
+fn needed<'a>(run: &'a [Step], folded: Option<&Buffer>) -> (SmallVec<[&'a Step; 32]>, SmallVec<[bool; 32]>) {
+    let (runs, kept) = wanted(run, folded);
+    run.iter().zip(kept).zip(runs).filter(|(_, runs)| *runs).map(|(step, _)| step).unzip()
+}
+
+/// A submission that is being recorded.
+struct Encoding<'a> {
+    context: &'static Context,
+    encoder: wgpu::CommandEncoder,
+    /// The pass that dispatches go to; copies are outside of passes.
+    pass: Option<wgpu::ComputePass<'static>>,
+    /// The kernel set in it.
+    last: Option<u64>,
+    done: &'a mut Work,
+}
+
+impl Encoding<'_> {
+    /// Records all; the first error, after what does not depend on it.
+    fn tasks(&mut self, tasks: Vec<Task>) -> Result<()> {
+        let mut first = Ok(());
+        let mut run: Vec<Step> = Vec::new();
+        for task in tasks {
+            if let Task::Step(step) = task {
+                if !joins(&run, &step) {
+                    first = first.and(self.steps(&run));
+                    run.clear();
+                }
+                run.push(step);
+                continue;
+            }
+            if let Task::Fold(pass) = task {
+                first = first.and(self.fold(&run, &pass));
+                run.clear();
+                continue;
+            }
+            first = first.and(self.steps(&run));
+            run.clear();
+            if let Task::Dispatch(dispatch) = task {
+                self.dispatch(&dispatch);
+                continue;
+            }
+            self.pass = None;
+            match task {
+                Task::Step(_) | Task::Fold(_) | Task::Dispatch(_) => {}
+                Task::Copy { from, at, to, to_at, bytes } => {
+                    self.encoder.copy_buffer_to_buffer(&from.raw().buffer, at, &to.raw().buffer, to_at, bytes)
+                }
+                Task::Upload { from, to, bytes } => {
+                    self.encoder.copy_buffer_to_buffer(&from, 0, &to.raw().buffer, 0, bytes)
+                }
+                Task::Zero { block, bytes } => self.encoder.clear_buffer(&block.raw().buffer, 0, Some(bytes)),
+            }
+        }
+        first.and(self.steps(&run))
+    }
+
+    /// Steps that [`joins`] has found to go together: as one kernel where that is compiled, else one by one.
+    fn steps(&mut self, run: &[Step]) -> Result<()> {
+        if let [] = run {
+            return Ok(());
+        }
+        if let [step] = run {
+            return self.single(step);
+        }
+        let (steps, kept) = needed(run, None);
+        if steps.len() > 1 {
+            let Some(plan) = Plan::of(self.context, &steps, &kept)? else {
+                let (front, back) = run.split_at(run.len() / 2);
+                return self.steps(front).and(self.steps(back));
+            };
+            if let Some(pipeline) = self.context.chain(&plan.recipe, || plan.recipe.text()) {
+                self.chained(steps.len(), &plan.dispatch(pipeline));
+                return Ok(());
+            }
+        }
+        steps.iter().try_for_each(|step| self.single(step))
+    }
+
+    /// A fold and the steps before it: as one kernel where they go together and that is compiled.
+    fn fold(&mut self, run: &[Step], pass: &Pass) -> Result<()> {
+        if feeds(run, pass) {
+            let (steps, kept) = needed(run, Some(&pass.fold.buffer));
+            if let Some((plan, body)) = Plan::folded(self.context, &steps, &kept, pass)? {
+                if let Some(pipeline) = self.context.chain(&plan.recipe, body) {
+                    self.chained(steps.len(), &plan.dispatch(pipeline));
+                    return Ok(());
+                }
+                steps.iter().try_for_each(|step| self.single(step))?;
+                return self.alone(pass);
+            }
+        }
+        self.steps(run)?;
+        self.alone(pass)
+    }
+
+    fn alone(&mut self, pass: &Pass) -> Result<()> {
+        if let Some(dispatch) = pass.dispatch(self.context)? {
+            self.dispatch(&dispatch);
+        }
+        Ok(())
+    }
+
+    fn chained(&mut self, steps: usize, dispatch: &Dispatch) {
+        self.done.steps += steps as u64;
+        self.done.chained += steps as u64;
+        self.done.chains += 1;
+        self.dispatch(dispatch);
+    }
+
+    fn single(&mut self, step: &Step) -> Result<()> {
+        let Some(plan) = Plan::of(self.context, &[step], &[true])? else {
+            return Err(Error::internal(format!("{}: more parameters than a kernel takes", step.rule.name())));
+        };
+        let dispatch = plan.single(self.context)?;
+        self.done.steps += 1;
+        self.dispatch(&dispatch);
+        Ok(())
+    }
+
+    fn dispatch(&mut self, d: &Dispatch) {
+        let group = self.context.bind_group(d);
+        let (encoder, last) = (&mut self.encoder, &mut self.last);
+        let pass = self.pass.get_or_insert_with(|| {
+            *last = None;
+            let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes: None };
+            encoder.begin_compute_pass(&descriptor).forget_lifetime()
+        });
+        if *last != Some(d.pipeline.id) {
+            pass.set_pipeline(&d.pipeline.raw);
+            *last = Some(d.pipeline.id);
+        }
+        pass.set_bind_group(0, &group, &[]);
+        let mut bytes = [0u8; IMMEDIATE];
+        for (to, word) in bytes.chunks_exact_mut(4).zip(&d.parameters) {
+            to.copy_from_slice(&word.to_ne_bytes());
+        }
+        pass.set_immediates(0, &bytes);
+        pass.dispatch_workgroups(d.groups[0], d.groups[1], d.groups[2]);
+        self.done.dispatches += 1;
+    }
+}
+
 impl Context {
     /// Queues work.
-    pub fn push(&self, task: Task) -> Result<()> {
+    pub fn push(&'static self, task: Task) -> Result<()> {
         self.check()?;
         let full = {
             let mut state = locked(&self.stream.0);
             state.bytes += task.bytes();
             state.tasks.push(task);
-            state.tasks.len() >= TASKS || state.bytes >= BYTES
+            let room = if self.info.software { ROOM } else { ROOM_ON_CARDS };
+            state.tasks.len() >= TASKS
+                || state.bytes > room && {
+                    let others = (self.pool.usage().allocated as usize).saturating_sub(state.bytes);
+                    state.bytes > room.saturating_add(others)
+                }
         };
         if full {
             self.flush()?;
@@ -107,17 +280,22 @@ impl Context {
     }
 
     /// Submits what is queued, and keeps the number of submissions under way small.
-    pub fn flush(&self) -> Result<()> {
+    pub fn flush(&'static self) -> Result<()> {
+        self.check()?;
         let oldest = {
             let mut state = locked(&self.stream.0);
             if state.tasks.is_empty() {
                 return Ok(());
             }
+            if self.pool.has_dropped() {
+                self.forget_bindings();
+            }
             let tasks = std::mem::take(&mut state.tasks);
             state.bytes = 0;
-            let submitted = self.submit(&tasks);
-            // Blocks that nobody else holds go back to the pool: what comes next runs after this.
-            drop(tasks);
+            let submitted = self.submit(tasks, &mut state.done);
+            if submitted.is_err() {
+                self.forget_bindings();
+            }
             state.in_flight.push_back(submitted?);
             if state.in_flight.len() > IN_FLIGHT {
                 state.in_flight.pop_front()
@@ -132,67 +310,30 @@ impl Context {
     }
 
     /// Waits until all that was queued is done.
-    pub fn finish(&self) -> Result<()> {
+    pub fn finish(&'static self) -> Result<()> {
         self.check()?;
         self.flush()?;
         locked(&self.stream.0).in_flight.clear();
         self.wait(None)
     }
 
-    fn submit(&self, tasks: &[Task]) -> Result<wgpu::SubmissionIndex> {
-        self.scoped("submitting", || {
-            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
-            let mut rest = tasks;
-            while let Some(task) = rest.first() {
-                match task {
-                    Task::Dispatch(_) => {
-                        let dispatches = rest.iter().take_while(|t| matches!(t, Task::Dispatch(_))).count();
-                        self.encode(&mut encoder, &rest[..dispatches]);
-                        rest = &rest[dispatches..];
-                        continue;
-                    }
-                    Task::Copy { from, at, to, to_at, bytes } => {
-                        encoder.copy_buffer_to_buffer(from.raw(), *at, to.raw(), *to_at, *bytes)
-                    }
-                    Task::Upload { from, to, bytes } => encoder.copy_buffer_to_buffer(from, 0, to.raw(), 0, *bytes),
-                    Task::Zero { block, bytes } => encoder.clear_buffer(block.raw(), 0, Some(*bytes)),
-                }
-                rest = &rest[1..];
-            }
-            self.queue.submit([encoder.finish()])
-        })
+    pub fn work(&self) -> Work {
+        locked(&self.stream.0).done
     }
 
-    fn encode(&self, encoder: &mut wgpu::CommandEncoder, dispatches: &[Task]) {
-        let mut pass = encoder
-            .begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes: None })
-            .forget_lifetime();
-        let mut last: *const Pipeline = std::ptr::null();
-        for task in dispatches {
-            let Task::Dispatch(d) = task else { continue };
-            let entries: SmallVec<[wgpu::BindGroupEntry<'_>; 8]> = d
-                .bindings
-                .iter()
-                .enumerate()
-                .map(|(n, b)| wgpu::BindGroupEntry { binding: n as u32, resource: b.resource() })
-                .collect();
-            let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                label: None,
-                layout: &d.pipeline.layout,
-                entries: &entries,
-            });
-            if !std::ptr::eq(last, Arc::as_ptr(&d.pipeline)) {
-                pass.set_pipeline(&d.pipeline.raw);
-                last = Arc::as_ptr(&d.pipeline);
-            }
-            pass.set_bind_group(0, &group, &[]);
-            let mut bytes = [0u8; IMMEDIATE];
-            for (to, word) in bytes.chunks_exact_mut(4).zip(&d.parameters) {
-                to.copy_from_slice(&word.to_ne_bytes());
-            }
-            pass.set_immediates(0, &bytes);
-            pass.dispatch_workgroups(d.groups[0], d.groups[1], d.groups[2]);
-        }
+    /// Encodes and submits. Tasks are let go of one by one: blocks that nobody else holds go back to the pool, and what
+    /// comes next runs after this.
+    fn submit(&'static self, tasks: Vec<Task>, done: &mut Work) -> Result<wgpu::SubmissionIndex> {
+        let (index, encoded) = self.scoped("submitting", || {
+            let encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
+            let mut encoding = Encoding { context: self, encoder, pass: None, last: None, done };
+            let encoded = encoding.tasks(tasks);
+            drop(encoding.pass.take());
+            (self.queue.submit([encoding.encoder.finish()]), encoded)
+        })?;
+        done.submissions += 1;
+        encoded?;
+        Ok(index)
     }
 
     /// Queues host bytes for a block.
@@ -229,7 +370,7 @@ impl Context {
             self.with_room(out.len(), || self.scoped("reading", || self.device.create_buffer(&descriptor)))?;
         self.scoped("reading", || {
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
-            encoder.copy_buffer_to_buffer(block.raw(), first as u64, &staging, 0, (last - first) as u64);
+            encoder.copy_buffer_to_buffer(&block.raw().buffer, first as u64, &staging, 0, (last - first) as u64);
             self.queue.submit([encoder.finish()]);
         })?;
         let (tell, answer) = sync_channel(1);

@@ -11,7 +11,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use wengert_ops::{DType, Error, Result};
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Access {
     Read,
     Write,
@@ -22,7 +22,14 @@ pub(crate) enum Access {
 /// A block of a call.
 pub(crate) struct Slot {
     pub block: Arc<Block>,
+    pub face: Face,
+}
+
+/// What a kernel's text knows of a block.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Face {
     pub access: Access,
+    /// Of 64-bit floats, not of words.
     pub double: bool,
     pub windows: u32,
 }
@@ -61,7 +68,7 @@ impl Context {
     /// Whether a kernel can see all of a call's blocks.
     pub fn fits(&self, key: &Key, slots: &[Slot]) -> Result<()> {
         let most = self.limits.max_storage_buffers_per_shader_stage;
-        let wanted: u32 = slots.iter().map(|s| s.windows).sum();
+        let wanted: u32 = slots.iter().map(|s| s.face.windows).sum();
         if wanted <= most {
             return Ok(());
         }
@@ -87,14 +94,17 @@ impl Context {
 impl Slot {
     /// The ranges that a kernel sees.
     pub fn bindings<'a>(&'a self, context: &'a Context) -> impl Iterator<Item = Binding> + 'a {
+        let windows = self.face.windows;
         let (size, window) =
-            (self.block.raw().size(), if self.windows > 1 { context.window() } else { context.shown() });
-        (0..u64::from(self.windows)).map(move |n| {
+            (self.block.raw().buffer.size(), if windows > 1 { context.window() } else { context.shown() });
+        (0..u64::from(windows)).map(move |n| {
             let offset = n * window;
             Binding { block: self.block.clone(), offset, bytes: window.min(size - offset) & !7 }
         })
     }
+}
 
+impl Face {
     /// The declarations of slot `n`, whose first binding has number `first`: its variables, and the functions by which
     /// [`Place`](crate::shader::Place) reaches words of several windows.
     pub fn declared(&self, n: usize, first: usize, window: u64) -> String {

@@ -78,6 +78,24 @@ fn _gpu_lose(py: Python<'_>, device: Option<&Bound<'_, PyAny>>) -> PyResult<()> 
     Ok(())
 }
 
+/// Elementwise calls, chains of them that ran as one kernel, the calls in those, kernels of every kind, submissions, and
+/// kernels compiled.
+#[pyfunction]
+#[pyo3(signature = (device=None))]
+fn _gpu_work(py: Python<'_>, device: Option<&Bound<'_, PyAny>>) -> PyResult<(u64, u64, u64, u64, u64, usize)> {
+    let gpu = opened(py, device)?;
+    let work = py.detach(|| gpu.work());
+    Ok((work.steps, work.chains, work.chained, work.dispatches, work.submissions, gpu.compiled()))
+}
+
+/// Waits until chains that are being compiled are so.
+#[pyfunction]
+#[pyo3(signature = (device=None))]
+fn _gpu_settle(py: Python<'_>, device: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    let gpu = opened(py, device)?;
+    py.detach(|| gpu.settle()).raise()
+}
+
 /// Sets where this thread's factories make tensors.
 #[pyfunction]
 fn _set_default_device(device: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -98,6 +116,8 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(_gpu_reset_most_allocated, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_empty_cache, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_lose, m)?)?;
+    m.add_function(wrap_pyfunction!(_gpu_work, m)?)?;
+    m.add_function(wrap_pyfunction!(_gpu_settle, m)?)?;
     m.add_function(wrap_pyfunction!(_set_default_device, m)?)?;
     m.add_function(wrap_pyfunction!(_default_device, m)?)
 }

@@ -17,26 +17,10 @@ fn nought_f64(x: f64) -> f64 {
     if (!isfinite_f64(x)) { return nan_f64(); }
     return bitcast<f64>(bitcast<u64>(x) & 0x8000000000000000lu);
 }
-fn maximum_f64(a: f64, b: f64) -> f64 {
-    if (isnan_f64(a)) { return a; }
-    if (isnan_f64(b)) { return b; }
-    return select(a, b, b > a);
-}
-fn minimum_f64(a: f64, b: f64) -> f64 {
-    if (isnan_f64(a)) { return a; }
-    if (isnan_f64(b)) { return b; }
-    return select(a, b, b < a);
-}
-fn fmax_f64(a: f64, b: f64) -> f64 {
-    if (isnan_f64(a)) { return b; }
-    if (isnan_f64(b)) { return a; }
-    return select(a, b, b > a);
-}
-fn fmin_f64(a: f64, b: f64) -> f64 {
-    if (isnan_f64(a)) { return b; }
-    if (isnan_f64(b)) { return a; }
-    return select(a, b, b < a);
-}
+fn maximum_f64(a: f64, b: f64) -> f64 { return select(a, b, !isnan_f64(a) & (isnan_f64(b) | (b > a))); }
+fn minimum_f64(a: f64, b: f64) -> f64 { return select(a, b, !isnan_f64(a) & (isnan_f64(b) | (b < a))); }
+fn fmax_f64(a: f64, b: f64) -> f64 { return select(a, b, isnan_f64(a) | (!isnan_f64(b) & (b > a))); }
+fn fmin_f64(a: f64, b: f64) -> f64 { return select(a, b, isnan_f64(a) | (!isnan_f64(b) & (b < a))); }
 // By their bits: some drivers round f64 by way of 32-bit integers.
 fn trunc_f64(x: f64) -> f64 {
     let e = u32((bitcast<u64>(x) >> 52u) & 0x7fflu);
