@@ -1,6 +1,7 @@
 """Chains of elementwise operations become one kernel: the same numbers by fewer kernels, in little memory."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -56,6 +57,41 @@ def test_fewer_kernels_for_a_chain():
     fused, few = turn()
     assert fused == alone
     assert (many, few) == (4, 1)
+
+
+def test_a_sum_takes_its_chain_as_it_comes():
+    x = wg.randn(64, 64, device="gpu")
+
+    def turn():
+        before = wg.gpu.stats()
+        out = ((x * 2 - 1) ** 2).sum(1).tolist()
+        after = wg.gpu.stats()
+        return out, after.dispatches - before.dispatches
+
+    wg.gpu.synchronize()
+    alone, many = turn()
+    for _ in range(3):
+        turn()
+    _core._gpu_settle()
+    fused, few = turn()
+    assert fused == alone
+    assert (many, few) == (4, 1)
+
+
+def test_a_process_may_end_while_chains_are_being_compiled():
+    program = """
+import wengert as wg
+x = wg.randn(8, device="gpu")
+for length in range(2, 12):
+    for _ in range(3):
+        y = x
+        for _ in range(length):
+            y = y.sin() + 1
+        y.tolist()
+"""
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
 
 
 def test_an_intermediate_that_is_held_can_be_read():

@@ -174,7 +174,7 @@ impl Encoding<'_> {
 
     /// Steps that [`joins`] has found to go together: as one kernel where that is compiled, else one by one.
     fn steps(&mut self, run: &[Step]) -> Result<()> {
-        if let [] = run {
+        if run.is_empty() {
             return Ok(());
         }
         if let [step] = run {
