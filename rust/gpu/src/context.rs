@@ -1,8 +1,9 @@
 //! An opened device: opened on first use, and for as long as the process lives.
 
 use crate::adapter::{self, DeviceInfo, Found};
+use crate::less;
 use crate::memory::Pool;
-use crate::pipeline::Pipelines;
+use crate::pipeline::{Pipelines, IMMEDIATE};
 use crate::stream::Stream;
 use crate::wait::block_on;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -54,11 +55,18 @@ pub(crate) fn open(index: usize) -> Result<&'static Context> {
 
 impl Context {
     fn new(index: usize, found: &Found) -> Result<Context> {
-        let limits = found.adapter.limits();
+        let (features, limits) = less::remaining(&found.adapter)?;
+        if !features.contains(wgpu::Features::IMMEDIATES) || (limits.max_immediate_size as usize) < IMMEDIATE {
+            return Err(Error::runtime(format!(
+                "gpu:{index} ('{}') has no room for a kernel's parameters ({IMMEDIATE} bytes of push constants), which all \
+                 kernels use; use device 'cpu', or another GPU by WENGERT_GPU",
+                found.info.name
+            )));
+        }
         let wanted = wgpu::Features::IMMEDIATES | DOUBLE | wgpu::Features::SUBGROUP;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wengert"),
-            required_features: found.adapter.features() & wanted,
+            required_features: features & wanted,
             required_limits: limits.clone(),
             experimental_features: wgpu::ExperimentalFeatures::disabled(),
             memory_hints: wgpu::MemoryHints::Performance,

@@ -16,6 +16,7 @@ mod extreme;
 mod fold;
 mod fused;
 mod indexing;
+mod less;
 mod linalg;
 mod matmul;
 mod memory;
@@ -40,6 +41,7 @@ pub use adapter::{devices, DeviceInfo};
 pub use backend::Gpu;
 #[doc(hidden)]
 pub use fold::as_on_hardware;
+pub use less::LESS;
 pub use memory::{Buffer, Usage};
 pub use random::Generator;
 #[doc(hidden)]
