@@ -1,6 +1,16 @@
-"""What the test files share: conversion between modules, and comparison with useful messages."""
+"""What the test files share: devices, conversion between modules, and comparison with useful messages."""
+
+import contextlib
+import os
 
 import numpy as np
+import pytest
+
+# Whole grids instead of their samples.
+FULL = os.environ.get("WENGERT_PARITY") == "full"
+
+# The device that the running test is about.
+_HERE = ["cpu"]
 
 TOLERANCE = {
     "float64": (1e-9, 1e-10),
@@ -10,6 +20,45 @@ TOLERANCE = {
 }
 
 
+def need_gpu():
+    """Skips the test where there is no GPU, unless one is demanded."""
+    import wengert as wg
+
+    if not wg.gpu.is_available():
+        if os.environ.get("REQUIRE_GPU"):
+            pytest.fail("REQUIRE_GPU is set, and there is no adapter")
+        pytest.skip("there is no GPU adapter; Debian's mesa-vulkan-drivers has a software one")
+
+
+@contextlib.contextmanager
+def run_on(device):
+    """Lets `put` move tensors to the device."""
+    _HERE.append(device)
+    try:
+        yield
+    finally:
+        _HERE.pop()
+
+
+def put(t):
+    """wengert's tensor or module where the running test wants it, leaves as leaves; PyTorch's are the reference."""
+    if _HERE[-1] == "cpu" or type(t).__module__.startswith("torch"):
+        return t
+    if not hasattr(t, "detach"):
+        return t.to(_HERE[-1])
+    return t.detach().to(_HERE[-1]).requires_grad_(t.requires_grad)
+
+
+def here():
+    """The name of that device."""
+    return _HERE[-1]
+
+
+def is_put(t):
+    """Whether a result of wengert's lies where the running test put its inputs."""
+    return t.device.type == _HERE[-1]
+
+
 def dtype_name(t):
     """`torch.float32` and `wengert.float32` are both "float32"."""
     return str(t.dtype).rsplit(".", 1)[-1]
@@ -17,7 +66,7 @@ def dtype_name(t):
 
 def to_numpy(t):
     """A float64 (or integer, or bool) copy of any tensor of either library; numpy has no bfloat16."""
-    t = t.detach()
+    t = t.detach().cpu()
     t = t.double() if t.is_floating_point() else t
     if getattr(t, "_is_zerotensor", bool)():  # torch's gradients without memory refuse numpy()
         return np.zeros(tuple(t.shape))
@@ -26,7 +75,7 @@ def to_numpy(t):
 
 def to_module(m, array, dtype=None, grad=False):
     """`array` as a leaf of module `m` (torch or wengert), sharing nothing with it."""
-    t = m.tensor(array)
+    t = put(m.tensor(array))
     if dtype is not None:
         t = t.to(getattr(m, dtype))
     return t.requires_grad_() if grad else t

@@ -35,6 +35,7 @@ _SUBMODULES = frozenset(
         "autograd",
         "backends",
         "compiler",
+        "config",
         "cuda",
         "debug",
         "distributed",

@@ -7,6 +7,8 @@ import wengert as wg
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.devices(factories=True)
+
 
 def failing(m, error):
     class Failing(m.autograd.Function):

@@ -10,6 +10,8 @@ import wengert as wg
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.devices(factories=True)
+
 
 def told(value):
     if hasattr(value, "is_floating_point"):

@@ -7,6 +7,8 @@ import pytest
 import wengert as wg
 from support import close
 
+pytestmark = pytest.mark.devices(factories=True)
+
 
 def leaf(*values):
     return wg.tensor(values if len(values) > 1 else values[0], dtype=wg.float64, requires_grad=True)
@@ -265,6 +267,7 @@ def test_gradcheck():
 
 
 @pytest.mark.only_wengert
+@pytest.mark.host("long is as long as a CPU makes it")
 def test_ctrl_c_in_a_long_backward():
     x = leaf(1.0)
     y = x

@@ -8,6 +8,8 @@ import wengert as wg
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.devices(factories=True, sample=8)
+
 
 def told(value):
     if hasattr(value, "is_floating_point"):
@@ -64,7 +66,7 @@ def programs(*given):
     """,
     """
     x = X(3)
-    g = m.from_numpy(np.ones(3, "f4"))
+    g = m.from_numpy(np.ones(3, "f4")).to(x.device)
     x.register_hook(lambda _: g)
     (x * 2).sum().backward()
     x.grad.zero_()

@@ -10,6 +10,8 @@ import pytest
 import wengert as wg
 from support import close
 
+pytestmark = pytest.mark.devices(factories=True)
+
 
 def leaf(*values):
     return wg.tensor(values if len(values) > 1 else values[0], dtype=wg.float64, requires_grad=True)
@@ -201,6 +203,7 @@ def test_grad_can_be_assigned_and_is_checked():
     assert x.grad is None
 
 
+@pytest.mark.host("a million operations take a GPU minutes")
 def test_a_chain_of_a_million_operations():
     x = leaf(1.0)
     y = x
@@ -213,6 +216,7 @@ def test_a_chain_of_a_million_operations():
     gc.collect()
 
 
+@pytest.mark.host("a long chain takes a GPU minutes")
 def test_a_long_chain_is_dropped_without_backward():
     x = leaf(1.0)
     y = x
@@ -318,6 +322,7 @@ def test_threads_share_a_leaf():
 
 
 @pytest.mark.only_wengert
+@pytest.mark.host("a GPU does not survive a fork")
 def test_the_child_of_a_fork_works():
     x = wg.randn(200, 200, requires_grad=True)
     (x @ x).sum().backward()  # the thread pool is running

@@ -7,6 +7,8 @@ import wengert as wg
 from support import outcome
 from torch_parity import same_outcome
 
+pytestmark = pytest.mark.devices(factories=True, sample=6)
+
 DTYPES = ("float64", "float16", "int64", "uint8", "bool")
 SHAPES = {"a matrix": (3, 4), "a vector": (4,), "0-d": (), "empty": (0, 4), "empty at the end": (3, 0)}
 
@@ -283,6 +285,7 @@ CONVERSIONS = {
 }
 
 
+@pytest.mark.host("they are about the host's memory and how a tensor is printed")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", CONVERSIONS)
 def test_conversions_and_protocols(name):

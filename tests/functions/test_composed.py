@@ -4,6 +4,7 @@ import pytest
 import torch
 import wengert as wg
 from cases import CASES, FACTORS, Makers
+from support import is_put
 from torch_parity import check_same, leaves, to_wengert
 from wengert._functions._compose import REGISTRY
 
@@ -39,12 +40,15 @@ def parameters():
     return [pytest.param(n, i, id=f"{n}-{i}") for n, cases in CASES.items() for i in range(len(cases))]
 
 
+@pytest.mark.devices(sample=1, per="name")
 @pytest.mark.parametrize(("name", "index"), parameters())
 def test_value_and_gradient(name, index):
     args, kwargs = CASES[name][index](Makers())
     ours_args, ours_kwargs = to_wengert(list(args)), {k: to_wengert(v) for k, v in kwargs.items()}
     theirs = find(torch, name)(*args, **kwargs)
     ours = find(wg, name)(*ours_args, **ours_kwargs)
+    if leaves(ours_args):
+        assert all(is_put(t) for t in leaves(ours))
     if name == "linalg.lstsq":
         ours, theirs = ours[:1], theirs[:1]
     if name in ("kthvalue", "median", "mode") and isinstance(theirs, tuple):
@@ -65,6 +69,7 @@ def test_value_and_gradient(name, index):
     check_same(found, expected, 1e-7, 1e-7)
 
 
+@pytest.mark.devices(sample=30)
 @pytest.mark.parametrize(
     "name", sorted(n for n, e in REGISTRY.items() if e.namespace is None and e.method and n in CASES)
 )
@@ -78,6 +83,7 @@ def test_method_is_the_function(name):
         assert (a.dtype == b.dtype and a.tolist() == b.tolist()) or str(a.tolist()) == str(b.tolist())
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("name", sorted(n for n, e in REGISTRY.items() if e.inplace and n in CASES))
 def test_inplace_form(name):
     args, kwargs = CASES[name][0](Makers())
@@ -97,6 +103,7 @@ def test_inplace_form(name):
     check_same(x, expected.to(args[0].dtype))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("name", sorted(FACTORS))
 def test_factors_multiply_back(name):
     a = to_wengert(FACTORS[name](Makers()))

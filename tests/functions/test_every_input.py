@@ -43,6 +43,7 @@ PLACES = [
 ]
 
 
+@pytest.mark.devices(sample=60)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("name", "index"), PLACES)
 def test_dtypes(name, index):
@@ -58,6 +59,7 @@ def test_dtypes(name, index):
         compare(name, index, change, dtype)
 
 
+@pytest.mark.devices(sample=60)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("name", "index"), PLACES)
 def test_arrangements(name, index):

@@ -18,6 +18,7 @@ def test_every_function_is_documented_with_an_example():
         assert ">>> " in entry.call.__doc__, name
 
 
+@pytest.mark.devices(sample=12, factories=True)
 @pytest.mark.parametrize(
     "function",
     [

@@ -57,6 +57,7 @@ FILLS = {
 HALVES = ("float16", "bfloat16")
 
 
+@pytest.mark.devices(sample=3, per="fill", factories=True)
 @pytest.mark.parametrize("fill", FILLS)
 @pytest.mark.parametrize(("dtype", "value"), [(d, v) for d, values in NUMBERS.items() for v in values])
 def test_a_number_that_fills(fill, dtype, value):

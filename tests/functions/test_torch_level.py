@@ -1,5 +1,7 @@
 """Names directly under torch that stand elsewhere with us: layers with torch's arguments, in-place functions."""
 
+import re
+
 import pytest
 import torch
 import wengert as wg
@@ -89,7 +91,17 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize(("name", "index"), [(n, i) for n, calls in CALLS.items() for i in range(len(calls))])
+# Each device draws its own random numbers.
+DRAWS = re.compile("dropout|rrelu")
+LAYERS = [
+    pytest.param(n, i, id=f"{n}-{i}", marks=pytest.mark.host("it draws") if DRAWS.search(n) else ())
+    for n, calls in CALLS.items()
+    for i in range(len(calls))
+]
+
+
+@pytest.mark.devices(sample=25)
+@pytest.mark.parametrize(("name", "index"), LAYERS)
 def test_layers_take_torchs_own_arguments(name, index):
     args, kwargs = CALLS[name][index]
     mine, named = to_wengert(list(args)), {k: to_wengert(v) for k, v in kwargs.items()}

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from support import assert_same, tensors
+from support import assert_same, put, tensors
 
 torch = pytest.importorskip("torch")
 
@@ -17,7 +17,7 @@ def to_wengert(x):
         y = wg.tensor(x.detach().tolist(), dtype=getattr(wg, str(x.dtype).rpartition(".")[2])).reshape(
             tuple(x.shape)
         )
-        return y.requires_grad_() if x.requires_grad else y
+        return put(y.requires_grad_() if x.requires_grad else y)
     if isinstance(x, (list, tuple)):
         return type(x)(to_wengert(v) for v in x)
     return x

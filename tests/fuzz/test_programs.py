@@ -19,13 +19,30 @@ MODIFIED = re.compile("modified (by an inplace operation|inplace)")
 # Shrinking takes minutes: WENGERT_SHRINK=1 turns it on for whoever looks for the cause of a failure.
 EXAMPLES = int(os.environ.get("WENGERT_FUZZ", "120"))
 deterministic = settings(
-    max_examples=EXAMPLES,
     deadline=None,
     derandomize=True,
     database=None,
     phases=[Phase.explicit, Phase.generate] + ([Phase.shrink] if os.environ.get("WENGERT_SHRINK") else []),
     suppress_health_check=list(HealthCheck),
 )
+
+
+# New programs need new kernels.
+OF_A_DEVICE = {"cpu": EXAMPLES, "gpu": EXAMPLES // 6}
+
+
+def holds_for(*strategies):
+    """A test of a property on examples, in a number that the device decides."""
+
+    def decorate(holds):
+        def test(device):
+            examples = settings(deterministic, max_examples=OF_A_DEVICE[device.type])
+            examples(given(*strategies)(holds))()
+
+        test.__name__, test.__doc__ = holds.__name__, holds.__doc__
+        return test
+
+    return decorate
 
 
 def same_errors(ours, theirs, program):
@@ -74,8 +91,7 @@ def by_pytorch(program):
         return None
 
 
-@deterministic
-@given(programs)
+@holds_for(programs)
 def test_the_oracle_is_pytorch_where_pytorch_answers(program):
     assume(finite(Run(torch, program)))
     assume(Run(torch, program).loss().requires_grad)
@@ -113,8 +129,8 @@ def test_the_oracle_is_the_finite_difference(program):
         same_gradients(got, [torch.tensor(to_numpy(w)) for w in want])
 
 
-@deterministic
-@given(programs)
+@pytest.mark.devices(factories=True)
+@holds_for(programs)
 def test_programs(program):
     ours, theirs = Run(wg, program), Run(torch, program)
     same_errors(ours, theirs, program)
@@ -130,8 +146,8 @@ def test_programs(program):
         same_gradients(ours.gradients(our_loss), by_oracle(program) if want is None else want)
 
 
-@deterministic
-@given(programs, st.integers(0, 4))
+@pytest.mark.devices(factories=True)
+@holds_for(programs, st.integers(0, 4))
 def test_second_derivatives(program, leaf):
     """The gradient's gradient, where PyTorch gives one without complaint."""
     program = program[:25]
@@ -157,8 +173,8 @@ def test_second_derivatives(program, leaf):
             )
 
 
-@deterministic
-@given(programs)
+@pytest.mark.devices(factories=True)
+@holds_for(programs)
 def test_a_second_use_after_further_writes(program):
     """A loss taken in the middle keeps its gradient, whatever the rest of the program overwrites."""
     half = len(program) // 2

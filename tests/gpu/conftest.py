@@ -1,12 +1,8 @@
-"""The GPU's tests: on whatever adapter there is, a software one included. CI requires one (``REQUIRE_GPU=1``)."""
-
-import os
+"""The GPU's own tests: on whatever adapter there is, a software one included. CI requires one (``REQUIRE_GPU=1``)."""
 
 import pytest
-
-os.environ.setdefault("WENGERT_ALLOW_SOFTWARE_GPU", "1")
-
 import wengert as wg
+from support import need_gpu
 
 
 def computes_in_float64():
@@ -31,8 +27,5 @@ def pytest_runtest_call():
 @pytest.fixture(autouse=True)
 def gpu():
     """The device; without one these tests have nothing to say."""
-    if wg.gpu.is_available():
-        return wg.device("gpu")
-    if os.environ.get("REQUIRE_GPU"):
-        pytest.fail("REQUIRE_GPU is set, and there is no adapter")
-    pytest.skip("there is no GPU adapter; Debian's mesa-vulkan-drivers has a software one")
+    need_gpu()
+    return wg.device("gpu")

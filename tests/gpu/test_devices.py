@@ -105,6 +105,118 @@ def test_copies_of_tensors_and_modules():
     assert module(x).shape == (3,)
 
 
+def test_deep_copies_share_what_was_shared_and_no_more():
+    a, b = wg.ones(3, device="gpu"), wg.zeros(3, device="gpu")
+    whole, part, other = copy.deepcopy([a, a[1:], b[1:]])
+    whole.add_(1)
+    assert part.tolist() == [2.0, 2.0] and other.tolist() == [0.0, 0.0] and a.tolist() == [1.0] * 3
+
+
+def test_an_optimizer_made_before_the_move_goes_on():
+    net = wg.nn.Linear(2, 1)
+    optimizer, weight = wg.optim.SGD(net.parameters(), lr=1.0), net.weight
+    net(wg.ones(2)).sum().backward()
+    before = weight.tolist()
+    assert net.to("gpu").weight is weight and weight.is_gpu and weight.grad.is_gpu and weight.is_leaf
+    net(wg.ones(2, device="gpu")).sum().backward()
+    optimizer.step()
+    assert weight.tolist()[0] == pytest.approx([v - 2.0 for v in before[0]]) and weight.is_gpu
+    assert net.cpu().weight is weight and weight.is_cpu and weight.grad.tolist() == [[2.0, 2.0]]
+    assert net.to("meta").weight is not weight
+
+
+def test_state_on_another_device_is_refused():
+    net = wg.nn.Linear(2, 1)
+    optimizer = wg.optim.Adam(net.parameters())
+    net(wg.ones(2)).sum().backward()
+    optimizer.step()
+    net.to("gpu")
+    with pytest.raises(RuntimeError, match="on gpu:0, got .* on cpu"):
+        optimizer.step()
+
+
+def test_data_may_change_the_device_of_a_leaf():
+    x = wg.ones(4, requires_grad=True)
+    detached, part = x.detach()[:2], x[:2]
+    x.data = x.data.to("gpu")
+    (x * 3).sum().backward()
+    assert x.is_gpu and x.grad.is_gpu and x.grad.tolist() == [3.0] * 4
+    with wg.no_grad():
+        part.add_(1)
+    assert part.is_cpu and detached.tolist() == [2.0, 2.0] and x.tolist() == [1.0] * 4
+    inner = wg.ones(2, requires_grad=True) * 2
+    for data in (wg.ones(2, device="gpu"), wg.ones(2, device="meta")):
+        with pytest.raises(RuntimeError, match="incompatible tensor type"):
+            inner.data = data
+    with pytest.raises(RuntimeError, match="incompatible tensor type"):
+        x.data = wg.ones(4, device="meta")
+    y = wg.ones(4, requires_grad=True)
+    z = (y * 2).sum()
+    y.data = y.data.to("gpu")
+    with pytest.raises(RuntimeError, match="device cpu cannot be added to a leaf on gpu:0"):
+        z.backward()
+    assert y.grad is None
+
+
+def test_files_and_state_dicts(tmp_path):
+    net = wg.nn.Linear(2, 3).to("gpu")
+    wg.save(net.state_dict(), tmp_path / "net")
+    assert all(t.is_cpu for t in wg.load(tmp_path / "net").values())
+    for where in ("gpu", wg.device("gpu"), {"cpu": "gpu"}, lambda t, device: t.gpu()):
+        there = wg.load(tmp_path / "net", map_location=where)
+        assert there["weight"].is_gpu and there["weight"].tolist() == net.weight.tolist()
+    here = wg.nn.Linear(2, 3)
+    here.load_state_dict(net.state_dict())
+    assert here.weight.is_cpu and here.weight.tolist() == net.weight.tolist()
+    net.load_state_dict({name: wg.zeros_like(t) for name, t in here.state_dict().items()})
+    assert net.weight.is_gpu and net.weight.tolist() == [[0.0, 0.0]] * 3
+
+
+def test_pickles_remember_their_device(tmp_path):
+    net = pickle.loads(pickle.dumps(wg.nn.Linear(2, 3).to("gpu")))
+    assert net.weight.is_gpu and net.weight.requires_grad
+    path = tmp_path / "pickle"
+    path.write_bytes(pickle.dumps(wg.ones(2, device="gpu")))
+    code = f"""
+import pickle
+try:
+    pickle.load(open({str(path)!r}, "rb"))
+except RuntimeError as e:
+    print(e)
+"""
+    told = python(code, WENGERT_GPU="off")[0]
+    assert "gpu:0" in told and "map_location" in told
+
+
+def test_generators_and_types():
+    g = wg.Generator("gpu")
+    assert g.device == wg.device("gpu:0") and pickle.loads(pickle.dumps(g)).device == g.device
+    assert g.clone_state().device == g.device and wg.Generator().device.type == "cpu"
+    drawn = [wg.rand(3, device="gpu", generator=g.manual_seed(1)).tolist() for _ in range(2)]
+    assert drawn[0] == drawn[1]
+    with pytest.raises(RuntimeError, match="not supported for torch.Generator"):
+        wg.Generator("meta")
+    x = wg.ones(1, device="gpu")
+    assert x.type() == "torch.gpu.FloatTensor" and x.type(wg.int64).is_gpu
+    with wg.device("gpu"):
+        shuffled = list(wg.utils.data.RandomSampler(range(9), generator=wg.Generator().manual_seed(1)))
+    assert shuffled == list(wg.utils.data.RandomSampler(range(9), generator=wg.Generator().manual_seed(1)))
+
+
+def test_resizing_keeps_what_fits():
+    x = wg.arange(6.0, device="gpu")
+    assert x.resize_(2, 2).tolist() == [[0.0, 1.0], [2.0, 3.0]] and x.is_gpu
+    assert wg.zeros(2, 0, 2, device="gpu")[1:].tolist() == [[]]
+
+
+def test_numbers_that_do_not_fit_are_refused():
+    x, mask = wg.ones(2, dtype=wg.uint8, device="gpu"), wg.tensor([True, False], device="gpu")
+    for call in (lambda: x.fill_(300), lambda: x.masked_fill(mask, wg.tensor(300, device="gpu"))):
+        with pytest.raises(RuntimeError, match="without overflow, got 300"):
+            call()
+    assert x.tolist() == [1, 1]
+
+
 def test_gradients_come_back_over_a_move():
     x = wg.tensor([1.0, 2.0], requires_grad=True)
     y = x.to("gpu") * 3.0

@@ -1,6 +1,6 @@
-"""Every composed function and module on the GPU: the CPU's numbers, and results on the input's device.
+"""Functions and modules compute on their inputs' device, whichever the default one is, and give the CPU's numbers.
 
-The cases are those that the other tests hold against PyTorch.
+The suites that are parametrised over devices hold most functions to that: here is what they do not call.
 """
 
 import copy
@@ -10,33 +10,19 @@ import sys
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 import wengert as wg
 from wengert.distributions._gamma import _slope
 
-sys.path += [str(Path(__file__).parents[1] / name) for name in ("functions", "nn", "parity")]
-import network_cases
-import structural_cases
-from cases import CASES, FACTORS, Makers
-from rows_support import Case
+sys.path += [str(Path(__file__).parents[1] / name) for name in ("functions", "nn")]
 from test_modules_parity import CASES as MODULES
-from torch_parity import leaves, to_wengert
-from wengert._functions._compose import REGISTRY
+from torch_parity import leaves
 
 F = wg.nn.functional
 
-# Made of numbers alone, so on the default device; or no function of a tensor.
-FACTORIES = {"range", "tril_indices", "triu_indices", "logspace", "scalar_tensor", "bartlett_window"}
-FACTORIES |= {"hann_window", "hamming_window", "broadcast_shapes", "is_tensor", "get_device"}
-RANDOM = ("Dropout", "RReLU", "Alpha")
-
 
 def moved(value, device):
-    """Tensors, torch's among them, as leaves on the device."""
-    if isinstance(value, torch.Tensor):
-        value = to_wengert(value)
+    """Tensors as leaves on the device."""
     if isinstance(value, wg.Tensor):
         return value.detach().to(device).requires_grad_(value.requires_grad)
     if isinstance(value, (list, tuple)):
@@ -76,99 +62,6 @@ def both_ways(function, args, kwargs=None):
     (here, here_grads), (there, there_grads) = results
     check(here, there)
     check(here_grads, there_grads)
-
-
-def find(name):
-    found = wg
-    for part in name.split("."):
-        found = getattr(found, part, None) or getattr(wg.Tensor, part)
-    return found
-
-
-@pytest.mark.parametrize("name", sorted(set(CASES) - FACTORIES))
-def test_composed(name):
-    for case in CASES[name]:
-        args, kwargs = case(Makers(torch.float32))
-        both_ways(find(name), args, kwargs)
-
-
-@pytest.mark.parametrize("name", sorted(FACTORS))
-def test_factors(name):
-    a = moved(FACTORS[name](Makers(torch.float32)), "gpu")
-    parts = find(name)(a)
-    assert all(p.is_gpu for p in parts)
-
-
-@pytest.mark.parametrize("name", sorted(n for n, e in REGISTRY.items() if e.inplace and n in CASES))
-def test_in_place(name):
-    args, kwargs = CASES[name][0](Makers(torch.float32))
-    x, *rest = moved([a.detach() if isinstance(a, torch.Tensor) else a for a in args], "gpu")
-    kwargs = {k: moved(v, "gpu") for k, v in kwargs.items()}
-    expected = find(name)(x, *rest, **kwargs)
-    if expected.shape != x.shape:
-        return
-    result = getattr(x, name + "_")(*rest, **kwargs)
-    assert result is x and x.is_gpu
-    wg.testing.assert_close(x, expected.to(x.dtype), equal_nan=True)
-
-
-ROWS = [row for row in map(Case, wg._core._rows()) if row.known(wg)]
-
-
-@pytest.mark.parametrize("dtype", ["float32", "int64"])
-@pytest.mark.parametrize("row", ROWS, ids=repr)
-def test_row(row, dtype):
-    dtypes = row.uniform(dtype)
-    arrays = row.arrays(np.random.default_rng(0), dtypes, [(3, 5)] * len(dtypes))
-    args, _ = row.feed(wg, arrays, dtypes, grad=row.differentiable and dtype == "float32")
-    try:
-        row(wg, *args)
-    except (RuntimeError, NotImplementedError, TypeError):
-        return  # not of this dtype, on no device
-    both_ways(lambda *args: row(wg, *args), args)
-
-
-STRUCTURAL = {
-    f"{group}: {name}": op
-    for table in (structural_cases.GROUPS, network_cases.GROUPS)
-    for group, ops in table.items()
-    for name, op in ops.items()
-}
-
-
-# "addmm of two dtypes" is refused, as in PyTorch.
-@pytest.mark.parametrize("name", [n for n in STRUCTURAL if "two dtypes" not in n])
-def test_structural(name):
-    op = STRUCTURAL[name]
-    wg.manual_seed(0)
-    dtype = wg.float32 if "float32" in op.dtypes else getattr(wg, op.dtypes[0])
-    args = [
-        (wg.rand(x) * 3 - 1.5).to(dtype).requires_grad_(op.grad) if isinstance(x, tuple) else wg.tensor(x)
-        for x in op.inputs
-    ]
-
-    def call(*args):
-        with args[0].device:  # the cases make constants themselves
-            return op.f(wg, *args)
-
-    both_ways(call, args)
-
-
-@pytest.mark.parametrize("case", MODULES, ids=lambda c: c[0])
-def test_module(case):
-    name, args, kwargs, shapes = case
-    wg.manual_seed(0)
-    module = getattr(wg.nn, name)(*args, **kwargs)
-    inputs = [wg.randn(shape).requires_grad_() for shape in shapes]
-    if name.startswith(RANDOM) or "Dropout" in name:
-        out = module.to("gpu")(*moved(inputs, "gpu"))
-        assert out.is_gpu and out.isfinite().all()
-        return
-
-    def call(*inputs):
-        return module.to(inputs[0].device)(*inputs)
-
-    both_ways(call, inputs)
 
 
 WITH_DEVICE = [c for c in MODULES if "device" in inspect.signature(getattr(wg.nn, c[0])).parameters]
@@ -285,33 +178,6 @@ def test_functional(name):
 
 def of(*values):
     return wg.tensor(values, device="gpu")
-
-
-OPTIMIZERS = sorted(
-    name
-    for name, kind in vars(wg.optim).items()
-    if isinstance(kind, type) and issubclass(kind, wg.optim.Optimizer) and kind is not wg.optim.Optimizer
-)
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_optimizer(name):
-    def train(x, y, w):
-        w = wg.nn.Parameter(w.detach().clone())
-        optimizer = getattr(wg.optim, name)([w], lr=0.01)
-
-        def closure():
-            optimizer.zero_grad()
-            loss = F.mse_loss(x @ w, y)
-            loss.backward()
-            return loss
-
-        for _ in range(3):
-            optimizer.step(closure)
-        return w.detach()
-
-    wg.manual_seed(0)
-    both_ways(train, [wg.randn(5, 3), wg.randn(5, 2), wg.randn(3, 2)])
 
 
 def parametrized(wrap):

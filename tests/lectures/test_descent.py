@@ -2,11 +2,15 @@
 
 import math
 
+import pytest
 import wengert as torch
 from support import close
 
+pytestmark = pytest.mark.devices(factories=True)
 
-def descend(f, start, lr, steps=10_001):
+
+def descend(f, start, device):
+    lr, steps = (0.1, 1_001) if device.type == "gpu" else (0.01, 10_001)
     x = torch.tensor(start, requires_grad=True)
     for _ in range(steps):
         y = f(x)
@@ -16,17 +20,17 @@ def descend(f, start, lr, steps=10_001):
     return x
 
 
-def test_gradient_descent_on_a_convex_function():
-    x = descend(lambda x: x**2 + torch.exp(-x), 3.0, 0.01)
+def test_gradient_descent_on_a_convex_function(device):
+    x = descend(lambda x: x**2 + torch.exp(-x), 3.0, device)
     close(x, 0.3517337)  # where 2x = exp(-x)
     assert x.requires_grad and x.is_leaf
 
 
-def test_gradient_descent_on_a_function_nobody_differentiates_by_hand():
+def test_gradient_descent_on_a_function_nobody_differentiates_by_hand(device):
     def f(x):
         return -torch.log(1 / (1 + torch.exp(-x)) + 1) / (x**2 + 1)
 
-    x = descend(f, 3.0, 0.01)
+    x = descend(f, 3.0, device)
     close(x, 0.1900)
     y = f(x)
     y.backward()

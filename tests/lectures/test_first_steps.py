@@ -6,6 +6,8 @@ import pytest
 import wengert as torch
 from support import close
 
+pytestmark = pytest.mark.devices(factories=True)
+
 
 def test_the_derivative_of_a_polynomial():
     x = torch.tensor(2.0, requires_grad=True)
@@ -24,6 +26,7 @@ def test_integers_cannot_require_gradients(value):
         torch.tensor(value).requires_grad_()
 
 
+@pytest.mark.host("elsewhere the device is printed too")
 @pytest.mark.parametrize(
     "f, printed",
     [
@@ -68,7 +71,7 @@ def test_the_sum_of_a_matrix():
     y = torch.sum(a)
     y.backward()
     assert y.item() == 21.0
-    assert repr(a.grad) == "tensor([[1., 1., 1.],\n        [1., 1., 1.]])"
+    assert repr(a.grad.cpu()) == "tensor([[1., 1., 1.],\n        [1., 1., 1.]])"
 
 
 def test_a_quadratic_form():
@@ -77,7 +80,7 @@ def test_a_quadratic_form():
     y = torch.matmul(torch.matmul(x, w), x)
     y.backward()
     assert y.item() == 13.0
-    assert [float(g) for g in x.grad.numpy()] == [10.0, 8.0]
+    assert [float(g) for g in x.grad.cpu().numpy()] == [10.0, 8.0]
 
 
 def test_a_bilinear_form():

@@ -5,8 +5,10 @@ import math
 import pytest
 import wengert as torch
 import wengert.nn as nn
-from support import close
+from support import close, put
 from wengert.utils.data import DataLoader, Dataset
+
+pytestmark = pytest.mark.devices(factories=True)
 
 FIT = {"steps": 100, "lr": 0.01}
 POINTS = [((5.0, 1.0), -2.0), ((1.0, 2.0), -1.0), ((2.0, -1.0), -4.0)]
@@ -105,7 +107,9 @@ def train(torch, nn, loader, network, data, seed):
     """The lecture's loop, for wengert or torch; returns the model and the loss of every step."""
     build, epochs = NETWORKS[network]
     torch.manual_seed(seed)
-    model = build(nn)
+    with torch.device("cpu"):  # whose random numbers are PyTorch's
+        model = build(nn)
+    model = put(model)
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
     losses = []
@@ -119,6 +123,10 @@ def train(torch, nn, loader, network, data, seed):
     return model, losses
 
 
+LONG = pytest.mark.host("the shorter one does for a GPU")
+
+
+@pytest.mark.host("losses that are those of PyTorch step by step are learnt from")
 @pytest.mark.parametrize("network", NETWORKS)
 def test_make_moons_is_learnt(network):
     data, held_out = moons()
@@ -132,7 +140,7 @@ def test_make_moons_is_learnt(network):
     assert max(accuracies) >= 0.85, accuracies
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", ["relu", pytest.param("sigmoid", marks=LONG)])
 def test_make_moons_losses_are_torchs_step_by_step(network):
     real = pytest.importorskip("torch")
     data, _ = moons()

@@ -1,14 +1,37 @@
 """Running the same program with wengert and with torch, and comparing what comes out."""
 
+from types import ModuleType
+
 import numpy as np
 import pytest
 import wengert as wg
+from support import here, put
 
 torch = pytest.importorskip("torch")
 
 
+class Moving:
+    """wengert for a test on a device: its modules are drawn on the CPU, from PyTorch's numbers, and moved."""
+
+    def __init__(self, module):
+        self._module = module
+
+    def __getattr__(self, name):
+        found = getattr(self._module, name)
+        if isinstance(found, ModuleType):
+            return Moving(found)
+        is_module = isinstance(found, type) and issubclass(found, wg.nn.Module) and found is not wg.nn.Module
+        return (lambda *args, **kwargs: drawn_here(found, *args, **kwargs)) if is_module else found
+
+
+def drawn_here(module, *args, **kwargs):
+    with wg.device("cpu"):
+        made = module(*args, **kwargs)
+    return put(made)
+
+
 def array(tensor):
-    return tensor.detach().to(tensor.dtype).numpy()
+    return tensor.detach().cpu().numpy()
 
 
 def same(ours, theirs, tol=1e-5, what=""):
@@ -42,7 +65,7 @@ def both(program, tol=1e-5):
     for lib in (wg, torch):
         lib.manual_seed(0)
         try:
-            results.append(program(lib))
+            results.append(program(Moving(lib) if lib is wg and here() != "cpu" else lib))
         except Exception as error:
             results.append(error)
     ours, theirs = results
@@ -59,10 +82,10 @@ def both(program, tol=1e-5):
 def data(lib, *shape, seed=0, dtype="float32", low=-2.0, high=2.0, grad=False):
     """Reproducible uniform values as a tensor of either library."""
     values = np.random.default_rng(seed).uniform(low, high, shape).astype(dtype)
-    tensor = lib.tensor(values.tolist(), dtype=getattr(lib, dtype)).reshape(shape)
+    tensor = put(lib.tensor(values.tolist(), dtype=getattr(lib, dtype)).reshape(shape))
     return tensor.requires_grad_(True) if grad else tensor
 
 
 def labels(lib, *shape, classes=3, seed=0):
     values = np.random.default_rng(seed).integers(0, classes, shape)
-    return lib.tensor(values.tolist(), dtype=lib.int64)
+    return put(lib.tensor(values.tolist(), dtype=lib.int64))

@@ -3,6 +3,8 @@
 import pytest
 from nn_compare import both, data, torch  # noqa: F401
 
+pytestmark = pytest.mark.devices(factories=True, sample=5)
+
 SHAPES = {
     "plain": ((5, 4), (6, 4), (6, 3)),
     "heads": ((2, 3, 5, 4), (2, 3, 6, 4), (2, 3, 6, 7)),

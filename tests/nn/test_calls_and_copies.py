@@ -4,6 +4,8 @@ import pytest
 import wengert as wg
 from nn_compare import both, data
 
+pytestmark = pytest.mark.devices(factories=True, sample=5)
+
 
 def network(lib):
     return lib.nn.Sequential(lib.nn.Linear(3, 4), lib.nn.BatchNorm1d(4), lib.nn.Tanh(), lib.nn.Linear(4, 2))
@@ -90,6 +92,7 @@ def test_averaged_models(kind, use_buffers):
 
 @pytest.mark.parametrize("strategy", ["cos", "linear"])
 @pytest.mark.parametrize("epochs", [0, 3])
+@pytest.mark.host("schedules are arithmetic of Python")
 def test_swalr(strategy, epochs):
     def program(lib):
         groups = [{"params": [lib.ones(1, requires_grad=True)], "lr": lr} for lr in (1.0, 0.2)]
@@ -119,6 +122,7 @@ def test_refusals_of_averages():
 
 
 @pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.host("each device draws its own random numbers")
 def test_recomputation_gives_the_same_gradients(reentrant):
     def program(lib):
         checkpoint = lib.utils.checkpoint.checkpoint

@@ -3,6 +3,8 @@
 import pytest
 from nn_compare import both, data, labels
 
+pytestmark = pytest.mark.devices(factories=True, sample=5)
+
 
 @pytest.mark.parametrize("mode", ["constant", "reflect", "replicate", "circular"])
 @pytest.mark.parametrize("amounts", [(1, 2), (2, 0, 1, 1)])
@@ -71,6 +73,7 @@ def test_softmax_without_dim(shape):
     both(lambda lib: lib.nn.functional.log_softmax(data(lib, *shape), dim=0, dtype=lib.float64))
 
 
+@pytest.mark.host("each device draws its own random numbers")
 def test_dropout_draws_and_scales_as_torch():
     both(lambda lib: lib.nn.functional.dropout(data(lib, 50), 0.25))
     both(lambda lib: lib.nn.functional.dropout(data(lib, 50), 1.0))

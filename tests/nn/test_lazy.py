@@ -7,6 +7,8 @@ import pytest
 import wengert as wg
 from nn_compare import both, data, torch  # noqa: F401
 
+pytestmark = pytest.mark.devices(factories=True, sample=5)
+
 LAYERS = {
     "LazyLinear": (lambda nn: nn.LazyLinear(3), (4, 5)),
     "LazyLinear without bias": (lambda nn: nn.LazyLinear(3, bias=False), (4, 5)),
@@ -29,6 +31,7 @@ def made(lib, name):
 
 
 @pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.host("each device draws its own random numbers")
 def test_first_input_gives_the_sizes(name):
     def program(lib):
         layer, x = made(lib, name)
@@ -47,6 +50,7 @@ def test_first_input_gives_the_sizes(name):
 
 
 @pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.host("each device draws its own random numbers")
 def test_loading_gives_the_sizes(name):
     def program(lib):
         layer, x = made(lib, name)

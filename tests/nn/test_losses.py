@@ -3,6 +3,8 @@
 import pytest
 from nn_compare import both, data, labels
 
+pytestmark = pytest.mark.devices(factories=True, sample=10)
+
 
 def run(make_loss, make_inputs, tol=1e-5):
     def program(lib):

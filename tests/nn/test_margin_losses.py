@@ -3,6 +3,8 @@
 import pytest
 from nn_compare import both, data
 
+pytestmark = pytest.mark.devices(factories=True, sample=10)
+
 ONES = [1, -1, -1, 1, 1]
 
 

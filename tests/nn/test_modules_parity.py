@@ -6,6 +6,7 @@ import pickle
 import pytest
 import wengert as wg
 from nn_compare import both, data, labels, same, torch
+from support import is_put, put
 
 # name, constructor arguments, keyword arguments, input shapes
 CASES = [
@@ -142,6 +143,9 @@ CASES = [
     ("PairwiseDistance", (), {}, [(3, 4), (3, 4)]),
 ]
 IDS = [f"{i}-{case[0]}" for i, case in enumerate(CASES)]
+RANDOM = ("Dropout", "RReLU", "Alpha", "FeatureAlpha")
+OWN_NUMBERS = pytest.mark.host("each device draws its own random numbers")
+FORWARD = [pytest.param(c, marks=OWN_NUMBERS if c[0].startswith(RANDOM) else ()) for c in CASES]
 
 
 def make(lib, case):
@@ -155,12 +159,14 @@ def test_repr_and_initial_state(case):
     both(lambda lib: dict(make(lib, case).state_dict()), tol=1e-7)
 
 
-@pytest.mark.parametrize("case", CASES, ids=IDS)
+@pytest.mark.devices(sample=60)
+@pytest.mark.parametrize("case", FORWARD, ids=IDS)
 def test_forward_backward(case):
     def program(lib):
         module = make(lib, case)
         inputs = [data(lib, *shape, seed=i, grad=True) for i, shape in enumerate(case[3])]
         output = module(*inputs)
+        assert lib is torch or is_put(output)
         (output * data(lib, *output.shape, seed=9)).sum().backward()
         grads = [x.grad for x in inputs] + [p.grad for p in module.parameters()]
         return [output, grads, dict(module.state_dict())]
@@ -168,6 +174,7 @@ def test_forward_backward(case):
     both(program, tol=2e-5)
 
 
+@pytest.mark.devices(sample=20)
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_eval_in_float64(case):
     def program(lib):
@@ -178,6 +185,7 @@ def test_eval_in_float64(case):
     both(program, tol=1e-10)
 
 
+@pytest.mark.devices(sample=40)
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_second_derivative(case):
     if "Dropout" in case[0] or case[0] in ("RReLU", "Hardsigmoid"):
@@ -196,9 +204,10 @@ def test_second_derivative(case):
     both(program, tol=1e-8)
 
 
+@pytest.mark.devices(sample=12)
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_deepcopy_and_pickle(case):
-    module = make(wg, case).eval()
+    module = put(make(wg, case)).eval()
     inputs = [data(wg, *shape, seed=i) for i, shape in enumerate(case[3])]
     expected = module(*inputs)
     for twin in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):

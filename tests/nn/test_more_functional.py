@@ -4,6 +4,8 @@ import pytest
 import wengert as wg
 from nn_compare import both, data, labels
 
+pytestmark = pytest.mark.devices(factories=True, sample=5)
+
 
 def value_and_gradient(function, *shapes, tol=1e-5):
     """The function's value and the gradient of its weighted sum, in both libraries."""
@@ -133,6 +135,7 @@ def test_embedding_bag(kind, mode):
     both(program)
 
 
+@pytest.mark.host("its modules stay where they are made")
 def test_embedding_bag_module():
     def program(lib):
         bag = lib.nn.EmbeddingBag(6, 3, mode="sum", padding_idx=1, max_norm=1.0)
@@ -165,6 +168,7 @@ def test_embedding_bag_refusals(bad):
 
 
 @pytest.mark.parametrize("hard", [False, True])
+@pytest.mark.host("each device draws its own random numbers")
 def test_gumbel_softmax_draws_as_torch(hard):
     value_and_gradient(lambda lib, x: lib.nn.functional.gumbel_softmax(x, tau=0.7, hard=hard, dim=0), (4, 5))
 

@@ -8,6 +8,8 @@ import pytest
 import wengert as wg
 from nn_compare import both, data
 
+pytestmark = pytest.mark.devices(factories=True, sample=10)
+
 
 def descend(lib, make, steps=8, dtype="float64", after=None):
     """A small quadratic with coupled terms; every third step one parameter has no gradient."""
@@ -149,6 +151,7 @@ def rosenbrock(lib, resume, search="strong_wolfe"):
     return losses, w.tolist(), count, optimizer.state[w]["func_evals"]
 
 
+@pytest.mark.host("every number it reads is one that a GPU waits for")
 def test_lbfgs_searches_along_lines_as_torch():
     ours, theirs = both(lambda lib: rosenbrock(lib, False), tol=1e-7)
     losses, end, count, told = ours

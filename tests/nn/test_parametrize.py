@@ -9,6 +9,8 @@ import pytest
 import wengert as wg
 from nn_compare import both, data, torch  # noqa: F401
 
+pytestmark = pytest.mark.devices(factories=True, sample=5)
+
 
 def forms(lib):
     class Symmetric(lib.nn.Module):
@@ -46,6 +48,7 @@ def forms(lib):
 @pytest.mark.parametrize(
     "chain", ["Symmetric", "Doubled", "Symmetric Doubled", "Doubled Symmetric", "Sum", "Squared"]
 )
+@pytest.mark.host("its modules stay where they are made")
 def test_registering_assigning_and_removing(chain):
     def program(lib):
         parametrize, layer, x = lib.nn.utils.parametrize, lib.nn.Linear(3, 3), data(lib, 2, 3)
@@ -142,6 +145,7 @@ LAYERS = {
 @pytest.mark.parametrize(
     "kind", ["weight_norm", "weight_norm of all", "weight_norm 1", "spectral_norm", "spectral_norm 3"]
 )
+@pytest.mark.host("each device draws its own random numbers")
 def test_normalised_weights(kind, layer, new):
     def program(lib):
         utils = lib.nn.utils.parametrizations if new else lib.nn.utils
@@ -157,6 +161,7 @@ def test_normalised_weights(kind, layer, new):
 
 
 @pytest.mark.parametrize("kind", ["weight_norm", "spectral_norm"])
+@pytest.mark.host("each device draws its own random numbers")
 def test_removal_of_older_forms(kind):
     def program(lib):
         with warnings.catch_warnings():

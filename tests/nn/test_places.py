@@ -4,6 +4,8 @@ import pytest
 import wengert as wg
 from nn_compare import both, data, torch  # noqa: F401
 
+pytestmark = pytest.mark.devices(factories=True, sample=5)
+
 
 @pytest.mark.parametrize("align", [False, True])
 @pytest.mark.parametrize("size", [(2, 3, 4, 5), (2, 1, 1, 3), (2, 1, 3, 2, 4)])

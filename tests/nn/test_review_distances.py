@@ -3,6 +3,8 @@
 import pytest
 from nn_compare import both
 
+pytestmark = pytest.mark.devices(factories=True, sample=5)
+
 VECTORS = {
     "zeros": [[0.0, 0.0], [0.0, 0.0]],
     "a zero row": [[0.0, 0.0], [3.0, 4.0]],

@@ -1,12 +1,11 @@
 """How a row of the elementwise table is called and fed, in wengert and in torch alike."""
 
-import os
 import re
 from pathlib import Path
 
 import numpy as np
+from support import put
 
-FULL = os.environ.get("WENGERT_PARITY") == "full"
 DTYPES = ["float16", "bfloat16", "float32", "float64", "int8", "uint8", "int16", "int32", "int64", "bool"]
 FLOATS = DTYPES[:4]
 
@@ -107,7 +106,7 @@ class Case:
         args, leaves = self.numbers(halves), []
         for k, i in enumerate(self.tensor_args):
             dtype = "bool" if arrays[k].dtype == bool else dtypes[k]
-            t = m.tensor(arrays[k]).to(getattr(m, dtype))
+            t = put(m.tensor(arrays[k])).to(getattr(m, dtype))
             if grad and dtype in FLOATS:
                 leaves.append(t.requires_grad_())
             args[i] = arrange(t)

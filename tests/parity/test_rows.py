@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import wengert as wg
 import wengert._core as core
-from rows_support import DTYPES, FLOATS, FULL, Case, find, listed_differences, merely_lacks
-from support import assert_same, dtype_name, outcome, to_numpy
+from rows_support import DTYPES, FLOATS, Case, find, listed_differences, merely_lacks
+from support import FULL, assert_same, dtype_name, is_put, outcome, put, to_numpy
 
 torch = pytest.importorskip("torch")
 
@@ -36,6 +36,7 @@ def compare(case, ours, theirs, what):
         assert kinds, f"{what}: PyTorch raises {refusal!r}, wengert {error!r}"
         return
     assert error is None, f"{what}: PyTorch gives a {want.dtype}, wengert raises {error!r}"
+    assert is_put(got), f"{what}: the result is on {got.device}"
     assert_same(got, want, what)
 
 
@@ -81,7 +82,9 @@ def check_categories(case):
             run(case, case.arrays(rng, dtypes, shapes), dtypes, f"dtypes {dtypes}, shapes {shapes}")
         (array, _) = case.arrays(rng, dtypes, [(3,), ()])
         for number in (1, 1.5, True):
-            results = [outcome(case, m, m.tensor(array).to(getattr(m, dtypes[0])), number) for m in MODULES]
+            results = [
+                outcome(case, m, put(m.tensor(array)).to(getattr(m, dtypes[0])), number) for m in MODULES
+            ]
             if dtypes[0] != "bool" or number is not True:
                 compare(case, *results, f"{case.name}: {dtypes[0]} with the number {number!r}")
 
@@ -146,7 +149,7 @@ def check_special_values(case):
         if case.name == "polygamma":  # at its poles PyTorch gives what a rounded sine makes of them
             steady &= (grid[0] >= 0) | (grid[0] != np.round(grid[0])) | np.isinf(grid[0])
         assert steady.mean() > 0.9, f"{what}: PyTorch itself hardly ever agrees with itself"
-        assert_same(*(r[m.tensor(steady)] for m, r in zip(MODULES, results, strict=True)), what)
+        assert_same(*(r[put(m.tensor(steady))] for m, r in zip(MODULES, results, strict=True)), what)
         if case.cls in ("float", "real", "arith"):
             zeros = steady & (ours == 0) & (theirs == 0)
             signs = [np.signbit(r)[zeros] for r in (ours, theirs, alone, float64_alone)]
@@ -159,7 +162,7 @@ def derivatives(case, m, arrays, dtypes, weights, second, **kw):
     y = case(m, *args)
     if not y.requires_grad:
         return [None] * len(leaves)
-    w = m.tensor(np.resize(weights, tuple(y.shape))).to(y.dtype)
+    w = put(m.tensor(np.resize(weights, tuple(y.shape)))).to(y.dtype)
     first = m.autograd.grad((y * w).sum(), leaves, create_graph=second, allow_unused=True)
     if not second:
         return list(first)
@@ -288,7 +291,7 @@ def check_out(case):
         results, buffers = [], []
         for m in MODULES:
             args, _ = case.feed(m, arrays, dtypes)
-            buffers.append(m.zeros(4, dtype=getattr(m, out)))
+            buffers.append(put(m.zeros(4, dtype=getattr(m, out))))
             results.append(outcome(lambda m, a, o: case(m, *a, out=o), m, args, buffers[-1]))
         if isinstance(results[1][1], TypeError):
             return  # PyTorch's function has no out=
@@ -321,6 +324,7 @@ ORDINARY = [c for c in SHARED if c.name not in DIFFERENT]
 LISTED = [c for c in SHARED if c.name in DIFFERENT]
 
 
+@pytest.mark.devices(sample=2, per="case")
 @pytest.mark.parametrize("check", CHECKS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("case", ORDINARY, ids=repr)
 def test_row(case, check):

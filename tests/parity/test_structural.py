@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import structural_cases
 import wengert as wg
-from rows_support import FULL, merely_lacks
-from support import TOLERANCE, assert_same, outcome, tensors, to_numpy
+from rows_support import merely_lacks
+from support import FULL, TOLERANCE, assert_same, is_put, outcome, tensors, to_numpy
 
 torch = pytest.importorskip("torch")
 MODULES = (wg, torch)
+pytestmark = pytest.mark.devices(factories=True, sample=50)
 GROUPS = structural_cases.GROUPS | network_cases.GROUPS
 OPS = [pytest.param(op, id=f"{g}: {name}") for g, ops in GROUPS.items() for name, op in ops.items()]
 
@@ -53,6 +54,7 @@ def test_values_and_dtypes(op):
         assert error is None, f"{dtype}: {error!r}"
         assert len(tensors(got)) == len(tensors(want)) > 0
         for g, w in zip(tensors(got), tensors(want), strict=True):
+            assert is_put(g)
             assert_same(g, w, dtype, scale=op.tol)
 
 

@@ -5,6 +5,8 @@ import pytest
 import wengert as wg
 from support import close
 
+pytestmark = pytest.mark.devices(factories=True, sample=15)
+
 only_wengert = pytest.mark.only_wengert
 
 
@@ -213,6 +215,7 @@ def test_saved_values_are_snapshots(write):
     close(x.grad, [2 + np.e, 4 + np.e**2])
 
 
+@pytest.mark.host("numpy sees the host's memory alone")
 def test_numpy_pinned_before_a_save():
     h = wg.tensor([1.0, 2.0], dtype=wg.float64)
     a = h.numpy()
@@ -234,6 +237,7 @@ def test_numpy_written_by_numpy_itself_shows_in_the_tensor():
 
 
 @only_wengert
+@pytest.mark.host("numpy sees the host's memory alone")
 def test_numpy_pinned_after_a_save_does_not_disturb_the_save():
     h = wg.tensor([1.0, 2.0], dtype=wg.float64)
     x = leaf(3.0, 4.0)

@@ -32,7 +32,7 @@ def _reversed(self):
     return self if self.ndim == 0 else flip(self, (0,))
 
 
-def _rebuild(cls, data, dtype, shape, requires_grad, attributes):
+def _rebuild(cls, data, dtype, shape, requires_grad, attributes, device="cpu"):
     """A tensor from pickled bytes of its elements in row-major order; without bytes one on device meta."""
     from .._serialization import _TYPES, _from_bytes
 
@@ -41,6 +41,8 @@ def _rebuild(cls, data, dtype, shape, requires_grad, attributes):
     else:
         # A clone owns its memory, where the first value shares numpy's.
         value = _from_bytes(data, _TYPES[dtype][0], shape).clone()
+        if device != "cpu":
+            value = _moved(value, device)
     if cls is not Tensor:
         value = Tensor._make_subclass(cls, value, requires_grad)
     elif requires_grad:
@@ -48,6 +50,16 @@ def _rebuild(cls, data, dtype, shape, requires_grad, attributes):
     for name, attribute in attributes.items():
         setattr(value, name, attribute)
     return value
+
+
+def _moved(value, device):
+    try:
+        return value.to(device)
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"this pickle holds a tensor of device {device}: {error}. Pickle x.cpu() instead, or write the tensors "
+            'with wengert.save and read them anywhere with wengert.load(file, map_location="cpu")'
+        ) from None
 
 
 def _attributes(self):
@@ -60,7 +72,8 @@ def _reduce(self, protocol):
 
     data = None if self.device.type == "meta" else _to_bytes(self)
     name = str(self.dtype).rpartition(".")[2]
-    return _rebuild, (type(self), data, name, tuple(self.shape), self.requires_grad, _attributes(self))
+    made_of = (type(self), data, name, tuple(self.shape), self.requires_grad, _attributes(self))
+    return _rebuild, made_of if self.is_cpu or self.is_meta else (*made_of, str(self.device))
 
 
 def _copy(self):
@@ -79,7 +92,7 @@ def _copied(self, memo):
     whole = self._shared_storage()
     if whole is None or whole.numel() == 0:
         return self.detach().clone()
-    key = ("wengert storage", whole.data_ptr(), whole.dtype)
+    key = ("wengert storage", self._storage_id(), whole.dtype)
     if key not in memo:
         memo[key] = whole.clone()
     return memo[key].as_strided(self.shape, self.stride(), self.storage_offset()).detach()

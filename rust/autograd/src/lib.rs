@@ -21,6 +21,7 @@ mod depth;
 mod devices;
 mod dispatch;
 mod exec;
+mod fallback;
 mod graph;
 mod inplace;
 mod layouts;
@@ -43,6 +44,7 @@ pub use anomaly::{anomaly, set_anomaly, set_anomaly_watch, Maker, Note, Watch};
 pub use api::{check_parts, Export, Native};
 pub use buffer::Device;
 pub use dispatch::{apply, apply1, row, Arg};
+pub use fallback::{gpu_fallback, set_gpu_fallback, set_gpu_fallback_warning};
 pub use graph::{live, remove_hook, GraphNode, Live, NextFunction, SavedOperand};
 pub use inplace::check_out_argument;
 pub use mode::{

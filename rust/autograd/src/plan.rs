@@ -55,9 +55,9 @@ pub(crate) fn plan<'a>(row: Row, args: &[Arg<'a>], key: &'a Key) -> Result<Plan<
         let Arg::Tensor(t) = *arg else { continue };
         let (state, dtype) = (t.0.state.get(key), t.0.dtype());
         match seen {
-            None => seen = Some((&state.layout, dtype, t.0.device)),
+            None => seen = Some((&state.layout, dtype, t.0.device())),
             Some((layout, d, device)) => {
-                uniform &= d == dtype && device == t.0.device;
+                uniform &= d == dtype && device == t.0.device();
                 broadcast |= !layout.same(&state.layout) && layout.shape() != state.layout.shape();
             }
         }
@@ -119,16 +119,16 @@ fn promote(row: Row, args: &[Arg<'_>], key: &Key) -> Result<(DType, DType, Devic
                     );
                 }
                 match device {
-                    Some((d, r)) if d != t.0.device => {
+                    Some((d, r)) if d != t.0.device() => {
                         // A 0-d CPU tensor mixes with any device, as a Python number does.
                         if d == Device::Cpu && r == 0 {
-                            device = Some((t.0.device, rank));
-                        } else if !(t.0.device == Device::Cpu && rank == 0) {
-                            return Err(mixed_devices(row.name(), d, t.0.device));
+                            device = Some((t.0.device(), rank));
+                        } else if !(t.0.device() == Device::Cpu && rank == 0) {
+                            return Err(mixed_devices(row.name(), d, t.0.device()));
                         }
                     }
                     Some((d, r)) => device = Some((d, r.max(rank))),
-                    None => device = Some((t.0.device, rank)),
+                    None => device = Some((t.0.device(), rank)),
                 }
             }
             Arg::Scalar(s) => {

@@ -32,6 +32,6 @@ impl Tensor {
         let flags = self.0.state.get(&guard.key).flags & flag::INFERENCE;
         let cell = Cell::Shared(storage);
         let state = State { cell, layout, edge: Edge::None, flags, grad: None, view: None, cold: None };
-        Ok(Tensor::made(dtype, self.0.device, state))
+        Ok(Tensor::made(dtype, self.0.device(), state))
     }
 }

@@ -6,7 +6,7 @@ use crate::tape::node::{Edge, NodeRef};
 use crate::tape::{Hook, Payload};
 use crate::value::Value;
 use smallvec::SmallVec;
-use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU16, AtomicU8, Ordering};
 use std::sync::Arc;
 use wengert_ops::{fail, DType, Layout, Op, Region, Result, Scalar};
 
@@ -18,10 +18,21 @@ pub struct Tensor(pub(crate) Arc<TensorImpl>);
 pub struct TensorImpl {
     /// Changes only when `.data` is replaced by one of another dtype.
     dtype: AtomicU8,
-    pub(crate) device: Device,
+    /// Changes only when `.data` is replaced by one on another device: see [`packed`].
+    device: AtomicU16,
     /// The host language's object for this tensor, so that the same one comes out each time.
     pub(crate) object: AtomicPtr<()>,
     pub(crate) state: Guarded<State>,
+}
+
+/// A device as a number.
+#[inline]
+fn packed(device: Device) -> u16 {
+    match device {
+        Device::Cpu => 0,
+        Device::Meta => 1,
+        Device::Gpu(n) => 2 + n as u16,
+    }
 }
 
 impl TensorImpl {
@@ -29,7 +40,7 @@ impl TensorImpl {
     pub(crate) fn new(dtype: DType, device: Device, state: State) -> TensorImpl {
         TensorImpl {
             dtype: AtomicU8::new(dtype as u8),
-            device,
+            device: AtomicU16::new(packed(device)),
             object: AtomicPtr::new(std::ptr::null_mut()),
             state: Guarded::new(state),
         }
@@ -38,6 +49,14 @@ impl TensorImpl {
     pub(crate) fn dtype(&self) -> DType {
         DType::ALL[self.dtype.load(Ordering::Relaxed) as usize]
     }
+    #[inline]
+    pub(crate) fn device(&self) -> Device {
+        match self.device.load(Ordering::Relaxed) {
+            0 => Device::Cpu,
+            1 => Device::Meta,
+            n => Device::Gpu((n - 2) as u8),
+        }
+    }
     /// Whether the tensor has this very value now.
     pub(crate) fn has_value(&self, value: &Value, key: &Key) -> bool {
         let state = self.state.get(key);
@@ -45,8 +64,10 @@ impl TensorImpl {
             && Arc::ptr_eq(state.cell.buffer(key), &value.buffer)
             && state.layout.same(&value.layout)
     }
-    pub(crate) fn set_dtype(&self, dtype: DType) {
+    /// What changes with new data. Call under the lock, together with the cell.
+    pub(crate) fn set_kind(&self, dtype: DType, device: Device) {
         self.dtype.store(dtype as u8, Ordering::Relaxed);
+        self.device.store(packed(device), Ordering::Relaxed);
     }
 }
 
@@ -316,7 +337,7 @@ impl Tensor {
     }
 
     pub fn device(&self) -> Device {
-        self.0.device
+        self.0.device()
     }
 
     /// Shape, strides and offset as they are now.
@@ -396,6 +417,12 @@ impl Tensor {
         )
     }
 
+    /// A number that tensors have in common while they see one storage, on any device.
+    pub fn storage_id(&self) -> usize {
+        let guard = lock();
+        Arc::as_ptr(self.0.state.get(&guard.key).cell.buffer(&guard.key)) as usize
+    }
+
     /// The only element.
     #[inline]
     pub fn item(&self) -> Result<Scalar> {
@@ -408,7 +435,7 @@ impl Tensor {
                 }
                 let buffer = state.cell.buffer(&guard.key);
                 if !buffer.is_writing() {
-                    if let (Device::Gpu(_), Some(value)) = (self.0.device, self.try_value(&guard.key)) {
+                    if let (Device::Gpu(_), Some(value)) = (self.0.device(), self.try_value(&guard.key)) {
                         drop(guard);
                         let host = value.moved(Device::Cpu)?;
                         return crate::value::first(&host.buffer, &host.layout, host.dtype);

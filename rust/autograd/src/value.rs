@@ -132,7 +132,9 @@ impl Value {
     pub(crate) fn moved(&self, to: Device) -> Result<Value> {
         let v = self.contiguous()?;
         let layout = self.layout.fresh();
-        let (at, bytes) = (v.layout.offset() * v.dtype.size(), v.layout.numel() * v.dtype.size());
+        let bytes = v.layout.numel() * v.dtype.size();
+        // An empty array may begin past its buffer's end.
+        let at = if bytes == 0 { 0 } else { v.layout.offset() * v.dtype.size() };
         let buffer = match (v.data()?, to) {
             (_, Device::Meta) => Buffer::wrap(Data::Meta),
             (Data::Cpu(host), Device::Gpu(n)) => {

@@ -33,7 +33,7 @@ fn handle(
     flags: u8,
 ) -> Tensor {
     let state = State { cell: Cell::Shared(storage), layout, edge, flags, grad: None, view, cold: None };
-    Tensor::made(t.0.dtype(), t.0.device, state)
+    Tensor::made(t.0.dtype(), t.0.device(), state)
 }
 
 /// One view of a tensor.
@@ -270,10 +270,13 @@ impl Tensor {
         Ok(())
     }
 
-    /// `x.data = y`: takes over y's storage and layout, keeping the place on the tape.
+    /// `x.data = y`: takes over y's storage and layout, keeping the place on the tape. A leaf, or a tensor without history,
+    /// may so change its device; views made of it before stay with the old data.
     pub fn set_data(&self, other: &Tensor) -> Result<()> {
         let keeps_grad = self.dtype().category() == other.dtype().category() || !self.requires_grad();
-        if other.device() != self.device() || !keeps_grad {
+        let (from, to) = (self.device(), other.device());
+        let may_move = from == to || self.is_leaf() && from.has_memory() && to.has_memory();
+        if !may_move || !keeps_grad {
             return Err(Error::runtime(format!(
                 "Attempted to call `variable.set_data(tensor)`, but `variable` and `tensor` have incompatible tensor type: \
                  {} on {} and {} on {}; convert the new data first with .to()",
@@ -290,7 +293,7 @@ impl Tensor {
         let old = std::mem::replace(&mut state.cell, Cell::Shared(storage));
         state.layout = layout;
         let view = state.view.take();
-        self.0.set_dtype(other.0.dtype());
+        self.0.set_kind(other.0.dtype(), other.0.device());
         drop(guard);
         drop((old, view));
         Ok(())

@@ -62,6 +62,12 @@ impl Gpu {
         self.0.device.destroy();
     }
 
+    /// Replaces what a buffer holds from its beginning, after what is queued.
+    pub fn overwrite(&self, buffer: &Buffer, bytes: &[u8]) -> Result<()> {
+        contract::download(0, bytes.len(), buffer.len())?;
+        self.0.upload(bytes, buffer.0.clone())
+    }
+
     /// Kernels compiled so far.
     pub fn compiled(&self) -> usize {
         self.0.compiled()
@@ -105,6 +111,7 @@ impl Backend for Gpu {
         crate::elementwise::copy(self.0, src, dst)
     }
     fn fill(&self, value: Scalar, dst: Out<'_>) -> Result<()> {
+        wengert_ops::infer::check_number("fill", value, dst.dtype())?;
         crate::elementwise::fill(self.0, value, dst)
     }
 

@@ -228,6 +228,11 @@ impl PyTensor {
         self.inner.shared_storage().raise()?.map(|t| fresh(py, t)).transpose()
     }
 
+    /// What tells storages apart, on any device.
+    fn _storage_id(&self) -> usize {
+        self.inner.storage_id()
+    }
+
     /// The elements, row-major, as bytes.
     fn _to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         Ok(PyBytes::new(py, &self.inner.to_bytes().raise()?))

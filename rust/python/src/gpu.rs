@@ -1,8 +1,8 @@
 //! The machine's GPUs: which there are, and what they hold.
 
-use crate::error::Raise;
+use crate::error::{from_py, Raise};
 use crate::types::extract_device;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyUserWarning, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyList};
 use wengert::gpu::{self, Gpu};
@@ -109,6 +109,23 @@ fn _default_device() -> crate::types::PyDevice {
     crate::types::device_object(wengert::default_device())
 }
 
+/// Whether what a GPU cannot do runs on the host.
+#[pyfunction]
+fn _gpu_fallback() -> bool {
+    wengert::gpu_fallback()
+}
+
+#[pyfunction]
+fn _set_gpu_fallback(allowed: bool) {
+    wengert::set_gpu_fallback_warning(|text| {
+        Python::attach(|py| {
+            let text = std::ffi::CString::new(text).unwrap_or_default();
+            PyErr::warn(py, &py.get_type::<PyUserWarning>(), &text, 1).map_err(from_py)
+        })
+    });
+    wengert::set_gpu_fallback(allowed);
+}
+
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(_gpu_devices, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_synchronize, m)?)?;
@@ -119,5 +136,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(_gpu_work, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_settle, m)?)?;
     m.add_function(wrap_pyfunction!(_set_default_device, m)?)?;
-    m.add_function(wrap_pyfunction!(_default_device, m)?)
+    m.add_function(wrap_pyfunction!(_default_device, m)?)?;
+    m.add_function(wrap_pyfunction!(_gpu_fallback, m)?)?;
+    m.add_function(wrap_pyfunction!(_set_gpu_fallback, m)?)
 }

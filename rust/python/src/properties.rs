@@ -193,7 +193,9 @@ impl PyTensor {
     ) -> PyResult<Bound<'py, PyAny>> {
         let _ = non_blocking;
         let Some(dtype) = dtype.filter(|d| !d.is_none()) else {
-            let name = format!("torch.{}Tensor", slf.get().inner.dtype().scalar_name());
+            let x = &slf.get().inner;
+            let place = if matches!(x.device(), Device::Gpu(_)) { "gpu." } else { "" };
+            let name = format!("torch.{place}{}Tensor", x.dtype().scalar_name());
             return Ok(PyString::new(slf.py(), &name).into_any());
         };
         if let Ok(name) = dtype.cast::<PyString>() {
@@ -418,7 +420,7 @@ impl PyTensor {
         let _off = GradMode::set(false);
         let grown = Tensor::empty(&shape, x.dtype(), x.device()).raise()?;
         let keep = grown.numel().min(x.numel()) as isize;
-        if keep > 0 && x.device() == Device::Cpu {
+        if keep > 0 && x.device().has_memory() {
             let old = x.reshape(&[-1]).and_then(|t| t.narrow(0, 0, keep)).raise()?;
             grown.view(&[-1]).and_then(|t| t.narrow(0, 0, keep)).and_then(|t| t.copy_(&old)).raise()?;
         }

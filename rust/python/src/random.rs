@@ -20,7 +20,7 @@ use wengert::{DType, Device, Generator, GradMode, Random, Row, Tensor};
 /// >>> wg.rand(2, generator=g.manual_seed(1)).equal(wg.rand(2, generator=g.manual_seed(1)))
 /// True
 #[pyclass(frozen, name = "Generator", module = "wengert")]
-pub struct PyGenerator(Mutex<Generator>);
+pub struct PyGenerator(Mutex<Generator>, Device);
 
 impl PyGenerator {
     fn lock(&self) -> MutexGuard<'_, Generator> {
@@ -31,7 +31,7 @@ impl PyGenerator {
 static DEFAULT: PyOnceLock<Py<PyGenerator>> = PyOnceLock::new();
 
 fn default(py: Python<'_>) -> PyResult<&Py<PyGenerator>> {
-    DEFAULT.get_or_try_init(py, || Py::new(py, PyGenerator(Mutex::new(Generator::default()))))
+    DEFAULT.get_or_try_init(py, || Py::new(py, PyGenerator(Mutex::new(Generator::default()), Device::Cpu)))
 }
 
 /// A `generator=` argument that is not None.
@@ -61,18 +61,20 @@ impl PyGenerator {
     #[new]
     #[pyo3(signature = (device=None))]
     fn new(device: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
-        if let Some(device) = device.filter(|d| !d.is_none()) {
-            if extract_device(device)? != Device::Cpu {
-                return Err(PyRuntimeError::new_err(format!(
-                    "Device type {device} is not supported for torch.Generator() api."
-                )));
-            }
+        let device = match device.filter(|d| !d.is_none()) {
+            Some(device) => extract_device(device)?,
+            None => Device::Cpu,
+        };
+        if !device.has_memory() {
+            return Err(PyRuntimeError::new_err(format!(
+                "Device type {device} is not supported for torch.Generator() api."
+            )));
         }
-        Ok(PyGenerator(Mutex::new(Generator::default())))
+        Ok(PyGenerator(Mutex::new(Generator::default()), device))
     }
     #[getter]
     fn device(&self) -> PyDevice {
-        device_object(Device::Cpu)
+        device_object(self.1)
     }
     /// Starts the stream anew from a seed; returns the generator.
     fn manual_seed<'py>(slf: Bound<'py, Self>, seed: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Self>> {
@@ -109,12 +111,13 @@ impl PyGenerator {
     }
     /// A generator of its own in the same state.
     fn clone_state(&self) -> PyGenerator {
-        PyGenerator(Mutex::new(self.lock().clone()))
+        PyGenerator(Mutex::new(self.lock().clone()), self.1)
     }
     fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<(Py<PyAny>, Py<PyAny>, Py<PyAny>)> {
         let py = slf.py();
         let state = slf.get().get_state(py)?;
-        Ok((slf.get_type().into_any().unbind(), PyTuple::empty(py).into_any().unbind(), state))
+        let device = (device_object(slf.get().1),).into_pyobject(py)?;
+        Ok((slf.get_type().into_any().unbind(), device.into_any().unbind(), state))
     }
     fn __setstate__(&self, state: &Bound<'_, PyAny>) -> PyResult<()> {
         self.set_state(state)

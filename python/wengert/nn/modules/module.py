@@ -61,13 +61,13 @@ def _parse_to(args, kwargs):
 
 
 def _replace_data(param, fn):
-    """The parameter with data and gradient replaced by `fn` of them: a new one where the device changes."""
+    """The parameter with data and gradient replaced by `fn` of them: a new one only where memory comes or goes."""
     grad, data = param.grad, fn(param.data)
-    if data.device == param.device:
+    if data.is_meta == param.is_meta:
         param.data = data
         if grad is not None:
             changed = fn(grad)
-            # Between the two assignments the gradient fits neither dtype, so it is away.
+            # Between the two assignments the gradient fits neither dtype nor device, so it is away.
             param.grad, grad.data = None, changed
             param.grad = grad
         return param

@@ -141,6 +141,6 @@ def random_split(dataset, lengths, generator=None):
                 )
     if sum(lengths) != total:
         raise ValueError("Sum of input lengths does not equal the length of the input dataset!")
-    order = _core.randperm(total, generator=generator).tolist()
+    order = _core.randperm(total, generator=generator, device="cpu").tolist()
     ends = accumulate(lengths)
     return [Subset(dataset, order[end - n : end]) for end, n in zip(ends, lengths, strict=True)]

@@ -46,7 +46,7 @@ class DistributedSampler(Sampler):
     def __iter__(self):
         if self.shuffle:
             generator = _core.Generator().manual_seed(self.seed + self.epoch)
-            indices = _core.randperm(len(self.dataset), generator=generator).tolist()
+            indices = _core.randperm(len(self.dataset), generator=generator, device="cpu").tolist()
         else:
             indices = list(range(len(self.dataset)))
         if indices:

@@ -1,4 +1,7 @@
-"""Samplers: in which order a dataset's indices are read. Random ones draw as torch's do."""
+"""Samplers: in which order a dataset's indices are read.
+
+Random ones draw as torch's do, on the CPU, so that the order is the same whichever device is the default one.
+"""
 
 from bisect import bisect_left
 from itertools import accumulate, islice
@@ -73,12 +76,12 @@ class RandomSampler(Sampler):
             left = self.num_samples
             # Batches of 32 and a last one, even an empty one: that is how the generator is used up.
             for size in [32] * (left // 32) + [left % 32]:
-                yield from _core.randint(0, n, (size,), generator=generator).tolist()
+                yield from _core.randint(0, n, (size,), generator=generator, device="cpu").tolist()
             return
         whole, rest = divmod(self.num_samples, n)
         for _ in range(whole):
-            yield from _core.randperm(n, generator=generator).tolist()
-        yield from _core.randperm(n, generator=generator).tolist()[:rest]
+            yield from _core.randperm(n, generator=generator, device="cpu").tolist()
+        yield from _core.randperm(n, generator=generator, device="cpu").tolist()[:rest]
 
     def __len__(self):
         return self.num_samples
@@ -86,7 +89,7 @@ class RandomSampler(Sampler):
 
 def random_seed(generator=None):
     """A seed drawn as an int64 from the default generator, or from `generator`."""
-    return _core.empty((), dtype=_core.int64).random_(generator=generator).item()
+    return _core.empty((), dtype=_core.int64, device="cpu").random_(generator=generator).item()
 
 
 class SubsetRandomSampler(Sampler):
@@ -97,7 +100,7 @@ class SubsetRandomSampler(Sampler):
         self.generator = generator
 
     def __iter__(self):
-        for i in _core.randperm(len(self.indices), generator=self.generator).tolist():
+        for i in _core.randperm(len(self.indices), generator=self.generator, device="cpu").tolist():
             yield self.indices[i]
 
     def __len__(self):
@@ -134,7 +137,9 @@ class WeightedRandomSampler(Sampler):
             total = sum(values)
             # The last bound is infinite, so that rounding never leaves a draw without its place.
             bounds = [*(end / total for end in accumulate(values[:-1])), float("inf")]
-            draws = _core.rand(self.num_samples, dtype=_core.float64, generator=self.generator).tolist()
+            draws = _core.rand(
+                self.num_samples, dtype=_core.float64, generator=self.generator, device="cpu"
+            ).tolist()
             return iter([bisect_left(bounds, draw) for draw in draws])
         if not self.replacement and self.num_samples > len(values):
             raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")

@@ -66,11 +66,14 @@ fn check(name: &str, p: &Tensor, others: &[&Tensor]) -> Result<()> {
         if !alike || o.dtype() != p.dtype() || o.device() != p.device() {
             fail!(
                 runtime,
-                "{name}: gradient and state of a parameter must have its shape and dtype: parameter {:?} {}, got {:?} {}",
+                "{name}: gradient and state of a parameter must have its shape, dtype and device: parameter {:?} {} on {}, got {:?} \
+                 {} on {}",
                 mine.shape(),
                 p.dtype(),
+                p.device(),
                 theirs.shape(),
-                o.dtype()
+                o.dtype(),
+                o.device()
             );
         }
     }

@@ -351,6 +351,10 @@ fn pow_f32(a: f32, b: f32) -> f32 {
     let none = (bitcast<u32>(a) & 0x7fffffffu) == 0u;
     if (none || isinf_f32(a)) { return copysign_f32(select(inf_f32(), 0.0f, none != signbit_f32(b)), sign); }
     if (signbit_f32(a) && !whole) { return nan_f32(); }
+    // Exact where a product is.
+    if (b == 1.0f) { return a; }
+    if (b == 2.0f) { return a * a; }
+    if (b == 3.0f) { return a * a * a; }
     let l = log2_parts_f32(u);
     let about = b * (l.x + l.y);
     if (about > 160.0f) { return copysign_f32(inf_f32(), sign); }

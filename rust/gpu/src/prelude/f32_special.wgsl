@@ -155,7 +155,8 @@ fn polygamma_sum_f32(n: f32, x: f32) -> f32 {
     let s = n + 1.0f;
     let tail = s * r * (0.083333336f - (s + 1.0f) * (s + 2.0f) * z * (1.3888889e-3f
         - (s + 3.0f) * (s + 4.0f) * z * (3.3068783e-5f - (s + 5.0f) * (s + 6.0f) * z * 8.2671958e-7f)));
-    return sum + t * (q / n + 0.5f + tail);
+    // (n - 1)! q^-n and not t * q / n, as t underflows before it.
+    return sum + (polygamma_term_f32(n - 1.0f, q) + t * (0.5f + tail));
 }
 fn polygamma_f32(n: f32, x: f32) -> f32 {
     // Halves away from zero.

@@ -258,7 +258,8 @@ fn masked(op: &str, x: &Tensor, mask: Object<'_, '_>, value: Object<'_, '_>) -> 
     }
     let (value, node) = match operand(value)? {
         Some(Operand::Tensor(t)) if t.rank() == 0 => {
-            if t.device() == Device::Cpu {
+            // Of the same dtype it fits: nothing is read, for which a GPU would have to wait.
+            if t.dtype() != x.dtype() && t.device().has_memory() {
                 t.item().and_then(|n| check_number(op, n, x.dtype())).raise()?;
             }
             (t.to_dtype(x.dtype()).raise()?, "MaskedFillBackward1")

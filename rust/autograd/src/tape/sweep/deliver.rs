@@ -118,12 +118,12 @@ impl Sweep {
 
     fn arrive_at_leaf(&mut self, leaf: Arc<TensorImpl>, g: Tensor) -> Result<()> {
         // A number that took part in another device's work.
-        let g = match (leaf.device, g.rank()) {
+        let g = match (leaf.device(), g.rank()) {
             (Device::Cpu, 0) if g.device() != Device::Cpu => g.to_device(Device::Cpu)?,
             _ => g,
         };
-        if g.device() != leaf.device {
-            fail!(runtime, "a gradient on device {} cannot be added to a leaf on {}", g.device(), leaf.device);
+        if g.device() != leaf.device() {
+            fail!(runtime, "a gradient on device {} cannot be added to a leaf on {}", g.device(), leaf.device());
         }
         let id = Arc::as_ptr(&leaf) as usize;
         match self.leaf_index.get(&id) {
@@ -148,7 +148,7 @@ impl Sweep {
         match edge {
             Edge::Leaf(leaf) => {
                 let id = Arc::as_ptr(leaf) as usize;
-                let fits = g.0.device == leaf.device && fits(&leaf.state.get(&locked.key).layout, leaf.dtype());
+                let fits = g.0.device() == leaf.device() && fits(&leaf.state.get(&locked.key).layout, leaf.dtype());
                 if !fits || self.leaf_index.contains_key(&id) {
                     return Some(g);
                 }

@@ -24,7 +24,7 @@ impl Sweep {
                 let mut value_grad = None;
                 let Some(relative) = region::relative(region) else { return Ok(false) };
                 let layout = g.layout();
-                let dense = g.0.device.has_memory() && layout.is_contiguous();
+                let dense = g.0.device().has_memory() && layout.is_contiguous();
                 if !dense || layout.shape() != region.base.shape() {
                     return Ok(false);
                 }

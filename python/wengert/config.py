@@ -1,0 +1,40 @@
+"""Settings of the whole process: attributes of :data:`wengert.config`, read and set.
+
+    wg.config.gpu_fallback = True
+
+An attribute that there is not is an AttributeError, also on setting.
+"""
+
+import sys as _sys
+from types import ModuleType as _ModuleType
+
+from . import _core
+
+
+class _Config(_ModuleType):
+    @property
+    def gpu_fallback(self):
+        """Whether an operation that a GPU cannot do runs on the CPU, its result going back to the GPU.
+
+        A GPU cannot do what it lacks the ability for, such as 64-bit floats. False, the default, makes that an error.
+        With True there is a UserWarning once for each such operation, which names it and the reason.
+
+        Example:
+            >>> wg.config.gpu_fallback
+            False
+        """
+        return _core._gpu_fallback()
+
+    @gpu_fallback.setter
+    def gpu_fallback(self, allowed):
+        if not isinstance(allowed, bool):
+            raise TypeError(f"config.gpu_fallback must be a bool, but got {type(allowed).__name__}")
+        _core._set_gpu_fallback(allowed)
+
+    def __setattr__(self, name, value):
+        if not name.startswith("_") and not hasattr(type(self), name):
+            raise AttributeError(f"wengert.config has no setting {name!r}")
+        super().__setattr__(name, value)
+
+
+_sys.modules[__name__].__class__ = _Config
