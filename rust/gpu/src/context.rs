@@ -118,6 +118,15 @@ impl Context {
         self.device.features().contains(DOUBLE)
     }
 
+    /// How often a thread may go round its loops. Mesa's software device ends a thread's loops, without a word, after 65,535
+    /// rounds in all.
+    pub fn rounds(&self) -> usize {
+        match self.info.software {
+            true => 1 << 15,
+            false => usize::MAX,
+        }
+    }
+
     /// Whether the device can still be used, from this process.
     pub fn check(&self) -> Result<()> {
         if self.process != std::process::id() {

@@ -211,6 +211,11 @@ pub fn as_on_hardware(on: bool) {
     MEET.set(on);
 }
 
+/// Parts of which a thread can walk along each.
+pub(crate) fn least_parts(context: &Context, length: usize) -> usize {
+    length.div_ceil(context.rounds()).max(1)
+}
+
 /// How threads share a fold: `lanes` neighbours in a group fold one part together; each result has `parts` parts, one
 /// after another, that a second pass joins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -229,7 +234,7 @@ impl Share {
             _ => (THREADS, 1 << 17, THREADS as usize * 8),
         };
         let parts = (enough / (kept * lanes as usize).max(1)).min(length / least);
-        Share { lanes, parts: 1 }.cut(length, if parts < 4 { 1 } else { parts })
+        Share { lanes, parts: 1 }.cut(length, if parts < 4 { 1 } else { parts }.max(least_parts(context, length)))
     }
 
     /// For scans, in which a thread walks along a part.
@@ -238,7 +243,7 @@ impl Share {
         let narrow = narrow(context);
         let parts = (if narrow { 1 << 10 } else { 1 << 17 } / kept).min(length / 64);
         let lanes = if narrow || fold.columns() { 1 } else { 32 };
-        Share { lanes, parts: 1 }.cut(length, if parts < 4 { 1 } else { parts })
+        Share { lanes, parts: 1 }.cut(length, if parts < 4 { 1 } else { parts }.max(least_parts(context, length)))
     }
 
     /// With about so many parts, none of them empty.

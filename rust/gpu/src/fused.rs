@@ -20,7 +20,7 @@ type Out<'a> = ViewMut<'a, Buffer>;
 
 /// `Backend::fused`.
 pub(crate) fn fused(context: &'static Context, op: &Op, inputs: &[In<'_>], outputs: &[Out<'_>]) -> Result<bool> {
-    if inputs.first().is_none_or(|x| x.dtype != DType::F32) {
+    if inputs.first().is_none_or(|x| x.dtype != DType::F32 || !fits(context, op, x.layout.shape())) {
         return Ok(false);
     }
     match (op, inputs, outputs) {
@@ -44,7 +44,10 @@ pub(crate) fn fused(context: &'static Context, op: &Op, inputs: &[In<'_>], outpu
 /// softmax (g, y) → gx; cross-entropy (g, log-softmax, targets) → glogits; layer norm (g, x, mean, rstd) → gx;
 /// attention (g, q, k, v, y, log-sums, mask?) → gq, gk, gv.
 pub(crate) fn fused_vjp(context: &'static Context, op: &Op, inputs: &[In<'_>], outputs: &[Out<'_>]) -> Result<bool> {
-    if inputs.first().is_none_or(|x| x.dtype != DType::F32) {
+    // The incoming gradient may be one number; what was computed forwards has the shape.
+    if inputs.first().is_none_or(|g| g.dtype != DType::F32)
+        || inputs.get(1).is_some_and(|x| !fits(context, op, x.layout.shape()))
+    {
         return Ok(false);
     }
     match (op, inputs, outputs) {
@@ -90,10 +93,23 @@ fn output(out: &Out<'_>, len: usize) -> Result<Packed> {
     Ok(Packed(out.buffer().clone(), out.layout().offset()))
 }
 
+/// A thread goes along longer lines with others,
+const LINE: usize = 1 << 13;
+
+/// and where those were too long for the device, an op is computed by its definition: each thread goes a few times along
+/// its share of a line, or of all lines.
+fn fits(context: &Context, op: &Op, shape: &[usize]) -> bool {
+    let line = match op {
+        Op::LayerNorm { dims, .. } => shape.iter().rev().take(*dims as usize).product(),
+        _ => shape.iter().copied().max().unwrap_or(1),
+    };
+    line / THREADS as usize <= context.rounds() / 4
+}
+
 /// How threads share lines of `n` elements that lie `inside` apart.
 fn share(context: &Context, lines: usize, n: usize, inside: usize) -> Share {
     let lanes = match narrow(context) {
-        true if lines >= 64 || n <= 64 => 1,
+        true if (lines >= 64 || n <= 64) && n <= LINE => 1,
         true => THREADS,
         false if n <= 32 || inside >= 16 && lines >= 1 << 12 => 1,
         false if n <= 512 => 32,

@@ -153,9 +153,9 @@ impl Context {
             Some(size_class(bytes)).filter(|class| *class <= most).unwrap_or((bytes as u64).next_multiple_of(8));
         if class > most {
             return Err(Error::memory(format!(
-                "gpu:{} ('{}') allocates at most {} bytes at once, {bytes} were asked for; split the tensor, or keep it on \
+                "gpu:{} ('{}') allocates at most {most} bytes at once, {bytes} were asked for; split the tensor, or keep it on \
                  device 'cpu'",
-                self.index, self.info.name, self.limits.max_buffer_size
+                self.index, self.info.name
             )));
         }
         let raw = match self.pool.take(class) {

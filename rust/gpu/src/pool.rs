@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::memory::Buffer;
 use crate::product::dense;
 use crate::shader::{entry, own_num, Call, Num};
+use wengert_ops::layout::numel;
 use wengert_ops::{contract, fail, DType, PoolSpec, Result, Row, View, ViewMut};
 
 type In<'a> = View<'a, Buffer>;
@@ -29,6 +30,16 @@ pub(crate) fn max_pool(
     }
     if !values.layout().is_contiguous() || !indices.layout().is_contiguous() {
         fail!(internal, "max_pool: outputs must be contiguous");
+    }
+    if numel(&spec.kernel) > context.rounds() {
+        fail!(
+            runtime,
+            "max_pool: windows of {} elements, and a thread of the software device gpu:{} ('{}') looks at {}; use device 'cpu'",
+            numel(&spec.kernel),
+            context.index,
+            context.info.name,
+            context.rounds()
+        );
     }
     let num = own_num(x.dtype);
     let (x, offset) = dense(context, x)?;

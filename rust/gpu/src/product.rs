@@ -59,7 +59,13 @@ pub(crate) fn multiply<M: Matrices>(
         None => best(software, num, &sizes, inner_first),
     };
     let tile = Tile::best(num, &sizes);
-    let (parts, chunk) = split(software, way, tile, &sizes);
+    let many = matches!(way, Way::Registers | Way::Tiles);
+    let by_passes = many && out.2 == DType::F32;
+    let (mut parts, mut chunk) = split(software, way, tile, &sizes);
+    let most = if way == Way::Dots { context.rounds().saturating_mul(LANES / 2) } else { context.rounds() };
+    if chunk > most && (parts > 1 || !by_passes) {
+        (parts, chunk) = (sizes.k.div_ceil(most), most);
+    }
     let outputs = sizes.batch * sizes.m * sizes.n;
     if parts > 1 {
         let dtype = match num {
@@ -73,8 +79,7 @@ pub(crate) fn multiply<M: Matrices>(
         run.dispatch(context, family, (&sums, 0, dtype), &bind)?;
         return join(context, num, &sums, dtype, parts, outputs, accumulate, out);
     }
-    let many = matches!(way, Way::Registers | Way::Tiles);
-    let pass = if many && out.2 == DType::F32 { PASS } else { sizes.k };
+    let pass = if by_passes { PASS } else { sizes.k };
     for first in (0..sizes.k).step_by(pass) {
         let end = sizes.k.min(first + pass);
         let accumulate = accumulate || first > 0;

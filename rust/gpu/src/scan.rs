@@ -5,12 +5,12 @@
 
 use crate::context::Context;
 use crate::elementwise::copy;
-use crate::fold::{scratch, stored, Folding, Share};
+use crate::fold::{least_parts, scratch, stored, Folding, Share};
 use crate::memory::Buffer;
 use crate::reduce::{careful_sum, join, nothing, number, pieces, Target};
 use crate::shader::{Call, Num};
 use std::sync::Arc;
-use wengert_ops::{contract, Layout, Reduction, Result, ScanKind, View, ViewMut};
+use wengert_ops::{contract, Error, Layout, Reduction, Result, ScanKind, View, ViewMut};
 
 type In<'a> = View<'a, Buffer>;
 type Out<'a> = ViewMut<'a, Buffer>;
@@ -61,6 +61,15 @@ fn run(
     let kept = fold.kept.numel();
     // A part's product may overflow where the running product does not.
     let whole = kind == Reduction::Prod && matches!(num, Num::F32 | Num::F64);
+    if whole && least_parts(context, fold.folded.numel()) > 1 {
+        return Err(Error::runtime(format!(
+            "cumprod: lines of {} elements, and the software device gpu:{} ('{}') walks along {} at once; use device 'cpu'",
+            fold.folded.numel(),
+            context.index,
+            context.info.name,
+            context.rounds()
+        )));
+    }
     let share = if whole { Share { lanes: 1, parts: 1 } } else { Share::of_lines(context, fold) };
     if share.parts == 1 {
         return pass(context, kind, num, fold, reverse, inside, share, None, out);

@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use wengert_ops::{Error, Result};
 
-/// Work in the order of its calls.
+/// Work in the order of its calls. Nearly all are dispatches: a box around each would cost more than the room.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Task {
     /// Elementwise work, of which several may become one kernel.
     Step(Step),
