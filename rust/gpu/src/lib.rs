@@ -2,7 +2,8 @@
 //!
 //! A call goes [`adapter`] → [`context`] (opened on first use) → a kernel's module, which makes its WGSL text and
 //! parameters → [`pipeline`] (compiled once) → [`stream`] (queued, then submitted many at a time) over blocks of
-//! [`memory`].
+//! [`memory`]. Elementwise calls wait in the stream as data: [`chain`] finds which of them go together, [`recipe`] makes
+//! their text, [`fusion`] keeps their kernels.
 
 // Comparisons that NaN must fail.
 #![allow(clippy::neg_cmp_op_on_partial_ord)]
