@@ -144,7 +144,12 @@ impl Devices {
     }
     #[inline]
     pub fn elementwise(&self, row: Row, compute: Compute, inputs: &[Operand<'_, Data>], to: Out<'_>) -> Result<()> {
-        on!(to.buffer(), row.name(), [to.buffer()], |b, pick| b.elementwise(row, compute, &operands(pick, inputs)?, out(pick, &to)?))
+        on!(to.buffer(), row.name(), [to.buffer()], |b, pick| b.elementwise(
+            row,
+            compute,
+            &operands(pick, inputs)?,
+            out(pick, &to)?
+        ))
     }
     #[allow(clippy::too_many_arguments)]
     pub fn elementwise_vjp(
@@ -163,7 +168,12 @@ impl Devices {
         })
     }
     pub fn reduce(&self, kind: Reduction, x: In<'_>, dims: u64, to: Out<'_>) -> Result<()> {
-        on!(to.buffer(), &format!("{kind:?}").to_lowercase(), [to.buffer()], |b, pick| b.reduce(kind, view(pick, x)?, dims, out(pick, &to)?))
+        on!(to.buffer(), &format!("{kind:?}").to_lowercase(), [to.buffer()], |b, pick| b.reduce(
+            kind,
+            view(pick, x)?,
+            dims,
+            out(pick, &to)?
+        ))
     }
     pub fn extreme(
         &self,
@@ -179,19 +189,46 @@ impl Devices {
         })
     }
     pub fn scan(&self, kind: ScanKind, x: In<'_>, dim: usize, reverse: bool, to: Out<'_>) -> Result<()> {
-        on!(to.buffer(), &format!("{kind:?}").to_lowercase(), [to.buffer()], |b, pick| b.scan(kind, view(pick, x)?, dim, reverse, out(pick, &to)?))
+        on!(to.buffer(), &format!("{kind:?}").to_lowercase(), [to.buffer()], |b, pick| b.scan(
+            kind,
+            view(pick, x)?,
+            dim,
+            reverse,
+            out(pick, &to)?
+        ))
     }
     pub fn matmul(&self, x: In<'_>, y: In<'_>, accumulate: bool, to: Out<'_>) -> Result<()> {
-        on!(to.buffer(), "matmul", [to.buffer()], |b, pick| b.matmul(view(pick, x)?, view(pick, y)?, accumulate, out(pick, &to)?))
+        on!(to.buffer(), "matmul", [to.buffer()], |b, pick| b.matmul(
+            view(pick, x)?,
+            view(pick, y)?,
+            accumulate,
+            out(pick, &to)?
+        ))
     }
     pub fn gather(&self, x: In<'_>, dim: usize, index: In<'_>, to: Out<'_>) -> Result<()> {
-        on!(to.buffer(), "gather", [to.buffer()], |b, pick| b.gather(view(pick, x)?, dim, view(pick, index)?, out(pick, &to)?))
+        on!(to.buffer(), "gather", [to.buffer()], |b, pick| b.gather(
+            view(pick, x)?,
+            dim,
+            view(pick, index)?,
+            out(pick, &to)?
+        ))
     }
     pub fn scatter(&self, mode: ScatterMode, dim: usize, index: In<'_>, src: In<'_>, to: Out<'_>) -> Result<()> {
-        on!(to.buffer(), "scatter", [to.buffer()], |b, pick| b.scatter(mode, dim, view(pick, index)?, view(pick, src)?, out(pick, &to)?))
+        on!(to.buffer(), "scatter", [to.buffer()], |b, pick| b.scatter(
+            mode,
+            dim,
+            view(pick, index)?,
+            view(pick, src)?,
+            out(pick, &to)?
+        ))
     }
     pub fn index(&self, x: In<'_>, dims: u64, indices: &[In<'_>], to: Out<'_>) -> Result<()> {
-        on!(to.buffer(), "index", [to.buffer()], |b, pick| b.index(view(pick, x)?, dims, &views(pick, indices)?, out(pick, &to)?))
+        on!(to.buffer(), "index", [to.buffer()], |b, pick| b.index(
+            view(pick, x)?,
+            dims,
+            &views(pick, indices)?,
+            out(pick, &to)?
+        ))
     }
     pub fn index_put(
         &self,
@@ -224,13 +261,30 @@ impl Devices {
         }
     }
     pub fn sort(&self, x: In<'_>, dim: usize, descending: bool, values: Out<'_>, indices: Out<'_>) -> Result<()> {
-        on!(x.buffer, "sort", [values.buffer(), indices.buffer()], |b, pick| b.sort(view(pick, x)?, dim, descending, out(pick, &values)?, out(pick, &indices)?))
+        on!(x.buffer, "sort", [values.buffer(), indices.buffer()], |b, pick| b.sort(
+            view(pick, x)?,
+            dim,
+            descending,
+            out(pick, &values)?,
+            out(pick, &indices)?
+        ))
     }
     pub fn conv(&self, role: ConvRole, spec: &ConvSpec, x: In<'_>, y: In<'_>, to: Out<'_>) -> Result<()> {
-        on!(to.buffer(), "conv", [to.buffer()], |b, pick| b.conv(role, spec, view(pick, x)?, view(pick, y)?, out(pick, &to)?))
+        on!(to.buffer(), "conv", [to.buffer()], |b, pick| b.conv(
+            role,
+            spec,
+            view(pick, x)?,
+            view(pick, y)?,
+            out(pick, &to)?
+        ))
     }
     pub fn max_pool(&self, spec: &PoolSpec, x: In<'_>, values: Out<'_>, indices: Out<'_>) -> Result<()> {
-        on!(x.buffer, "max_pool", [values.buffer(), indices.buffer()], |b, pick| b.max_pool(spec, view(pick, x)?, out(pick, &values)?, out(pick, &indices)?))
+        on!(x.buffer, "max_pool", [values.buffer(), indices.buffer()], |b, pick| b.max_pool(
+            spec,
+            view(pick, x)?,
+            out(pick, &values)?,
+            out(pick, &indices)?
+        ))
     }
     pub fn linalg(&self, op: Linalg, inputs: &[In<'_>], to: &[Out<'_>]) -> Result<()> {
         let Some(first) = inputs.first() else { return Err(elsewhere()) };

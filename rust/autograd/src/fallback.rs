@@ -42,7 +42,9 @@ pub(crate) fn may_try(refusal: &Error) -> bool {
 fn tell(op: &str, refusal: &Error) -> Result<()> {
     let new = TOLD.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().insert(op.to_owned());
     match WARN.get() {
-        Some(warn) if new => warn(&format!("{op} runs on the CPU, slowly, as wengert.config.gpu_fallback is on: {refusal}")),
+        Some(warn) if new => {
+            warn(&format!("{op} runs on the CPU, slowly, as wengert.config.gpu_fallback is on: {refusal}"))
+        }
         _ => Ok(()),
     }
 }
