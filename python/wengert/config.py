@@ -11,6 +11,10 @@ from types import ModuleType as _ModuleType
 from . import _core
 
 
+# For type checkers; the class below answers.
+gpu_fallback: bool
+
+
 class _Config(_ModuleType):
     @property
     def gpu_fallback(self):
