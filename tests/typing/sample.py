@@ -62,4 +62,3 @@ def mistakes() -> None:
 
 assert_type(wg.config.gpu_fallback, bool)
 wg.config.gpu_fallback = False
-wg.config.gpu_fallback = "yes"  # type: ignore[assignment]
