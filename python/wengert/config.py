@@ -10,7 +10,6 @@ from types import ModuleType as _ModuleType
 
 from . import _core
 
-
 # For type checkers; the class below answers.
 gpu_fallback: bool
 

@@ -60,5 +60,6 @@ def mistakes() -> None:
     x.no_such_method()  # type: ignore[attr-defined]
     wg.no_such_function(x)  # type: ignore[attr-defined]
 
+
 assert_type(wg.config.gpu_fallback, bool)
 wg.config.gpu_fallback = False
