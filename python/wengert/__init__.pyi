@@ -10,6 +10,7 @@ from . import as_torch as as_torch
 from . import autograd as autograd
 from . import backends as backends
 from . import compiler as compiler
+from . import config as config
 from . import cuda as cuda
 from . import debug as debug
 from . import distributed as distributed

@@ -10,6 +10,9 @@ from types import ModuleType as _ModuleType
 
 from . import _core
 
+# For type checkers; the class below answers.
+gpu_fallback: bool
+
 
 class _Config(_ModuleType):
     @property

@@ -136,7 +136,7 @@ def stats(device=None):
     """What a GPU has been given to do since it was opened, as :class:`Stats`; what is still queued is not in it.
 
     Example:
-        >>> wg.gpu.stats()  # doctest: +SKIP
-        Stats(steps=1204, chains=97, chained=412, dispatches=1310, submissions=52, kernels=41)
+        >>> all(wg.gpu.stats(f"gpu:{n}").steps >= 0 for n in range(wg.gpu.device_count()))
+        True
     """
     return Stats(*_core._gpu_work(device))

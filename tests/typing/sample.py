@@ -59,3 +59,7 @@ def mistakes() -> None:
     x.requires_grad_(True, False)  # type: ignore[call-arg]
     x.no_such_method()  # type: ignore[attr-defined]
     wg.no_such_function(x)  # type: ignore[attr-defined]
+
+
+assert_type(wg.config.gpu_fallback, bool)
+wg.config.gpu_fallback = False

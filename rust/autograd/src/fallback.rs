@@ -75,6 +75,8 @@ impl<'a> Hosted<'a> {
     /// After the host's work: what it has written goes to the GPU. Where the host refuses too, the refusal stands.
     pub(crate) fn finish<T>(&self, op: &str, refusal: Error, done: Result<T>, written: &[&'a Data]) -> Result<T> {
         let Ok(value) = done else { return Err(refusal) };
+        // Before anything is written: a program may have made an exception of the warning.
+        tell(op, &refusal)?;
         let mut rest = self;
         while let Some(c) = rest.0.get() {
             if let (true, Data::Gpu(to)) = (written.iter().any(|w| std::ptr::eq(*w, c.original)), c.original) {
@@ -83,7 +85,6 @@ impl<'a> Hosted<'a> {
             }
             rest = &c.rest;
         }
-        tell(op, &refusal)?;
         Ok(value)
     }
 }

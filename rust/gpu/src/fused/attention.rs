@@ -12,10 +12,9 @@ use crate::shader::{entry, Call, Num, Place};
 use std::fmt::Write;
 use wengert_ops::{DType, Layout, Result, Scalar, View};
 
-/// A row of queries, keys or values is kept in registers: wider ones are left to the definition.
+/// A row of queries, keys or values is kept in registers: wider ones are left to the definition, and so are more keys than
+/// a thread can go over.
 const WIDEST: usize = 128;
-/// Turns of an inner loop: drivers have been seen to stop counting at 65,535.
-const TURNS: u32 = 1 << 12;
 
 /// Sizes that a call's kernels share.
 struct Problem {
@@ -35,8 +34,8 @@ impl Problem {
         Problem { causal, scale, batch, l: last(q, 2), s: last(k, 2), e: last(q, 1), d: last(v, 1) }
     }
 
-    fn fits(&self) -> bool {
-        self.e <= WIDEST && self.d <= WIDEST
+    fn fits(&self, context: &Context) -> bool {
+        self.e.max(self.d) <= WIDEST && self.l.max(self.s) <= context.rounds()
     }
 }
 
@@ -179,9 +178,7 @@ impl<'p> Kernel<'p> {
                 &count,
                 &format!(
                     "let b = i / {size};\nlet {own} = i % {size};\n{before}\
-                     for (var block = {from}; block < {to}; block += {TURNS}u) {{\n\
-                     let end = min(block + {TURNS}u, {to});\n\
-                     for (var {other} = block; {other} < end; {other}++) {{\n{body}}}\n}}\n{after}"
+                     for (var {other} = {from}; {other} < {to}; {other}++) {{\n{body}}}\n{after}"
                 ),
             )
         })
@@ -220,7 +217,7 @@ fn seen(mask: &Option<(Buffer, Layout)>) -> Option<In<'_>> {
     mask.as_ref().map(|(buffer, layout)| View { buffer, layout, dtype: DType::F32 })
 }
 
-/// Inputs q, k, v and perhaps a mask; outputs y and the logarithms of the sums of weights. False for rows too wide.
+/// Inputs q, k, v and perhaps a mask; outputs y and the logarithms of the sums of weights. False for rows too wide or too many.
 pub(super) fn forward(
     context: &'static Context,
     causal: bool,
@@ -231,7 +228,7 @@ pub(super) fn forward(
     sums: &Out<'_>,
 ) -> Result<bool> {
     let p = Problem::new(causal, scale, &q, &k, &v);
-    if !p.fits() {
+    if !p.fits(context) {
         return Ok(false);
     }
     let (y, sums) = (output(y, p.batch * p.l * p.d)?, output(sums, p.batch * p.l)?);
@@ -282,7 +279,7 @@ pub(super) fn backward(
     [gq, gk, gv]: [&Out<'_>; 3],
 ) -> Result<bool> {
     let p = Problem::new(causal, scale, &q, &k, &v);
-    if !p.fits() {
+    if !p.fits(context) {
         return Ok(false);
     }
     let to = (output(gq, p.batch * p.l * p.e)?, output(gk, p.batch * p.s * p.e)?, output(gv, p.batch * p.s * p.d)?);
