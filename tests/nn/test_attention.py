@@ -114,7 +114,9 @@ def test_what_is_not_finite(bad):
     both(program)
 
 
-@pytest.mark.parametrize("shapes", [((0, 4), (6, 4), (6, 3)), ((5, 4), (0, 4), (0, 3)), ((5, 4), (6, 4), (6, 0))])
+@pytest.mark.parametrize(
+    "shapes", [((0, 4), (6, 4), (6, 3)), ((5, 4), (0, 4), (0, 3)), ((5, 4), (6, 4), (6, 0))]
+)
 def test_nothing(shapes):
     def program(lib):
         q, k, v = (data(lib, *s, seed=i, grad=True) for i, s in enumerate(shapes))
