@@ -18,7 +18,7 @@ sys.path.insert(0, str(HERE / "python"))
 
 from paired import Ratio, Result, machine, shown, verdict  # noqa: E402
 
-FILES = ["overhead", "memory", "training", "matmul", "elementwise"]
+FILES = ["overhead", "memory", "training", "matmul", "attention", "elementwise"]
 # Measured when asked for: they need hardware that not every machine has.
 OTHERS = ["gpu"]
 
