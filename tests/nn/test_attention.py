@@ -59,6 +59,7 @@ def test_grouped_queries():
         lambda F, x: F.scaled_dot_product_attention(x, x.double(), x),
         lambda F, x: F.scaled_dot_product_attention(x, x, x, x @ x.T, is_causal=True),
         lambda F, x: F.scaled_dot_product_attention(x, x[:, :2], x),
+        lambda F, x: F.scaled_dot_product_attention(x, x, "x"),
     ],
 )
 def test_refusals(bad):

@@ -184,8 +184,7 @@ pub(crate) fn apply_labelled(op: Op, inputs: &[&Tensor], label: u16) -> Result<S
     let (values, needs) = taken(inputs);
     let first = values[0].device();
     if let Some(other) = values.iter().find(|v| v.device() != first) {
-        let name = crate::tape::labels::name(&op, 0).replace("Backward0", "");
-        return Err(mixed_devices(&name, first, other.device()));
+        return Err(mixed_devices(wengert_ops::infer::op_name(&op), first, other.device()));
     }
     let outputs = exec::run(&op, &values)?;
     if needs == 0 {

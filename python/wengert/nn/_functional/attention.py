@@ -8,6 +8,10 @@ from .dropout import dropout
 
 def _check(query, key, value):
     for name, tensor in (("query", query), ("key", key), ("value", value)):
+        if not isinstance(tensor, _core.Tensor):
+            raise TypeError(
+                f"scaled_dot_product_attention(): argument '{name}' must be Tensor, not {type(tensor).__name__}"
+            )
         if tensor.ndim < 2:
             raise RuntimeError(
                 "scaled_dot_product_attention: Expected query, key, and value to all be at least 2 dimensional, "
