@@ -6,8 +6,8 @@ use smallvec::SmallVec;
 use wengert_cpu::Cpu;
 use wengert_gpu::Gpu;
 use wengert_ops::{
-    Backend, Compute, ConvRole, ConvSpec, Error, Extremum, Linalg, Op, Operand, PoolSpec, Random, Reduction, Result,
-    Row, Scalar, ScanKind, ScatterMode, View, ViewMut,
+    infer, Backend, Compute, ConvRole, ConvSpec, Error, Extremum, Linalg, Op, Operand, PoolSpec, Random, Reduction,
+    Result, Row, Scalar, ScanKind, ScatterMode, View, ViewMut,
 };
 
 /// All devices at once: the methods of [`Backend`] over arrays of any device, each call's on one.
@@ -315,10 +315,18 @@ impl Devices {
     }
     pub fn fused(&self, op: &Op, inputs: &[In<'_>], to: &[Out<'_>]) -> Result<bool> {
         let Some(first) = inputs.first() else { return Ok(false) };
-        on!(first.buffer, "fused", written(to), |b, pick| b.fused(op, &views(pick, inputs)?, &outs(pick, to)?))
+        on!(first.buffer, infer::op_name(op), written(to), |b, pick| b.fused(
+            op,
+            &views(pick, inputs)?,
+            &outs(pick, to)?
+        ))
     }
     pub fn fused_vjp(&self, op: &Op, inputs: &[In<'_>], to: &[Out<'_>]) -> Result<bool> {
         let Some(first) = inputs.first() else { return Ok(false) };
-        on!(first.buffer, "fused_vjp", written(to), |b, pick| b.fused_vjp(op, &views(pick, inputs)?, &outs(pick, to)?))
+        on!(first.buffer, infer::op_name(op), written(to), |b, pick| b.fused_vjp(
+            op,
+            &views(pick, inputs)?,
+            &outs(pick, to)?
+        ))
     }
 }

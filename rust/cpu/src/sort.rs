@@ -5,9 +5,9 @@
 
 use crate::buffer::Buffer;
 use crate::strided::{dispatch, room, Bool, Element, Lines, Ptr, GRAIN};
+use crate::threads::Failed;
 use half::{bf16, f16};
 use rayon::prelude::*;
-use std::sync::{Mutex, PoisonError};
 use wengert_ops::{contract, Result, View, ViewMut};
 
 /// Elements with an order-preserving unsigned key.
@@ -101,15 +101,10 @@ fn lines_of<T: Ordered>(
     let (a, v, i) = (Ptr::<T>::of(x.buffer), Ptr::<T>::of(values.buffer()), Ptr::<i64>::of(indices.buffer()));
     let [from, to, place] = lines.steps;
     // Each thread needs room for a line of its own.
-    let failed = Mutex::new(None);
+    let failed = Failed::default();
     lines.share(|part| {
-        let (mut keys, mut sorted): (Vec<T::Packed>, Vec<T>) = match (room(lines.len), room(count)) {
-            (Ok(keys), Ok(sorted)) => (keys, sorted),
-            (Err(e), _) | (_, Err(e)) => {
-                *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(e);
-                return;
-            }
-        };
+        let Some(mut keys) = failed.keep(room::<T::Packed>(lines.len)) else { return };
+        let Some(mut sorted) = failed.keep(room::<T>(count)) else { return };
         part.each(|[p, q, r]| {
             keys.clear();
             // SAFETY (all): the lines' positions lie in their buffers; parts are disjoint.
@@ -126,7 +121,7 @@ fn lines_of<T: Ordered>(
             }
         });
     });
-    failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    failed.result()
 }
 
 /// Brings the `count` smallest keys to the front, sorted.

@@ -2,6 +2,7 @@
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::{Mutex, PoisonError};
 use wengert_ops::{Error, Result};
 
 /// A pool of our own: after a fork, or when a number of threads was asked for. Null: rayon's common one.
@@ -109,6 +110,22 @@ unsafe impl<F> Send for Movable<F> {}
 impl<F: FnOnce()> Movable<F> {
     pub fn call(self) {
         (self.0)()
+    }
+}
+
+/// What went wrong in tasks that run side by side: their error is given once all have ended.
+#[derive(Default)]
+pub struct Failed(Mutex<Option<Error>>);
+
+impl Failed {
+    /// The value; of an error, which is kept, none.
+    pub fn keep<T>(&self, outcome: Result<T>) -> Option<T> {
+        outcome.map_err(|e| *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(e)).ok()
+    }
+
+    /// An error of some task, if there was one.
+    pub fn result(self) -> Result<()> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 }
 

@@ -3,9 +3,9 @@
 mod support;
 
 use smallvec::SmallVec;
-use support::{agree, gpu, Both, Draw};
+use support::{agree, gpu, products_agree, Both, Draw};
 use wengert_cpu::Cpu;
-use wengert_gpu::{Gpu, Way};
+use wengert_gpu::Gpu;
 use wengert_ops::{
     Backend, ConvRole, ConvSpec, DType, ErrorKind, Extremum, Layout, LossReduction, Op, PoolSpec, Reduction, ScanKind,
 };
@@ -75,15 +75,7 @@ fn products_along_a_long_dim() {
         let mut few = |n: usize| -> Vec<f64> { (0..n).map(|_| f64::from(u8::from(draw.below(64) == 0))).collect() };
         let (a, b) =
             (Both::of(gpu, &few(3 * LONG), &[3, LONG], dtype), Both::of(gpu, &few(LONG * 2), &[LONG, 2], dtype));
-        for way in [None, Some(Way::Thin), Some(Way::Dots), Some(Way::Registers), Some(Way::Tiles)] {
-            let out = Both::zeros(gpu, &[3, 2], dtype);
-            let there = match way {
-                None => gpu.matmul(a.on_gpu(), b.on_gpu(), false, out.out_gpu()),
-                Some(way) => gpu.matmul_by(way, a.on_gpu(), b.on_gpu(), false, out.out_gpu()),
-            };
-            agree("matmul", Cpu.matmul(a.on_cpu(), b.on_cpu(), false, out.out_cpu()), there);
-            out.assert_same(&format!("{dtype} by {way:?}"));
-        }
+        products_agree(gpu, &a, &b, &[3, 2]);
     }
 }
 

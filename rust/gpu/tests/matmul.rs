@@ -4,12 +4,10 @@ mod support;
 
 use smallvec::SmallVec;
 use std::time::Instant;
-use support::{agree, bytes, dtypes, gpu, Both, Draw};
+use support::{agree, bytes, dtypes, gpu, Both, Draw, WAYS};
 use wengert_cpu::Cpu;
 use wengert_gpu::{Gpu, Way};
 use wengert_ops::{Backend, Category, DType, Layout, View, ViewMut};
-
-const WAYS: [Option<Way>; 5] = [None, Some(Way::Thin), Some(Way::Dots), Some(Way::Registers), Some(Way::Tiles)];
 
 /// A layout of `shape` with the dims of `order` from the innermost, gaps between them, and no steps in `repeated` dims.
 fn layout(shape: &[usize], order: &[usize], gap: usize, repeated: &[usize]) -> (Layout, usize) {

@@ -3,9 +3,9 @@
 mod support;
 
 use smallvec::SmallVec;
-use support::{agree, dtypes, has, int, Both, Draw};
+use support::{agree, dtypes, has, int, products_agree, Both, Draw};
 use wengert_cpu::Cpu;
-use wengert_gpu::{Gpu, Way};
+use wengert_gpu::Gpu;
 use wengert_ops::{
     Backend, Compute, ConvRole, ConvSpec, DType, ErrorKind, Extremum, Layout, LossReduction, Op, Operand, PoolSpec,
     Random, Reduction, Row, ScanKind, ScatterMode, View, ViewMut,
@@ -164,15 +164,7 @@ fn products() {
     for dtype in [DType::F32, DType::F16, DType::I64] {
         let (m, k, n) = (37, 33, 41);
         let (a, b) = (array(gpu, &mut draw, &[m, k], dtype), array(gpu, &mut draw, &[k, n], dtype));
-        for way in [None, Some(Way::Thin), Some(Way::Dots), Some(Way::Registers), Some(Way::Tiles)] {
-            let out = Both::zeros(gpu, &[m, n], dtype);
-            let there = match way {
-                None => gpu.matmul(a.on_gpu(), b.on_gpu(), false, out.out_gpu()),
-                Some(way) => gpu.matmul_by(way, a.on_gpu(), b.on_gpu(), false, out.out_gpu()),
-            };
-            agree("matmul", Cpu.matmul(a.on_cpu(), b.on_cpu(), false, out.out_cpu()), there);
-            out.assert_same(&format!("{dtype} by {way:?}"));
-        }
+        products_agree(gpu, &a, &b, &[m, n]);
     }
 }
 

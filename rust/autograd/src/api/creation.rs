@@ -5,7 +5,7 @@ use crate::devices::Devices;
 use crate::dispatch::{apply1, row, Arg};
 use crate::tensor::Tensor;
 use crate::value::Value;
-use wengert_ops::{fail, DType, Layout, Op, Result, Row};
+use wengert_ops::{fail, DType, Layout, Op, Result, Row, Scalar};
 
 /// Elements that are computed in one piece before they are converted.
 const BLOCK: usize = 1 << 14;
@@ -26,6 +26,62 @@ macro_rules! natives {
 natives! { u8: U8, i64: I64, f32: F32, f64: F64, }
 
 impl Tensor {
+    /// A scalar on the CPU.
+    pub fn scalar(value: impl Into<Scalar>, dtype: DType) -> Result<Tensor> {
+        Tensor::full(&[], value.into(), dtype, Device::Cpu)
+    }
+
+    /// A tensor of one repeated value.
+    pub fn full(shape: &[usize], value: impl Into<Scalar>, dtype: DType, device: Device) -> Result<Tensor> {
+        let layout = Layout::checked("full", shape)?;
+        Ok(Tensor::from_value(Value::filled(device, layout, dtype, value.into())?))
+    }
+
+    /// Zeros.
+    pub fn zeros(shape: &[usize], dtype: DType, device: Device) -> Result<Tensor> {
+        Tensor::full(shape, Scalar::Int(0), dtype, device)
+    }
+
+    /// Unspecified contents.
+    pub fn empty(shape: &[usize], dtype: DType, device: Device) -> Result<Tensor> {
+        let layout = Layout::checked("empty", shape)?;
+        Ok(Tensor::from_value(Value::empty(device, layout, dtype)?))
+    }
+
+    /// A CPU tensor from row-major bytes.
+    pub fn from_bytes(bytes: &[u8], shape: &[usize], dtype: DType) -> Result<Tensor> {
+        let numel = wengert_ops::layout::checked_numel("from_bytes", shape)?;
+        if bytes.len() != numel * dtype.size() {
+            fail!(
+                runtime,
+                "from_bytes: {} bytes given, shape {shape:?} of {dtype} needs {}",
+                bytes.len(),
+                numel * dtype.size()
+            );
+        }
+        Ok(Tensor::from_value(Value::from_bytes(bytes, shape, dtype)?))
+    }
+
+    /// A CPU tensor from `f32` values.
+    ///
+    /// ```
+    /// let x = wengert::Tensor::from_f32(&[1.0, 2.0, 3.0], &[3]).unwrap();
+    /// assert_eq!(x.to_vec_f64().unwrap(), [1.0, 2.0, 3.0]);
+    /// ```
+    pub fn from_f32(values: &[f32], shape: &[usize]) -> Result<Tensor> {
+        Tensor::from_slice(values, shape)
+    }
+
+    /// A CPU tensor from `f64` values.
+    pub fn from_f64(values: &[f64], shape: &[usize]) -> Result<Tensor> {
+        Tensor::from_slice(values, shape)
+    }
+
+    /// A CPU tensor from `i64` values.
+    pub fn from_i64(values: &[i64], shape: &[usize]) -> Result<Tensor> {
+        Tensor::from_slice(values, shape)
+    }
+
     /// Converts the elements; itself if nothing changes.
     pub fn to_dtype(&self, dtype: DType) -> Result<Tensor> {
         if self.dtype() == dtype {

@@ -9,10 +9,9 @@ use crate::buffer::Buffer;
 use crate::matmul::{product, Matrix};
 use crate::nest::Nest;
 use crate::strided::{filled, packed, parallel, vectorised, Ptr};
-use crate::threads;
+use crate::threads::{self, Failed};
 use std::ops::Range;
-use std::sync::Mutex;
-use wengert_ops::{Error, Result, View, ViewMut};
+use wengert_ops::{Result, View, ViewMut};
 
 /// Queries and keys of a tile: their scores stay in the second cache.
 const QUERIES: usize = 64;
@@ -118,17 +117,16 @@ pub(super) fn forward<T: Real>(
     sums: &ViewMut<'_, Buffer>,
 ) -> Result<()> {
     let p = problem::<T>(causal, scale, &q, &k, &v);
-    let batch =
-        y.layout().numel().checked_div(p.l * p.d).unwrap_or(0).max(sums.layout().numel().checked_div(p.l).unwrap_or(0));
     let (q, k, v) = (Batch::<T>::new(&q)?, Batch::<T>::new(&k)?, Batch::<T>::new(&v)?);
     let mask = mask.map(|m| Batch::<T>::new(&m)).transpose()?;
+    let batch = q.starts.len();
     // SAFETY: the dtype was matched to T; outputs share no elements with the inputs or each other.
     let (y, sums) = unsafe { (output::<T>(y, batch * p.l * p.d)?, output::<T>(sums, batch * p.l)?) };
     let (y, sums) = (Ptr::new(y.as_mut_ptr()), Ptr::new(sums.as_mut_ptr()));
     let blocks = p.l.div_ceil(QUERIES);
-    let failed = Failure::default();
+    let failed = Failed::default();
     parallel(batch * blocks, cost(&p, QUERIES), |tasks| {
-        let Some([mut tile]) = failed.room([QUERIES * KEYS]) else { return };
+        let Some(mut tile) = failed.keep(filled(T::ZERO, QUERIES * KEYS)) else { return };
         for task in tasks {
             let (b, first) = (task / blocks, task % blocks * QUERIES);
             let rows = first..p.l.min(first + QUERIES);
@@ -191,11 +189,11 @@ pub(super) fn backward<T: Real>(
     });
     // Few entries: threads share the products of each instead.
     let alone = batch < threads::count();
-    let failed = Failure::default();
+    let failed = Failed::default();
     let work = |entries: Range<usize>| {
-        let Some([mut weights, mut slopes, mut along]) = failed.room([QUERIES * KEYS, QUERIES * KEYS, p.l]) else {
-            return;
-        };
+        let Some(mut weights) = failed.keep(filled(T::ZERO, QUERIES * KEYS)) else { return };
+        let Some(mut slopes) = failed.keep(filled(T::ZERO, QUERIES * KEYS)) else { return };
+        let Some(mut along) = failed.keep(filled(T::ZERO, p.l)) else { return };
         for b in entries {
             for (i, x) in along.iter_mut().enumerate() {
                 let at = (b * p.l + i) * p.d;
@@ -280,31 +278,4 @@ fn problem<T: Real>(
 /// What a task of so many queries costs, in the elements that [`parallel`] counts.
 fn cost<T>(p: &Problem<T>, queries: usize) -> usize {
     queries.saturating_mul(p.s).saturating_mul(p.e + p.d) / 8
-}
-
-/// Whether memory for tiles was lacking in some task.
-#[derive(Default)]
-struct Failure(Mutex<Option<Error>>);
-
-impl Failure {
-    fn room<T: Real, const N: usize>(&self, sizes: [usize; N]) -> Option<[Vec<T>; N]> {
-        let mut found = [(); N].map(|()| Vec::new());
-        for (room, n) in found.iter_mut().zip(sizes) {
-            match filled(T::ZERO, n) {
-                Ok(v) => *room = v,
-                Err(e) => {
-                    *self.0.lock().unwrap_or_else(|e| e.into_inner()) = Some(e);
-                    return None;
-                }
-            }
-        }
-        Some(found)
-    }
-
-    fn result(self) -> Result<()> {
-        match self.0.into_inner().unwrap_or_else(|e| e.into_inner()) {
-            Some(e) => Err(e),
-            None => Ok(()),
-        }
-    }
 }

@@ -160,40 +160,35 @@ impl<'p> Kernel<'p> {
         }
     }
 
-    /// A thread `i` for each of `lines`, row `own` of entry `b`; for each row `other` in a range of texts, `body`.
-    fn run(
-        self,
-        own: &str,
-        other: &str,
-        before: String,
-        [from, to]: [String; 2],
-        body: String,
-        after: String,
-    ) -> Result<()> {
+    /// A thread `i` for each row of one side, in whose scope are the entry `b` and the row's number, `r` or `j`.
+    fn each(self, side: Side, body: String) -> Result<()> {
         let Kernel { p, mut call, l, s, .. } = self;
-        let (size, lines) = if own == "r" { (l, p.batch * p.l) } else { (s, p.batch * p.s) };
-        let (count, groups) = (call.size(lines)?, call.threads(lines)?);
-        call.run(groups, || {
-            entry(
-                &count,
-                &format!(
-                    "let b = i / {size};\nlet {own} = i % {size};\n{before}\
-                     for (var {other} = {from}; {other} < {to}; {other}++) {{\n{body}}}\n{after}"
-                ),
-            )
-        })
+        let (own, size, rows) = match side {
+            Side::Queries => ("r", l, p.batch * p.l),
+            Side::Keys => ("j", s, p.batch * p.s),
+        };
+        let (count, groups) = (call.size(rows)?, call.threads(rows)?);
+        call.run(groups, || entry(&count, &format!("let b = i / {size};\nlet {own} = i % {size};\n{body}")))
     }
 
-    /// The range of keys that query `r` sees.
-    fn keys(&self) -> [String; 2] {
-        let to = if self.p.causal { format!("min({}, r + 1u)", self.s) } else { self.s.clone() };
-        ["0u".to_owned(), to]
+    /// As [`Kernel::each`], with a loop over what the row meets of the other side, in whose scope `other` is its row.
+    fn meeting(self, side: Side, before: String, turn: String, after: String) -> Result<()> {
+        let (Kernel { l, s, .. }, causal) = (&self, self.p.causal);
+        let (met, size, from, to) = match side {
+            Side::Queries => ("j", s, "0u", if causal { format!("min({s}, r + 1u)") } else { s.clone() }),
+            Side::Keys => ("r", l, if causal { "j" } else { "0u" }, l.clone()),
+        };
+        let walk =
+            format!("for (var {met} = {from}; {met} < {to}; {met}++) {{\nlet other = b * {size} + {met};\n{turn}}}\n");
+        self.each(side, format!("{before}{walk}{after}"))
     }
+}
 
-    /// The range of queries that see key `j`.
-    fn queries(&self) -> [String; 2] {
-        [if self.p.causal { "j" } else { "0u" }.to_owned(), self.l.clone()]
-    }
+/// Whose rows the threads of a kernel have.
+#[derive(Clone, Copy)]
+enum Side {
+    Queries,
+    Keys,
 }
 
 /// The layout of the leading dims alone.
@@ -245,9 +240,8 @@ pub(super) fn forward(
         y.zeros("y")
     );
     let body = format!(
-        "let other = b * {} + j;\n{}{}if (x > top) {{\nlet shrink = exp_f32(top - x);\n{}total *= shrink;\ntop = x;\n}}\n\
+        "{}{}if (x > top) {{\nlet shrink = exp_f32(top - x);\n{}total *= shrink;\ntop = x;\n}}\n\
          let w = exp_f32(x - top);\ntotal += w;\n{}{}",
-        kernel.s,
         k.load("k", "other"),
         kernel.score(&q, mask.as_ref()),
         y.times("y", "shrink"),
@@ -259,8 +253,7 @@ pub(super) fn forward(
         y.store("y", "i", "by"),
         sums.place.store(&sums.element("i", 0), "select(top + log_f32(total), lowest_f32(), nothing)", Num::F32),
     );
-    let range = kernel.keys();
-    kernel.run("r", "j", before, range, body, after)?;
+    kernel.meeting(Side::Queries, before, body, after)?;
     Ok(true)
 }
 
@@ -302,16 +295,15 @@ pub(super) fn backward(
         gq.zeros("t")
     );
     let body = format!(
-        "let other = b * {} + j;\n{}{}{}let w = exp_f32(x - known0.x);\nlet slope = w * ({} - known0.y);\n{}",
-        kernel.s,
+        "{}{}{}let w = exp_f32(x - known0.x);\nlet slope = w * ({} - known0.y);\n{}",
         ks.load("k", "other"),
         vs.load("v", "other"),
         kernel.score(&qs, hidden.as_ref()),
         gs.dot("g", "v"),
         gq.add("t", "slope", "k"),
     );
-    let (range, after) = (kernel.keys(), gq.store("t", "i", &kernel.scale));
-    kernel.run("r", "j", before, range, body, after)?;
+    let after = gq.store("t", "i", &kernel.scale);
+    kernel.meeting(Side::Queries, before, body, after)?;
 
     let mut kernel = Kernel::new(context, "attention_keys", &p)?;
     let (gk, gv) = (kernel.write(&to.1, p.e)?, kernel.write(&to.2, p.d)?);
@@ -320,8 +312,7 @@ pub(super) fn backward(
     let hidden = kernel.mask(seen(&mask).as_ref())?;
     let before = format!("{}{}{}{}", ks.load("k", "i"), vs.load("v", "i"), gk.zeros("t"), gv.zeros("u"));
     let body = format!(
-        "let other = b * {} + r;\n{}{}{}{}{}let w = exp_f32(x - known0.x);\n{}let slope = w * ({} - known0.y);\n{}",
-        kernel.l,
+        "{}{}{}{}{}let w = exp_f32(x - known0.x);\n{}let slope = w * ({} - known0.y);\n{}",
         qs.load("p", "other"),
         scaled(&qs, &kernel.scale),
         gs.load("g", "other"),
@@ -332,8 +323,8 @@ pub(super) fn backward(
         // `q` is scaled, which is the factor that the gradient of a key wants.
         gk.add("t", "slope", "q"),
     );
-    let (range, after) = (kernel.queries(), format!("{}{}", gk.store("t", "i", "1.0f"), gv.store("u", "i", "1.0f")));
-    kernel.run("j", "r", before, range, body, after)?;
+    let after = format!("{}{}", gk.store("t", "i", "1.0f"), gv.store("u", "i", "1.0f"));
+    kernel.meeting(Side::Keys, before, body, after)?;
     Ok(true)
 }
 
@@ -343,7 +334,7 @@ fn summaries(context: &'static Context, p: &Problem, g: &Packed, y: &Packed, sum
     let mut kernel = Kernel::new(context, "attention_summaries", p)?;
     let to = kernel.write(&pairs, 2)?;
     let (g, y, sums) = (kernel.read(g, p.d)?, kernel.read(y, p.d)?, kernel.read(sums, 1)?);
-    let before = format!(
+    let body = format!(
         "{}{}{}let sum = select(s0.x, 0.0f, s0.x < -3.4028234e38f);\nlet t0 = vec4<f32>(sum, {}, 0.0f, 0.0f);\n{}",
         g.load("g", "i"),
         y.load("y", "i"),
@@ -351,6 +342,6 @@ fn summaries(context: &'static Context, p: &Problem, g: &Packed, y: &Packed, sum
         g.dot("g", "y"),
         to.store("t", "i", "1.0f"),
     );
-    kernel.run("r", "j", before, ["0u".to_owned(), "0u".to_owned()], String::new(), String::new())?;
+    kernel.each(Side::Queries, body)?;
     Ok(pairs)
 }

@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 use wengert_cpu::Cpu;
-use wengert_gpu::Gpu;
+use wengert_gpu::{Gpu, Way};
 use wengert_ops::{Backend, DType, Layout, Result, Scalar, View, ViewMut};
 
 /// The first device. Without one a test has nothing to say: it skips, but where `REQUIRE_GPU` is set it fails.
@@ -149,6 +149,22 @@ pub fn agree(what: &str, cpu: Result<()>, gpu: Result<()>) {
         (Ok(()), Ok(())) => {}
         (Err(a), Err(b)) => assert_eq!((a.kind(), a.message()), (b.kind(), b.message()), "{what}"),
         (a, b) => panic!("{what}: {a:?} on the CPU, {b:?} on the GPU"),
+    }
+}
+
+/// How a product may be computed; None leaves the choice to the backend.
+pub const WAYS: [Option<Way>; 5] = [None, Some(Way::Thin), Some(Way::Dots), Some(Way::Registers), Some(Way::Tiles)];
+
+/// `a @ b` by every way there is, against the CPU.
+pub fn products_agree(gpu: Gpu, a: &Both, b: &Both, shape: &[usize]) {
+    for way in WAYS {
+        let out = Both::zeros(gpu, shape, a.dtype);
+        let there = match way {
+            None => gpu.matmul(a.on_gpu(), b.on_gpu(), false, out.out_gpu()),
+            Some(way) => gpu.matmul_by(way, a.on_gpu(), b.on_gpu(), false, out.out_gpu()),
+        };
+        agree("matmul", Cpu.matmul(a.on_cpu(), b.on_cpu(), false, out.out_cpu()), there);
+        out.assert_same(&format!("{} by {way:?}", a.dtype));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reading and writing by position: gather, scatter, advanced indexing, and the orders that sorting gives.
 
 use super::{broadcasts_to, check_dim, check_mask, exactly, list, one};
+use crate::contract::same_dtypes;
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::fail;
@@ -224,15 +225,7 @@ pub(super) fn index_put(inputs: &[Meta], dims: u64) -> Result<SmallVec<[Meta; 2]
     let [x, values, indices @ ..] = inputs else {
         fail!(type_, "index_put: expects a tensor, values and indices, but got {} inputs", inputs.len());
     };
-    if x.dtype != values.dtype {
-        fail!(
-            runtime,
-            "Index put requires the source and destination dtypes match, got {} for the destination and {} for the \
-             source.",
-            x.dtype.scalar_name(),
-            values.dtype.scalar_name()
-        );
-    }
+    same_dtypes("index_put", x.dtype, values.dtype)?;
     put_shape(&values.shape, &indexed("index_put", x, dims, indices)?)?;
     one(x.shape.clone(), x.dtype)
 }

@@ -426,13 +426,6 @@ impl PyTensor {
         let x = &self.inner;
         let values = need_tensor("index_put", "values", values)?;
         let (dims, at) = self::indices("index_put", x, indices)?;
-        if values.dtype() != x.dtype() {
-            return Err(PyRuntimeError::new_err(format!(
-                "Index put requires the source and destination dtypes match, got {} for the destination and {} for the source.",
-                x.dtype().scalar_name(),
-                values.dtype().scalar_name()
-            )));
-        }
         let at: Vec<&Tensor> = at.iter().collect();
         fresh(py, run(py, x.numel(), || x.index_put(dims, &at, values, accumulate))?)
     }
