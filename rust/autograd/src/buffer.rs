@@ -1,14 +1,14 @@
 //! Bytes on a device, counted by who holds them.
 //!
-//! Every `Arc` of a [`Buffer`] is one of: a storage cell, a whole-buffer save of the tape, a partial
+//! Every holder of a [`Buffer`] is one of: a storage cell, a whole-buffer save of the tape, a partial
 //! save (registered in `spans`, see [`crate::tape::saved`]) or the lease of a running kernel. An
 //! in-place write may go to the bytes where they stand only if its own cell is the sole holder besides
 //! partial saves that it does not touch.
 
+use crate::counted::Counted;
 use crate::lock::{Guarded, Key};
 use crate::tape::saved::Spans;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::Arc;
 use wengert_cpu as cpu;
 use wengert_gpu as gpu;
 pub use wengert_ops::Device;
@@ -55,24 +55,18 @@ pub struct Buffer {
 
 impl Buffer {
     #[inline]
-    pub(crate) fn wrap(data: Data) -> Arc<Buffer> {
-        // Built where it stays: by value it would be copied once more.
-        let mut place = Arc::new_uninit();
-        if let Some(place) = Arc::get_mut(&mut place) {
-            place.write(Buffer {
-                data,
-                pins: AtomicU32::new(0),
-                writes: AtomicU32::new(0),
-                writing: AtomicU32::new(0),
-                spans: Guarded::new(None),
-            });
-        }
-        // SAFETY: a new `Arc` has one holder, so `get_mut` has given the place and it was written.
-        unsafe { place.assume_init() }
+    pub(crate) fn wrap(data: Data) -> Counted<Buffer> {
+        Counted::new(Buffer {
+            data,
+            pins: AtomicU32::new(0),
+            writes: AtomicU32::new(0),
+            writing: AtomicU32::new(0),
+            spans: Guarded::new(None),
+        })
     }
 
     #[inline]
-    pub(crate) fn allocate(device: Device, bytes: usize) -> Result<Arc<Buffer>> {
+    pub(crate) fn allocate(device: Device, bytes: usize) -> Result<Counted<Buffer>> {
         Ok(Buffer::wrap(match device {
             Device::Cpu => Data::Cpu(cpu::Cpu.allocate(bytes)?),
             Device::Gpu(n) => Data::Gpu(gpu::Gpu::open(n as usize)?.allocate(bytes)?),

@@ -62,7 +62,7 @@ pub fn row(row: Row, args: &[Arg<'_>]) -> Result<Tensor> {
         drop(guard);
         return with_cut(row, args, compute, |args| self::row(row, args));
     }
-    let layout = shape.layout(row.name(), &mut locked.layouts)?;
+    let layout = shape.layout(row, args, &locked.key, &mut locked.layouts)?;
     if layout.numel() <= SMALL && device == Device::Cpu {
         let Some(operands) = borrowed(args, &locked.key) else {
             drop(guard);
@@ -93,8 +93,7 @@ pub(crate) fn small_row(row: Row, compute: DType, operands: &[Cpus<'_>], out: Vi
 }
 
 pub(crate) type Cpus<'a> = Operand<'a, Buffer>;
-/// No row has more inputs.
-pub(crate) const MOST: usize = 4;
+pub(crate) use wengert_ops::rows::MOST_INPUTS as MOST;
 
 /// The operands as they lie in host memory; `None` if one of them is elsewhere or being written.
 #[inline]

@@ -1,6 +1,7 @@
 //! The tape as users see it: gradient nodes by name, their inputs, hooks; and what is alive.
 
 use crate::anomaly::Note;
+use crate::counted::Counted;
 use crate::lock::{lock, Locked};
 use crate::rules::{
     self,
@@ -265,7 +266,7 @@ impl Tensor {
             return Ok(());
         }
         state.flags |= flag::RETAIN;
-        guard.tape.side_mut(n).retain.push((n.output, Arc::downgrade(&self.0)));
+        guard.tape.side_mut(n).retain.push((n.output, Counted::watch(&self.0)));
         Ok(())
     }
 

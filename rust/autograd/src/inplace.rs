@@ -1,12 +1,13 @@
 //! In-place writes: functional underneath, copy on write at the bytes.
 
 use crate::buffer::{Data, Device};
+use crate::counted::Counted;
 use crate::devices::Devices;
 use crate::dispatch::{borrowed, small_row, Arg, MOST, SMALL};
 use crate::exec::{self, RowInput};
 use crate::lock::{lock, Key, Locked};
 use crate::mode::is_grad_enabled;
-use crate::plan::{fit, mixed_devices, plan, with_cut, Plan, Shape};
+use crate::plan::{fit, mixed_devices, plan, with_cut, Plan};
 use crate::record::{self, Input};
 use crate::tape::node::{Edge, Node, NodeRef};
 use crate::tensor::{edge, flag, living_base, replace_edge, requires_grad, view_error, Tensor, ViewKind};
@@ -15,7 +16,7 @@ use crate::writable::{begin, bump, overlap_error, unexpanded};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use wengert_ops::rows::Class;
-use wengert_ops::{fail, layout, DType, Op, Region, Result, Row, Scalar, ViewMut};
+use wengert_ops::{contract, fail, layout, DType, Op, Region, Result, Row, Scalar, ViewMut};
 
 /// What PyTorch refuses of a taped write: leaves, views of leaves, views of multi-view functions.
 pub(crate) fn check_taped_write(x: &Tensor, locked: &mut Locked) -> Result<()> {
@@ -195,7 +196,7 @@ pub fn row_(row: Row, x: &Tensor, args: &[Arg<'_>]) -> Result<()> {
         drop(guard);
         return with_cut(row, args, compute, |args| row_(row, x, args));
     }
-    check_out(row.name(), x, &plan, &guard.key)?;
+    check_out(row, x, &all, &plan, &guard.key)?;
     let compute = plan.compute;
     if write_small(row, x, &all, &plan, &guard.key)? {
         bump(x, &mut guard.key);
@@ -216,12 +217,12 @@ fn write_small(row: Row, x: &Tensor, all: &[Arg<'_>], plan: &Plan<'_>, key: &Key
         return Ok(false);
     }
     let buffer = state.cell.buffer(key);
-    let free = Arc::strong_count(buffer) == 1 && buffer.partial_saves(key) == 0 && !buffer.is_pinned();
+    let free = Counted::count(buffer) == 1 && buffer.partial_saves(key) == 0 && !buffer.is_pinned();
     // Operands over the same bytes are read before they are written only where they lie exactly alike.
     let apart = all.iter().all(|a| match a {
         Arg::Tensor(t) => {
             let other = t.0.state.get(key);
-            !Arc::ptr_eq(other.cell.buffer(key), buffer)
+            !Counted::ptr_eq(other.cell.buffer(key), buffer)
                 || ((other.layout.same(layout) || other.layout == *layout) && t.dtype() == x.dtype())
         }
         Arg::Scalar(_) => true,
@@ -257,16 +258,15 @@ fn row_into_(row: Row, x: &Tensor, compute: DType, args: &[Arg<'_>]) -> Result<(
     })
 }
 
-fn check_out(name: &str, x: &Tensor, plan: &Plan<'_>, key: &Key) -> Result<()> {
+fn check_out(row: Row, x: &Tensor, all: &[Arg<'_>], plan: &Plan<'_>, key: &Key) -> Result<()> {
+    let name = row.name();
     let layout = &x.0.state.get(key).layout;
     let shape = layout.shape();
-    let own = matches!(plan.shape, Shape::Of(l) if l.same(layout));
-    if !own && plan.shape.sizes() != shape {
-        fail!(
-            runtime,
-            "{name}: output with shape {shape:?} doesn't match the broadcast shape {:?}",
-            plan.shape.sizes()
-        );
+    if !plan.shape.own().is_some_and(|own| own.same(layout)) {
+        let sizes = plan.shape.sizes(row, all, key)?;
+        if &sizes[..] != shape {
+            fail!(runtime, "{name}: output with shape {shape:?} doesn't match the broadcast shape {:?}", &sizes[..]);
+        }
     }
     let (from, to) = (plan.out, x.dtype());
     if from.category() > to.category() {
@@ -361,14 +361,7 @@ impl Tensor {
 
     /// Puts `values` at advanced indices of this tensor, or adds them there.
     pub fn index_put_(&self, dims: u64, indices: &[&Tensor], values: &Tensor, accumulate: bool) -> Result<()> {
-        if values.dtype() != self.dtype() {
-            fail!(
-                runtime,
-                "Index put requires the source and destination dtypes match, got {} for the destination and {} for the source.",
-                self.dtype().scalar_name(),
-                values.dtype().scalar_name()
-            );
-        }
+        contract::same_dtypes("index_put", self.dtype(), values.dtype())?;
         let mut args: SmallVec<[Arg<'_>; 4]> = SmallVec::new();
         args.push(Arg::Tensor(values));
         args.extend(indices.iter().map(|i| Arg::Tensor(i)));

@@ -6,12 +6,38 @@ const SLOTS: usize = 1024;
 /// Slots looked at for a shape.
 const PROBES: usize = 4;
 
+/// Pairs of layouts whose broadcast is remembered, one a place.
+const PAIRS: usize = 64;
+
 /// A table of row-major layouts by shape. What is in it stays; shapes that find no place are made anew each time.
-pub(crate) struct Layouts([Option<Layout>; SLOTS]);
+pub(crate) struct Layouts {
+    by_shape: [Option<Layout>; SLOTS],
+    /// Two layouts for ever, and what they broadcast to.
+    joint: [Option<(Layout, Layout, Layout)>; PAIRS],
+}
 
 impl Layouts {
     pub const fn new() -> Layouts {
-        Layouts([const { None }; SLOTS])
+        Layouts { by_shape: [const { None }; SLOTS], joint: [const { None }; PAIRS] }
+    }
+
+    /// The row-major layout of the shape to which two others broadcast.
+    #[inline]
+    pub fn joint(&mut self, op: &str, a: &Layout, b: &Layout) -> Result<Layout> {
+        let place = a.mark().wrapping_mul(3).wrapping_add(b.mark()) / std::mem::align_of::<Layout>() % PAIRS;
+        match &self.joint[place] {
+            Some((x, y, out)) if x.same(a) && y.same(b) => Ok(out.clone()),
+            _ => self.join(op, a, b, place),
+        }
+    }
+
+    #[inline(never)]
+    fn join(&mut self, op: &str, a: &Layout, b: &Layout, place: usize) -> Result<Layout> {
+        let out = self.contiguous(op, &layout::broadcast_shapes(op, &[a.shape(), b.shape()])?)?;
+        if a.is_forever() && b.is_forever() && out.is_forever() {
+            self.joint[place] = Some((a.clone(), b.clone(), out.clone()));
+        }
+        Ok(out)
     }
 
     /// The row-major layout of a shape; shapes that overflow are refused.
@@ -21,7 +47,7 @@ impl Layouts {
         let hash = shape.iter().fold(shape.len() as u64, mix);
         let first = (hash >> (u64::BITS - SLOTS.trailing_zeros())) as usize;
         for probe in 0..PROBES {
-            let slot = &mut self.0[(first + probe) % SLOTS];
+            let slot = &mut self.by_shape[(first + probe) % SLOTS];
             match slot {
                 Some(known) if alike(known.shape(), shape) => return Ok(known.clone()),
                 Some(_) => {}
@@ -55,6 +81,20 @@ mod tests {
             assert_eq!(first.strides(), [2, 1]);
             assert_eq!(first.same(&second), first.is_forever());
         }
+    }
+
+    #[test]
+    fn pairs_that_share_a_place_are_told_apart() {
+        let mut layouts = Layouts::new();
+        let rows: Vec<_> = (1..200).map(|n| layouts.contiguous("test", &[n, 1]).unwrap()).collect();
+        let row = layouts.contiguous("test", &[1, 3]).unwrap();
+        for _ in 0..2 {
+            for column in &rows {
+                assert_eq!(layouts.joint("test", column, &row).unwrap().shape(), [column.shape()[0], 3]);
+            }
+        }
+        let (two, three) = (Layout::contiguous(&[2]), Layout::contiguous(&[3]));
+        assert!(layouts.joint("test", &two, &three).is_err());
     }
 
     #[test]

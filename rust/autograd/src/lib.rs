@@ -17,6 +17,7 @@
 mod anomaly;
 mod api;
 mod buffer;
+mod counted;
 mod depth;
 mod devices;
 mod dispatch;

@@ -5,7 +5,7 @@ use crate::dispatch::{Arg, MOST};
 use crate::layouts::Layouts;
 use crate::lock::Key;
 use crate::mode::{default_float, is_grad_enabled};
-use crate::tensor::{requires_grad, Tensor};
+use crate::tensor::{requires_grad, Kind, Tensor};
 use smallvec::SmallVec;
 use wengert_ops::rows::{Class, Demand};
 use wengert_ops::{fail, layout, DType, Dims, Layout, Promotion, Result, Row, Scalar};
@@ -20,26 +20,35 @@ pub(crate) struct Plan<'a> {
     pub needs: u64,
 }
 
-/// The result's shape: an operand's, or what the operands broadcast to.
-pub(crate) enum Shape<'a> {
-    Of(&'a Layout),
-    Broadcast(Dims),
+/// The result's shape: an operand's, or what it broadcasts to with the others, of which one that differs is known.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape<'a> {
+    one: &'a Layout,
+    other: Option<&'a Layout>,
 }
 
-impl Shape<'_> {
-    pub fn sizes(&self) -> &[usize] {
-        match self {
-            Shape::Of(layout) => layout.shape(),
-            Shape::Broadcast(sizes) => sizes,
+impl<'a> Shape<'a> {
+    /// The layout whose shape it is, if it is an operand's.
+    pub fn own(&self) -> Option<&'a Layout> {
+        self.other.is_none().then_some(self.one)
+    }
+
+    /// The sizes, of the planned call.
+    pub fn sizes(&self, row: Row, args: &[Arg<'_>], key: &Key) -> Result<Dims> {
+        match self.other {
+            None => Ok(Dims::from_slice(self.one.shape())),
+            Some(_) => broadcast_of(row, args, key),
         }
     }
 
-    /// The layout of a fresh result.
+    /// The layout of a fresh result of the planned call.
     #[inline]
-    pub fn layout(&self, op: &str, known: &mut Layouts) -> Result<Layout> {
-        match self {
-            Shape::Of(layout) if layout.is_plain() && layout.is_forever() => Ok((*layout).clone()),
-            _ => known.contiguous(op, self.sizes()),
+    pub fn layout(&self, row: Row, args: &[Arg<'_>], key: &Key, known: &mut Layouts) -> Result<Layout> {
+        match self.other {
+            None if self.one.is_plain() && self.one.is_forever() => Ok(self.one.clone()),
+            None => known.contiguous(row.name(), self.one.shape()),
+            Some(other) if args.len() == 2 => known.joint(row.name(), self.one, other),
+            Some(_) => known.contiguous(row.name(), &broadcast_of(row, args, key)?),
         }
     }
 }
@@ -49,25 +58,28 @@ impl Shape<'_> {
 #[inline]
 pub(crate) fn plan<'a>(row: Row, args: &[Arg<'a>], key: &'a Key) -> Result<Plan<'a>> {
     let info = row.info();
-    let mut seen: Option<(&'a Layout, DType, Device)> = None;
-    let (mut uniform, mut broadcast, mut needs) = (true, false, 0);
+    let mut seen: Option<(&'a Layout, Kind)> = None;
+    let (mut uniform, mut other, mut needs) = (true, None, 0);
     for (i, arg) in args.iter().enumerate() {
         let Arg::Tensor(t) = *arg else { continue };
-        let (state, dtype) = (t.0.state.get(key), t.0.dtype());
+        let (state, its) = (t.0.state.get(key), t.0.kind());
         match seen {
-            None => seen = Some((&state.layout, dtype, t.0.device())),
-            Some((layout, d, device)) => {
-                uniform &= d == dtype && device == t.0.device();
-                broadcast |= !layout.same(&state.layout) && layout.shape() != state.layout.shape();
+            None => seen = Some((&state.layout, its)),
+            Some((layout, kind)) => {
+                uniform &= kind == its;
+                if !layout.same(&state.layout) && layout.shape() != state.layout.shape() {
+                    other = Some(&state.layout);
+                }
             }
         }
         if requires_grad(t, key) {
             needs |= 1 << i;
         }
     }
-    let Some((layout, dtype, device)) = seen else {
+    let Some((layout, kind)) = seen else {
         fail!(type_, "{}(): at least one argument must be a Tensor", row.name());
     };
+    let (dtype, device) = (kind.dtype(), kind.device());
     let easy = uniform
         && dtype.is_float()
         && !matches!(info.class, Class::Select | Class::Bit)
@@ -80,7 +92,7 @@ pub(crate) fn plan<'a>(row: Row, args: &[Arg<'a>], key: &'a Key) -> Result<Plan<
     if needs != 0 && !(out.is_float() && is_grad_enabled()) {
         needs = 0;
     }
-    let shape = if broadcast { Shape::Broadcast(broadcast_of(row, args, key)?) } else { Shape::Of(layout) };
+    let shape = Shape { one: layout, other };
     Ok(Plan { compute, out, shape, device, needs })
 }
 

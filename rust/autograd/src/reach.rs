@@ -1,5 +1,6 @@
 //! What a tensor alone keeps alive, for a host language that looks for reference cycles.
 
+use crate::counted::{Counted, Watcher};
 use crate::lock::{held, lock};
 use crate::rules::custom::{function, Function};
 use crate::tape::node::{Edge, NodeRef};
@@ -7,7 +8,7 @@ use crate::tape::Payload;
 use crate::tensor::{flag, Tensor, TensorImpl};
 use smallvec::SmallVec;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use wengert_ops::Op;
 
 /// Something of the host language's that a tensor keeps.
@@ -21,7 +22,7 @@ pub enum Part<'a> {
 }
 
 enum Place<'a> {
-    Tensor(&'a Arc<TensorImpl>),
+    Tensor(&'a Counted<TensorImpl>),
     Node(NodeRef),
 }
 
@@ -47,7 +48,7 @@ impl Tensor {
             match place {
                 Place::Tensor(t) => {
                     let state = t.state.get(&guard.key);
-                    if Arc::strong_count(t) != 1 || state.flags & flag::RETAIN != 0 {
+                    if Counted::count(t) != 1 || state.flags & flag::RETAIN != 0 {
                         continue;
                     }
                     if let Edge::Node(n) = state.edge {
@@ -95,7 +96,7 @@ impl Tensor {
 
     /// Takes all hooks away from a leaf that has no other handle.
     pub fn clear_hooks(&self) {
-        if held() || Arc::strong_count(&self.0) != 1 {
+        if held() || Counted::count(&self.0) != 1 {
             return;
         }
         let mut guard = lock();
@@ -106,17 +107,17 @@ impl Tensor {
 
     /// A handle that does not keep the tensor alive.
     pub fn downgrade(&self) -> WeakTensor {
-        WeakTensor(Arc::downgrade(&self.0))
+        WeakTensor(Counted::watch(&self.0))
     }
 
     /// How many handles there are on this tensor.
     pub fn handles(&self) -> usize {
-        Arc::strong_count(&self.0)
+        Counted::count(&self.0)
     }
 }
 
 /// A handle that does not keep its tensor alive.
-pub struct WeakTensor(Weak<TensorImpl>);
+pub struct WeakTensor(Watcher<TensorImpl>);
 
 impl WeakTensor {
     /// The tensor, if it still lives.

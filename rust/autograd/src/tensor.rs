@@ -1,37 +1,54 @@
 //! The tensor: a storage cell seen through a layout, with a place on the tape.
 
 use crate::buffer::{Buffer, Device};
+use crate::counted::Counted;
 use crate::lock::{self, lock, Guarded, Key, Locked};
 use crate::tape::node::{Edge, NodeRef};
 use crate::tape::{Hook, Payload};
 use crate::value::Value;
 use smallvec::SmallVec;
-use std::sync::atomic::{AtomicPtr, AtomicU16, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::sync::Arc;
 use wengert_ops::{fail, DType, Layout, Op, Region, Result, Scalar};
 
 /// A handle on a tensor; cloning gives another handle on the same one.
 #[derive(Clone)]
-pub struct Tensor(pub(crate) Arc<TensorImpl>);
+pub struct Tensor(pub(crate) Counted<TensorImpl>);
 
 /// The tensor behind its handles.
 pub struct TensorImpl {
-    /// Changes only when `.data` is replaced by one of another dtype.
-    dtype: AtomicU8,
-    /// Changes only when `.data` is replaced by one on another device: see [`packed`].
-    device: AtomicU16,
+    /// Dtype and device as one number. Changes only when `.data` is replaced by one of another kind.
+    kind: AtomicU32,
     /// The host language's object for this tensor, so that the same one comes out each time.
     pub(crate) object: AtomicPtr<()>,
     pub(crate) state: Guarded<State>,
 }
 
-/// A device as a number.
-#[inline]
-fn packed(device: Device) -> u16 {
-    match device {
-        Device::Cpu => 0,
-        Device::Meta => 1,
-        Device::Gpu(n) => 2 + n as u16,
+/// Dtype and device as one number, which one compare tells from another's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kind(u32);
+
+impl Kind {
+    #[inline]
+    pub fn new(dtype: DType, device: Device) -> Kind {
+        let device = match device {
+            Device::Cpu => 0,
+            Device::Meta => 1,
+            Device::Gpu(n) => 2 + u32::from(n),
+        };
+        Kind(device << 8 | dtype as u32)
+    }
+    #[inline]
+    pub fn dtype(self) -> DType {
+        DType::ALL[(self.0 & 0xff) as usize]
+    }
+    #[inline]
+    pub fn device(self) -> Device {
+        match self.0 >> 8 {
+            0 => Device::Cpu,
+            1 => Device::Meta,
+            n => Device::Gpu((n - 2) as u8),
+        }
     }
 }
 
@@ -39,35 +56,33 @@ impl TensorImpl {
     #[inline]
     pub(crate) fn new(dtype: DType, device: Device, state: State) -> TensorImpl {
         TensorImpl {
-            dtype: AtomicU8::new(dtype as u8),
-            device: AtomicU16::new(packed(device)),
+            kind: AtomicU32::new(Kind::new(dtype, device).0),
             object: AtomicPtr::new(std::ptr::null_mut()),
             state: Guarded::new(state),
         }
     }
     #[inline]
+    pub(crate) fn kind(&self) -> Kind {
+        Kind(self.kind.load(Ordering::Relaxed))
+    }
+    #[inline]
     pub(crate) fn dtype(&self) -> DType {
-        DType::ALL[self.dtype.load(Ordering::Relaxed) as usize]
+        self.kind().dtype()
     }
     #[inline]
     pub(crate) fn device(&self) -> Device {
-        match self.device.load(Ordering::Relaxed) {
-            0 => Device::Cpu,
-            1 => Device::Meta,
-            n => Device::Gpu((n - 2) as u8),
-        }
+        self.kind().device()
     }
     /// Whether the tensor has this very value now.
     pub(crate) fn has_value(&self, value: &Value, key: &Key) -> bool {
         let state = self.state.get(key);
         self.dtype() == value.dtype
-            && Arc::ptr_eq(state.cell.buffer(key), &value.buffer)
+            && Counted::ptr_eq(state.cell.buffer(key), &value.buffer)
             && state.layout.same(&value.layout)
     }
     /// What changes with new data. Call under the lock, together with the cell.
     pub(crate) fn set_kind(&self, dtype: DType, device: Device) {
-        self.dtype.store(dtype as u8, Ordering::Relaxed);
-        self.device.store(packed(device), Ordering::Relaxed);
+        self.kind.store(Kind::new(dtype, device).0, Ordering::Relaxed);
     }
 }
 
@@ -94,12 +109,12 @@ pub(crate) mod flag {
 
 /// Storage: the cell itself while no view shares it.
 pub(crate) enum Cell {
-    Own(Arc<Buffer>, u32),
+    Own(Counted<Buffer>, u32),
     Shared(Arc<Storage>),
 }
 
 /// A cell that several tensors see: its current buffer and how often it was written.
-pub(crate) struct Storage(pub Guarded<(Arc<Buffer>, u32)>);
+pub(crate) struct Storage(pub Guarded<(Counted<Buffer>, u32)>);
 
 /// How a view came to be, which decides what in-place writes may do to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -131,7 +146,7 @@ pub(crate) struct Cold {
 
 impl Cell {
     #[inline]
-    pub fn buffer<'k>(&'k self, key: &'k Key) -> &'k Arc<Buffer> {
+    pub fn buffer<'k>(&'k self, key: &'k Key) -> &'k Counted<Buffer> {
         match self {
             Cell::Own(buffer, _) => buffer,
             Cell::Shared(storage) => &storage.0.get(key).0,
@@ -203,7 +218,7 @@ fn release_object(object: *mut ()) {
 fn drop_grad(grad: Tensor) {
     let mut rest: SmallVec<[Tensor; 2]> = SmallVec::from_iter([grad]);
     while let Some(t) = rest.pop() {
-        if let Some(mut last) = Arc::into_inner(t.0) {
+        if let Some(mut last) = Counted::into_inner(t.0) {
             let state = last.state.own();
             rest.extend(state.grad.take());
             rest.extend(state.view.take().map(|view| view.base));
@@ -265,71 +280,9 @@ impl Tensor {
     }
 
     /// A handle on a new tensor.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn made(dtype: DType, device: Device, state: State) -> Tensor {
-        // Built where it stays: by value it would be copied once more.
-        let mut place = Arc::new_uninit();
-        if let Some(place) = Arc::get_mut(&mut place) {
-            place.write(TensorImpl::new(dtype, device, state));
-        }
-        // SAFETY: a new `Arc` has one holder, so `get_mut` has given the place and it was written.
-        Tensor(unsafe { place.assume_init() })
-    }
-
-    /// A scalar on the CPU.
-    pub fn scalar(value: impl Into<Scalar>, dtype: DType) -> Result<Tensor> {
-        Tensor::full(&[], value.into(), dtype, Device::Cpu)
-    }
-
-    /// A tensor of one repeated value.
-    pub fn full(shape: &[usize], value: impl Into<Scalar>, dtype: DType, device: Device) -> Result<Tensor> {
-        let layout = Layout::checked("full", shape)?;
-        Ok(Tensor::from_value(Value::filled(device, layout, dtype, value.into())?))
-    }
-
-    /// Zeros.
-    pub fn zeros(shape: &[usize], dtype: DType, device: Device) -> Result<Tensor> {
-        Tensor::full(shape, Scalar::Int(0), dtype, device)
-    }
-
-    /// Unspecified contents.
-    pub fn empty(shape: &[usize], dtype: DType, device: Device) -> Result<Tensor> {
-        let layout = Layout::checked("empty", shape)?;
-        Ok(Tensor::from_value(Value::empty(device, layout, dtype)?))
-    }
-
-    /// A CPU tensor from row-major bytes.
-    pub fn from_bytes(bytes: &[u8], shape: &[usize], dtype: DType) -> Result<Tensor> {
-        let numel = wengert_ops::layout::checked_numel("from_bytes", shape)?;
-        if bytes.len() != numel * dtype.size() {
-            fail!(
-                runtime,
-                "from_bytes: {} bytes given, shape {shape:?} of {dtype} needs {}",
-                bytes.len(),
-                numel * dtype.size()
-            );
-        }
-        Ok(Tensor::from_value(Value::from_bytes(bytes, shape, dtype)?))
-    }
-
-    /// A CPU tensor from `f32` values.
-    ///
-    /// ```
-    /// let x = wengert::Tensor::from_f32(&[1.0, 2.0, 3.0], &[3]).unwrap();
-    /// assert_eq!(x.to_vec_f64().unwrap(), [1.0, 2.0, 3.0]);
-    /// ```
-    pub fn from_f32(values: &[f32], shape: &[usize]) -> Result<Tensor> {
-        Tensor::from_slice(values, shape)
-    }
-
-    /// A CPU tensor from `f64` values.
-    pub fn from_f64(values: &[f64], shape: &[usize]) -> Result<Tensor> {
-        Tensor::from_slice(values, shape)
-    }
-
-    /// A CPU tensor from `i64` values.
-    pub fn from_i64(values: &[i64], shape: &[usize]) -> Result<Tensor> {
-        Tensor::from_slice(values, shape)
+        Tensor(Counted::new(TensorImpl::new(dtype, device, state)))
     }
 
     pub fn dtype(&self) -> DType {
@@ -388,12 +341,12 @@ impl Tensor {
 
     /// Whether both handles are one tensor.
     pub fn is(&self, other: &Tensor) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Counted::ptr_eq(&self.0, &other.0)
     }
 
     /// An address that identifies the tensor while it lives.
     pub fn id(&self) -> usize {
-        Arc::as_ptr(&self.0) as usize
+        Counted::as_ptr(&self.0) as usize
     }
 
     /// The slot in which a binding keeps its (unowned) object for this tensor, which must clear it when it goes; or, while
@@ -411,7 +364,7 @@ impl Tensor {
     /// Whether two tensors see one storage.
     pub fn shares_storage(&self, other: &Tensor) -> bool {
         let guard = lock();
-        Arc::ptr_eq(
+        Counted::ptr_eq(
             self.0.state.get(&guard.key).cell.buffer(&guard.key),
             other.0.state.get(&guard.key).cell.buffer(&guard.key),
         )
@@ -420,7 +373,7 @@ impl Tensor {
     /// A number that tensors have in common while they see one storage, on any device.
     pub fn storage_id(&self) -> usize {
         let guard = lock();
-        Arc::as_ptr(self.0.state.get(&guard.key).cell.buffer(&guard.key)) as usize
+        Counted::as_ptr(self.0.state.get(&guard.key).cell.buffer(&guard.key)) as usize
     }
 
     /// The only element.
@@ -477,14 +430,20 @@ pub(crate) fn requires_grad(t: &Tensor, key: &Key) -> bool {
         })
 }
 
+/// Re-derives the place of a view whose base has got another node since.
+#[inline]
+pub(crate) fn settle(t: &Tensor, locked: &mut Locked) -> Result<()> {
+    match t.0.state.get(&locked.key).view {
+        Some(_) => rederive(t, locked),
+        None => Ok(()),
+    }
+}
+
 /// The place on the tape where a gradient of `t` goes, re-derived first if `t` is a view whose base
 /// has got another node since.
 #[inline]
 pub(crate) fn edge(t: &Tensor, locked: &mut Locked) -> Result<Edge> {
-    let state = t.0.state.get(&locked.key);
-    if state.view.is_some() {
-        rederive(t, locked)?;
-    }
+    settle(t, locked)?;
     let state = t.0.state.get(&locked.key);
     Ok(match &state.edge {
         Edge::None if state.flags & flag::REQ != 0 => Edge::Leaf(t.0.clone()),
@@ -563,12 +522,12 @@ pub(crate) fn replace_edge(t: &Tensor, new: Edge, locked: &mut Locked) {
     };
     let Edge::Node(old) = std::mem::replace(&mut state.edge, new) else { return };
     if retain {
-        let me = Arc::as_ptr(&t.0);
+        let me = Counted::as_ptr(&t.0);
         if let Some(side) = locked.tape.side.as_mut().and_then(|s| s.get_mut(&(old.chunk, old.index))) {
             side.retain.retain(|(_, kept)| kept.as_ptr() != me);
         }
         if let Some(new) = to {
-            locked.tape.side_mut(new).retain.push((new.output, Arc::downgrade(&t.0)));
+            locked.tape.side_mut(new).retain.push((new.output, Counted::watch(&t.0)));
         }
     }
     locked.tape.release(old, &mut locked.key);

@@ -1,15 +1,15 @@
 //! A value without history: elements of a buffer under a layout.
 
 use crate::buffer::{Buffer, Data, Device};
+use crate::counted::Counted;
 use crate::devices::{no_data, Devices};
-use std::sync::Arc;
 use wengert_cpu as cpu;
 use wengert_ops::{Backend, DType, Error, Layout, Result, Scalar, View, ViewMut};
 
 /// An array on a device. Cloning shares the elements.
 #[derive(Clone)]
 pub struct Value {
-    pub(crate) buffer: Arc<Buffer>,
+    pub(crate) buffer: Counted<Buffer>,
     pub(crate) layout: Layout,
     pub(crate) dtype: DType,
 }

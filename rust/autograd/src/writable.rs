@@ -1,6 +1,7 @@
 //! Bytes made safe to overwrite: copy on write, saves moved out of the way, writers one after another.
 
 use crate::buffer::Buffer;
+use crate::counted::Counted;
 use crate::devices::Devices;
 use crate::dispatch::Arg;
 use crate::lock::{lock, Key, Locked};
@@ -9,7 +10,6 @@ use crate::tensor::{Cell, Tensor};
 use crate::value::Value;
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Arc;
 use wengert_ops::{fail, Error, Layout, Result, ViewMut};
 
 #[cold]
@@ -62,7 +62,7 @@ fn overlap(x: &Layout, other: &Layout, same_dtype: bool) -> Overlap {
 }
 
 /// A write under way: ends (also by a panic) with readers let in again.
-pub(crate) struct Writing(pub Arc<Buffer>);
+pub(crate) struct Writing(pub Counted<Buffer>);
 
 impl Drop for Writing {
     fn drop(&mut self) {
@@ -83,7 +83,7 @@ pub(crate) fn make_writable(x: &Tensor, fresh: bool, locked: &mut Locked) -> Res
     }
     let partial = buffer.partial_saves(key);
     let size = x.0.dtype().size();
-    if Arc::strong_count(buffer) - partial > 1 {
+    if Counted::count(buffer) - partial > 1 {
         let covers = fresh && state.layout.covers(bytes / size.max(1)) && bytes % size == 0;
         let copy = Buffer::allocate(buffer.device(), bytes)?;
         if !covers {
@@ -164,7 +164,7 @@ impl Begun {
     pub fn separate(&mut self, name: &str, elementwise: bool) -> Result<()> {
         let target = &self.target;
         for value in self.values.iter_mut().flatten() {
-            if !Arc::ptr_eq(&value.buffer, &target.buffer) {
+            if !Counted::ptr_eq(&value.buffer, &target.buffer) {
                 continue;
             }
             match overlap(&target.layout, &value.layout, value.dtype == target.dtype) {

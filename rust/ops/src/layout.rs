@@ -168,6 +168,12 @@ impl Layout {
         Layout(NonNull::from(Box::leak(Box::new(Shared { data: LayoutData::contiguous(shape), forever: true }))))
     }
 
+    /// A number that handles have in common exactly if they are the [`same`](Layout::same).
+    #[inline]
+    pub fn mark(&self) -> usize {
+        self.0.as_ptr() as usize
+    }
+
     /// Whether copies of this handle are free.
     #[inline]
     pub fn is_forever(&self) -> bool {

@@ -3,6 +3,7 @@
 mod composed;
 
 use crate::buffer::Device;
+use crate::counted::Counted;
 use crate::devices::Devices;
 use crate::dispatch::{row, SMALL};
 use crate::lock::{defer, lock, Key};
@@ -11,7 +12,6 @@ use crate::tensor::Tensor;
 use crate::value::Value;
 use crate::writable::{bump, make_writable, overlap_error, Writing};
 use smallvec::SmallVec;
-use std::sync::Arc;
 use wengert_ops::{fail, DType, Result, Row};
 
 /// Settings of stochastic gradient descent (Sutskever et al. 2013, as PyTorch words it).
@@ -116,8 +116,8 @@ fn update(targets: &[&Tensor], g: &Tensor, f: &dyn Fn(&[&Value], &Value) -> Resu
     let taken = Taken::new(targets, g)?;
     let (values, g) = (&taken.values, &taken.g);
     // What is about to be written is read as it was.
-    let own = values.iter().any(|v| Arc::ptr_eq(&v.buffer, &g.buffer));
-    let apart = (1..values.len()).all(|i| values[..i].iter().all(|v| !Arc::ptr_eq(&v.buffer, &values[i].buffer)));
+    let own = values.iter().any(|v| Counted::ptr_eq(&v.buffer, &g.buffer));
+    let apart = (1..values.len()).all(|i| values[..i].iter().all(|v| !Counted::ptr_eq(&v.buffer, &values[i].buffer)));
     if apart && plain(g) && values.iter().all(plain) {
         let g = if own { g.copied(g.dtype)? } else { g.clone() };
         return f(&values.iter().collect::<SmallVec<[&Value; 4]>>(), &g);
@@ -189,7 +189,7 @@ fn everyday(targets: &[&Tensor], g: &Tensor, key: &Key) -> Option<(SmallVec<[Val
     for t in targets {
         let state = t.0.state.get(key);
         let buffer = state.cell.buffer(key);
-        let free = Arc::strong_count(buffer) == 1 && buffer.partial_saves(key) == 0 && !buffer.is_pinned();
+        let free = Counted::count(buffer) == 1 && buffer.partial_saves(key) == 0 && !buffer.is_pinned();
         if state.layout.numel() > SMALL || !free || buffer.is_writing() {
             return None;
         }
@@ -197,7 +197,7 @@ fn everyday(targets: &[&Tensor], g: &Tensor, key: &Key) -> Option<(SmallVec<[Val
     }
     let g = g.try_value(key)?;
     // Two targets on one buffer have met the count above already.
-    let apart = values.iter().all(|v| !Arc::ptr_eq(&v.buffer, &g.buffer));
+    let apart = values.iter().all(|v| !Counted::ptr_eq(&v.buffer, &g.buffer));
     (apart && plain(&g) && g.host().is_ok() && values.iter().all(plain)).then_some((values, g))
 }
 

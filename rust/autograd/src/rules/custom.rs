@@ -1,6 +1,7 @@
 //! Operations that users define.
 
 use super::{Ctx, Grads};
+use crate::counted::{Counted, Watcher};
 use crate::lock::lock;
 use crate::mode::{is_grad_enabled, GradMode};
 use crate::record;
@@ -9,7 +10,7 @@ use crate::tape::saved::{self, Saved, OUTPUT};
 use crate::tensor::{self, requires_grad, Tensor, TensorImpl};
 use crate::value::Value;
 use std::any::Any;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use wengert_ops::{fail, CustomOp, Meta, Op, Result};
 
 /// A differentiable operation of the user's: what it computes and its gradient.
@@ -209,7 +210,7 @@ enum Original {
     /// A leaf: the node's edge holds it as well.
     Leaf(Tensor),
     /// Anything else may come to depend on the node by a write in place, and would keep itself alive.
-    Other(Weak<TensorImpl>),
+    Other(Watcher<TensorImpl>),
 }
 
 impl Original {
@@ -229,7 +230,7 @@ impl Original {
         let same = original.0.has_value(value, &guard.key)
             && match (edge, &then.edge) {
                 (Some(Edge::None), Edge::None) => true,
-                (Some(Edge::Leaf(a)), Edge::Leaf(b)) => Arc::ptr_eq(&a, b),
+                (Some(Edge::Leaf(a)), Edge::Leaf(b)) => Counted::ptr_eq(&a, b),
                 (Some(Edge::Node(a)), Edge::Node(b)) => a == *b,
                 _ => false,
             };
@@ -259,8 +260,8 @@ impl SavedVariable {
                 }
                 drop(guard);
                 let original = match &edge {
-                    Edge::Leaf(leaf) if Arc::ptr_eq(leaf, &t.0) => Original::Leaf(t.clone()),
-                    _ => Original::Other(Arc::downgrade(&t.0)),
+                    Edge::Leaf(leaf) if Counted::ptr_eq(leaf, &t.0) => Original::Leaf(t.clone()),
+                    _ => Original::Other(Counted::watch(&t.0)),
                 };
                 SavedEdge::Tensor(Tensor::with_edge(value.clone(), edge), original)
             }

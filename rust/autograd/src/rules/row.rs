@@ -8,15 +8,10 @@ use smallvec::SmallVec;
 use wengert_ops::rows::{Expr, Node};
 use wengert_ops::{Result, Row, Scalar};
 
+#[inline]
 pub(crate) fn saves(row: Row, needs: u64) -> Saves {
-    let (mut saves, mut left) = (Saves::NONE, needs);
-    while left != 0 {
-        let n = row.needs(left.trailing_zeros() as usize);
-        saves.inputs |= n.inputs as u64;
-        saves.outputs |= n.output as u64;
-        left &= left - 1;
-    }
-    saves
+    let kept = row.kept(needs);
+    Saves { inputs: u64::from(kept.inputs), outputs: u64::from(kept.output) }
 }
 
 pub(crate) fn vjp(ctx: &Ctx<'_>, row: Row, g: &Tensor) -> Result<Grads> {

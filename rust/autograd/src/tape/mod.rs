@@ -8,6 +8,7 @@ pub(crate) mod node;
 pub(crate) mod saved;
 pub(crate) mod sweep;
 
+use crate::counted::Watcher;
 use crate::lock::Key;
 use crate::tensor::Tensor;
 use node::{Edge, Node, NodeRef, Vacated};
@@ -67,7 +68,7 @@ pub(crate) struct Side {
     /// (id, output, hook) in order of registration.
     pub hooks: Vec<(u64, u16, Hook)>,
     /// Tensors whose `.grad` is kept, by output.
-    pub retain: Vec<(u16, std::sync::Weak<crate::tensor::TensorImpl>)>,
+    pub retain: Vec<(u16, Watcher<crate::tensor::TensorImpl>)>,
     /// (id, whether after the rule, hook)
     pub node_hooks: Vec<(u64, bool, NodeHook)>,
     /// Where the node was made, in anomaly mode.

@@ -1,6 +1,7 @@
 //! A node: one assignment of the list, with what its backward pass needs.
 
 use super::saved::Saved;
+use crate::counted::Counted;
 use crate::tensor::TensorImpl;
 use smallvec::SmallVec;
 use std::sync::{Arc, OnceLock};
@@ -26,7 +27,7 @@ pub(crate) enum Edge {
     #[default]
     None,
     Node(NodeRef),
-    Leaf(Arc<TensorImpl>),
+    Leaf(Counted<TensorImpl>),
 }
 
 impl Edge {
@@ -85,7 +86,8 @@ impl Node {
         }
         Vacated {
             edges: std::mem::take(&mut self.edges),
-            saved: std::mem::take(&mut self.saved),
+            // Mostly there is nothing, and that need not be moved.
+            saved: if self.saved.is_empty() { SmallVec::new() } else { std::mem::take(&mut self.saved) },
             flags: self.flags,
             custom,
         }

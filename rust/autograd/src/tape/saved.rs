@@ -1,6 +1,7 @@
 //! What a node keeps for its backward pass: snapshots of buffers, never of tensors.
 
 use crate::buffer::Buffer;
+use crate::counted::Counted;
 use crate::lock::{Guarded, Key};
 use crate::value::Value;
 use std::collections::BTreeMap;
@@ -45,7 +46,7 @@ pub(crate) enum Saved {
         slot: u8,
         dtype: DType,
         writes: u32,
-        buffer: Arc<Buffer>,
+        buffer: Counted<Buffer>,
         layout: Layout,
     },
     /// Part of a larger buffer: held without owning, moved out when somebody writes over it.
@@ -134,7 +135,7 @@ pub(crate) struct PartialSave {
 }
 
 struct Place {
-    buffer: Arc<Buffer>,
+    buffer: Counted<Buffer>,
     layout: Layout,
     span: Option<(usize, u64)>,
 }
@@ -179,7 +180,7 @@ impl Spans {
 
 /// Before `low..high` of `buffer` (bytes) is overwritten: gives the partial saves that touch it copies of their own.
 /// Returns how many there were.
-pub(crate) fn move_out(buffer: &Arc<Buffer>, low: usize, high: usize, key: &mut Key) -> Result<usize> {
+pub(crate) fn move_out(buffer: &Counted<Buffer>, low: usize, high: usize, key: &mut Key) -> Result<usize> {
     let touched = buffer.spans.get(key).as_ref().map_or_else(Vec::new, |s| s.touching(low, high));
     for save in &touched {
         let value = save.value(key);

@@ -116,10 +116,26 @@ unsafe fn load_few<T: Cell>(from: *const T, patch: Patch, out: &mut [MaybeUninit
     let mut to = out.as_mut_ptr().cast::<T>();
     for r in 0..patch.rows {
         let mut at = from.wrapping_offset(r as isize * patch.row_step);
-        let end = to.add(patch.len);
-        while to != end {
+        let mut left = patch.len;
+        match patch.step {
+            0 => {
+                let value = *at;
+                while left >= 4 {
+                    to.cast::<[T; 4]>().write_unaligned([value; 4]);
+                    (to, left) = (to.add(4), left - 4);
+                }
+            }
+            1 => {
+                while left >= 4 {
+                    to.cast::<[T; 4]>().write_unaligned(at.cast::<[T; 4]>().read_unaligned());
+                    (to, at, left) = (to.add(4), at.add(4), left - 4);
+                }
+            }
+            _ => {}
+        }
+        while left > 0 {
             to.write(*at);
-            to = to.add(1);
+            (to, left) = (to.add(1), left - 1);
             at = at.wrapping_offset(patch.step);
         }
     }

@@ -17,5 +17,5 @@ mod wgsl;
 pub use class::{Class, Demand};
 pub use expr::{Expr, Node, RowExpr};
 pub use partials::{position, Partials, Pull};
-pub use registry::{Needs, Row, RowInfo};
+pub use registry::{Kept, Needs, Row, RowInfo, MOST_INPUTS};
 pub use wgsl::Wgsl;

@@ -205,6 +205,18 @@ crate::elementwise_table! { registry }
 struct Readings {
     expr: RowExpr,
     needs: Vec<Needs>,
+    /// What the partials by a set of inputs (as bits) read together.
+    kept: [Kept; 1 << MOST_INPUTS],
+}
+
+/// No row has more inputs.
+pub const MOST_INPUTS: usize = 4;
+
+/// What a row keeps for its partials: inputs as bits, and whether its value.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Kept {
+    pub inputs: u8,
+    pub output: bool,
 }
 
 static READINGS: LazyLock<Vec<Readings>> = LazyLock::new(|| {
@@ -215,7 +227,14 @@ static READINGS: LazyLock<Vec<Readings>> = LazyLock::new(|| {
             let mut needs: Vec<Needs> = expr.partials.iter().map(|p| p.needs()).collect();
             let undefined = Needs { inputs: 0, output: false, constant: None, mask: false, defined: false };
             needs.resize(row.arity(), undefined);
-            Readings { expr, needs }
+            let kept = std::array::from_fn(|wanted| {
+                let read = needs.iter().enumerate().filter(|(i, _)| wanted >> i & 1 == 1);
+                read.fold(Kept::default(), |k, (_, n)| Kept {
+                    inputs: k.inputs | n.inputs,
+                    output: k.output | n.output,
+                })
+            });
+            Readings { expr, needs, kept }
         })
         .collect()
 });
@@ -246,6 +265,12 @@ impl Row {
     /// What the partial by input `which` reads. The input must be below the arity.
     pub fn needs(self, which: usize) -> &'static Needs {
         &READINGS[self as usize].needs[which]
+    }
+
+    /// What the partials by a set of inputs, a bit each, read together.
+    #[inline]
+    pub fn kept(self, wanted: u64) -> Kept {
+        READINGS[self as usize].kept[wanted as usize % (1 << MOST_INPUTS)]
     }
 
     /// The row as symbols.

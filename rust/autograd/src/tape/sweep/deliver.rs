@@ -4,12 +4,12 @@ use super::gradients::{add, fit};
 use super::marks::Slot;
 use super::{Step, Sweep};
 use crate::buffer::Device;
+use crate::counted::Counted;
 use crate::lock::{lock, Key, Locked};
 use crate::rules::{self, Unpacked};
 use crate::tape::labels;
 use crate::tape::node::Edge;
 use crate::tensor::{Tensor, TensorImpl};
-use std::sync::Arc;
 use wengert_ops::infer::broadcasts_to;
 use wengert_ops::{fail, DType, Error, Layout, Result};
 
@@ -116,7 +116,7 @@ impl Sweep {
         }
     }
 
-    fn arrive_at_leaf(&mut self, leaf: Arc<TensorImpl>, g: Tensor) -> Result<()> {
+    fn arrive_at_leaf(&mut self, leaf: Counted<TensorImpl>, g: Tensor) -> Result<()> {
         // A number that took part in another device's work.
         let g = match (leaf.device(), g.rank()) {
             (Device::Cpu, 0) if g.device() != Device::Cpu => g.to_device(Device::Cpu)?,
@@ -125,7 +125,7 @@ impl Sweep {
         if g.device() != leaf.device() {
             fail!(runtime, "a gradient on device {} cannot be added to a leaf on {}", g.device(), leaf.device());
         }
-        let id = Arc::as_ptr(&leaf) as usize;
+        let id = Counted::as_ptr(&leaf) as usize;
         match self.leaf_index.get(&id) {
             Some(&at) => {
                 let slot = &mut self.leaves[at].1;
@@ -147,7 +147,7 @@ impl Sweep {
         };
         match edge {
             Edge::Leaf(leaf) => {
-                let id = Arc::as_ptr(leaf) as usize;
+                let id = Counted::as_ptr(leaf) as usize;
                 let fits = g.0.device() == leaf.device() && fits(&leaf.state.get(&locked.key).layout, leaf.dtype());
                 if !fits || self.leaf_index.contains_key(&id) {
                     return Some(g);
@@ -187,7 +187,7 @@ impl Step {
 /// A gradient that nobody else has the tensor of: a rule may give one to several inputs, and the functions and hooks
 /// behind each of them may write to theirs.
 pub(super) fn apart(g: Tensor, key: &Key) -> Tensor {
-    if Arc::strong_count(&g.0) == 1 {
+    if Counted::count(&g.0) == 1 {
         return g;
     }
     match g.try_value(key) {

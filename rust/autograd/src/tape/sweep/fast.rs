@@ -4,13 +4,13 @@
 use super::marks::Slot;
 use super::{free_saved, Step, Sweep};
 use crate::buffer::Device;
+use crate::counted::Counted;
 use crate::lock::{Key, Locked};
 use crate::tape::node::{Edge, NodeRef};
 use crate::tape::saved::{Saved, OUTPUT};
 use crate::tensor::{Cell, Tensor, TensorImpl};
 use crate::value::Value;
 use smallvec::SmallVec;
-use std::sync::Arc;
 use wengert_cpu::Cpu;
 use wengert_ops::{Backend, DType, Layout, Op, Operand, Result, Row, Scalar, View, ViewMut};
 
@@ -77,7 +77,7 @@ impl Sweep {
             }
             let last = wanted >> i == 1;
             // The last partial may be written over what has arrived, if nobody else has it (earlier results may).
-            let over = last && sole && Arc::strong_count(&g.buffer) == 1 && !g.buffer.is_pinned();
+            let over = last && sole && Counted::count(&g.buffer) == 1 && !g.buffer.is_pinned();
             let value = match partial(row, i, &g, over, &n.saved, &n.layout, n.dtype, &locked.key)? {
                 Partial::Fresh(value) => value,
                 Partial::Itself => g.clone(),
@@ -165,8 +165,8 @@ impl Sweep {
     }
 
     /// As [`Sweep::add_to_slot`], for a leaf.
-    fn add_to_leaf(&mut self, leaf: &Arc<TensorImpl>, value: Value, key: &Key) -> Result<Option<Value>> {
-        let id = Arc::as_ptr(leaf) as usize;
+    fn add_to_leaf(&mut self, leaf: &Counted<TensorImpl>, value: Value, key: &Key) -> Result<Option<Value>> {
+        let id = Counted::as_ptr(leaf) as usize;
         let Some(&at) = self.leaf_index.get(&id) else {
             self.leaf_index.insert(id, self.leaves.len());
             self.leaves.push((leaf.clone(), Tensor::from_value(value)));
@@ -174,9 +174,9 @@ impl Sweep {
         };
         let old = &mut self.leaves[at].1;
         let state = old.0.state.get(key);
-        let own = matches!(&state.cell, Cell::Own(b, _) if Arc::strong_count(b) == 1 && !b.is_pinned());
+        let own = matches!(&state.cell, Cell::Own(b, _) if Counted::count(b) == 1 && !b.is_pinned());
         let Some(old_value) = old.try_value(key) else { return Ok(Some(value)) };
-        if own && Arc::strong_count(&old.0) == 1 && old_value.layout.is_contiguous() {
+        if own && Counted::count(&old.0) == 1 && old_value.layout.is_contiguous() {
             // Held by the leaf's entry and by `old_value`.
             sum(old_value, value, 2)?;
         } else {
@@ -199,7 +199,7 @@ pub(super) enum Progress {
 
 /// The sum of two gradients, in the first one's memory if nobody beyond `holders` has it.
 pub(super) fn sum(a: Value, b: Value, holders: usize) -> Result<Value> {
-    if Arc::strong_count(&a.buffer) == holders
+    if Counted::count(&a.buffer) == holders
         && a.layout.is_contiguous()
         && !a.buffer.is_pinned()
         && a.device() == Device::Cpu

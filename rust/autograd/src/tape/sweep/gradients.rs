@@ -1,12 +1,12 @@
 //! Gradients on their way in and out: the first one, sums, hooks of leaves, `.grad`.
 
 use super::Sweep;
+use crate::counted::Counted;
 use crate::lock::{defer, lock, Key};
 use crate::tape::Hook;
 use crate::tensor::{self, Cell, Tensor, TensorImpl};
 use crate::value::Value;
 use smallvec::SmallVec;
-use std::sync::Arc;
 use wengert_ops::{fail, DType, Dims, Layout, Result, ViewOp};
 
 pub(super) fn check_hook_result(g: &Tensor, new: &Tensor) -> Result<()> {
@@ -101,10 +101,8 @@ pub(super) fn add(old: Tensor, new: Tensor, create: bool, handles: usize) -> Res
         return old.add(&new);
     }
     let (a, b): (Value, Value) = (old.value(), new.value());
-    let sole = Arc::strong_count(&old.0) <= handles
-        && Arc::strong_count(&a.buffer) == 2
-        && old.owns_storage()
-        && !old.is_taped();
+    let sole =
+        Counted::count(&old.0) <= handles && Counted::count(&a.buffer) == 2 && old.owns_storage() && !old.is_taped();
     if sole && a.layout.is_contiguous() && !a.buffer.is_pinned() && a.device().has_memory() {
         let inputs = [crate::exec::RowInput::Value(&a), crate::exec::RowInput::Value(&b)];
         // SAFETY: only the slot, `old` and `a` hold the buffer; the first input is the output itself.
@@ -212,7 +210,7 @@ impl Sweep {
                 && state.layout.is_contiguous()
                 && !state.edge.is_some();
             // The entry's handle is the only one: nobody else sees the tensor that becomes `.grad`.
-            if !own || state.flags != 0 || Arc::strong_count(&g.0) != 1 {
+            if !own || state.flags != 0 || Counted::count(&g.0) != 1 {
                 return true;
             }
             let target = leaf.state.get(key);
@@ -267,13 +265,13 @@ impl Sweep {
 impl Tensor {
     /// Whether this handle is the only one, on a buffer of its own.
     pub(crate) fn is_sole(&self) -> bool {
-        if Arc::strong_count(&self.0) != 1 || self.is_taped() {
+        if Counted::count(&self.0) != 1 || self.is_taped() {
             return false;
         }
         let guard = lock();
         let cell = &self.0.state.get(&guard.key).cell;
         let buffer = cell.buffer(&guard.key);
-        Arc::strong_count(buffer) == 1 && cell.is_unshared() && !buffer.is_pinned()
+        Counted::count(buffer) == 1 && cell.is_unshared() && !buffer.is_pinned()
     }
 
     /// Whether no other tensor sees this one's cell (a cell holds its buffer once for all of them).

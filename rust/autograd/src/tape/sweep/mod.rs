@@ -10,6 +10,7 @@ mod paths;
 mod shortcut;
 
 use crate::anomaly;
+use crate::counted::Counted;
 use crate::depth;
 use crate::lock::{lock, Locked};
 use crate::rules::{self, Ctx, Unpacked};
@@ -27,13 +28,12 @@ use smallvec::SmallVec;
 use std::collections::{BinaryHeap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::Arc;
 use wengert_ops::{fail, DType, Layout, Op, Result};
 
 pub(super) struct Sweep {
     marks: Vec<Option<Box<Marks>>>,
     chunks: BinaryHeap<(u64, u32)>,
-    pub(super) leaves: Vec<(Arc<TensorImpl>, Tensor)>,
+    pub(super) leaves: Vec<(Counted<TensorImpl>, Tensor)>,
     pub(super) leaf_index: LeafIndex,
     wanted: Option<Wanted>,
     captured: Vec<Option<Tensor>>,
@@ -251,7 +251,7 @@ impl Sweep {
         let _mode = crate::mode::GradMode::set(self.create);
         for (leaf, g) in std::mem::take(&mut self.leaves) {
             let g = run_leaf_hooks(&Tensor(leaf.clone()), g)?;
-            let id = Arc::as_ptr(&leaf) as usize;
+            let id = Counted::as_ptr(&leaf) as usize;
             if let Some(places) = self.wanted.as_ref().and_then(|w| w.leaves.get(&id)) {
                 for &place in places {
                     self.captured[place] = Some(g.clone());
@@ -272,7 +272,7 @@ impl Sweep {
             (Edge::None, _) => false,
             (_, None) => true,
             (Edge::Node(n), Some(w)) => w.run.contains(*n) || w.nodes.contains_key(&(n.chunk, n.index, n.output)),
-            (Edge::Leaf(l), Some(w)) => w.leaves.contains_key(&(Arc::as_ptr(l) as usize)),
+            (Edge::Leaf(l), Some(w)) => w.leaves.contains_key(&(Counted::as_ptr(l) as usize)),
         }
     }
 

@@ -2,11 +2,11 @@
 
 use super::marks::NodeSet;
 use super::{Sweep, SweepOptions};
+use crate::counted::Counted;
 use crate::lock::lock;
 use crate::tape::node::Edge;
 use crate::tensor::{self, Tensor};
 use std::collections::HashMap;
-use std::sync::Arc;
 use wengert_ops::{fail, Result};
 
 /// What `inputs=` asks for.
@@ -27,7 +27,7 @@ impl Sweep {
             match tensor::edge(input, &mut guard)? {
                 Edge::None => fail!(runtime, "One of the differentiated Tensors does not require grad"),
                 Edge::Node(n) => wanted.nodes.entry((n.chunk, n.index, n.output)).or_default().push(place),
-                Edge::Leaf(l) => wanted.leaves.entry(Arc::as_ptr(&l) as usize).or_default().push(place),
+                Edge::Leaf(l) => wanted.leaves.entry(Counted::as_ptr(&l) as usize).or_default().push(place),
             }
         }
         // Reachable nodes in descending order, by the very scan of the sweep, then upwards again.
@@ -51,7 +51,7 @@ impl Sweep {
             let below = guard.tape.node(n).edges.iter().any(|edge| match edge {
                 Edge::None => false,
                 Edge::Node(i) => wanted.run.contains(*i) || wanted.nodes.contains_key(&(i.chunk, i.index, i.output)),
-                Edge::Leaf(l) => wanted.leaves.contains_key(&(Arc::as_ptr(l) as usize)),
+                Edge::Leaf(l) => wanted.leaves.contains_key(&(Counted::as_ptr(l) as usize)),
             });
             if below {
                 wanted.run.insert(n);

@@ -2,12 +2,12 @@
 
 use super::marks::Slot;
 use super::{Step, Sweep};
+use crate::counted::Counted;
 use crate::lock::lock;
 use crate::region;
 use crate::tape::node::Edge;
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
-use std::sync::Arc;
 use wengert_ops::{Layout, Op, Result};
 
 impl Sweep {
@@ -92,7 +92,7 @@ impl Sweep {
                 drop(guard);
                 let whole = match slot {
                     Slot::Value(v)
-                        if Arc::strong_count(&v.buffer) == 1 && v.layout.is_contiguous() && !v.buffer.is_pinned() =>
+                        if Counted::count(&v.buffer) == 1 && v.layout.is_contiguous() && !v.buffer.is_pinned() =>
                     {
                         Tensor::from_value(v)
                     }
