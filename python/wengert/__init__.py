@@ -10,6 +10,7 @@ The kernels, the tape and the Tensor class are Rust (`wengert._core`); what is c
 Python, in `wengert._functions`. Submodules load on first use.
 """
 
+import atexit as _atexit
 import math as _math
 from types import MethodType as _MethodType
 
@@ -26,6 +27,8 @@ inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
 newaxis = None
 # The core makes shapes of checked sizes, so past Size.__new__, whose Python would cost more than the rest.
 _core._register_size(_MethodType(tuple.__new__, Size))
+# What GPUs in use have compiled and measured is there for the next process.
+_atexit.register(_core._gpu_keep)
 
 _SUBMODULES = frozenset(
     (

@@ -11,6 +11,7 @@ from types import ModuleType as _ModuleType
 from . import _core
 
 # For type checkers; the class below answers.
+gpu_autotune: bool
 gpu_fallback: bool
 
 
@@ -33,6 +34,25 @@ class _Config(_ModuleType):
         if not isinstance(allowed, bool):
             raise TypeError(f"config.gpu_fallback must be a bool, but got {type(allowed).__name__}")
         _core._set_gpu_fallback(allowed)
+
+    @property
+    def gpu_autotune(self):
+        """Whether kinds of matrix products that come several times on a GPU are measured to find their fastest kernel.
+
+        The kernels that are compared add up in the same order: results are the same to the bit. What was found is kept
+        for later processes in the folder ``WENGERT_CACHE``, and used also where this is False.
+
+        Example:
+            >>> wg.config.gpu_autotune
+            True
+        """
+        return _core._gpu_autotune()
+
+    @gpu_autotune.setter
+    def gpu_autotune(self, on):
+        if not isinstance(on, bool):
+            raise TypeError(f"config.gpu_autotune must be a bool, but got {type(on).__name__}")
+        _core._set_gpu_autotune(on)
 
     def __setattr__(self, name, value):
         if not name.startswith("_") and not hasattr(type(self), name):

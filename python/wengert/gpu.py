@@ -2,7 +2,8 @@
 
 Drivers are asked when a function here or a tensor on ``"gpu"`` needs them, not before. ``WENGERT_GPU`` chooses the
 adapter: a part of its name, its number, or ``off``. A software device (Mesa's llvmpipe) is counted only with
-``WENGERT_ALLOW_SOFTWARE_GPU=1``.
+``WENGERT_ALLOW_SOFTWARE_GPU=1``. Compiled kernels and what was measured are kept for the next process in the folder
+``WENGERT_CACHE``, by default where the system keeps such; ``WENGERT_CACHE=off`` keeps nothing.
 """
 
 from collections import namedtuple
@@ -22,7 +23,7 @@ Attributes:
     software: whether a processor plays the GPU.
 """
 
-Stats = namedtuple("Stats", "steps chains chained dispatches submissions kernels")
+Stats = namedtuple("Stats", "steps chains chained dispatches submissions kernels tuned")
 Stats.__doc__ = """What a GPU has been given to do since it was opened.
 
 Attributes:
@@ -32,6 +33,7 @@ Attributes:
     dispatches: kernels run, of every kind.
     submissions: how often queued work was handed to the driver.
     kernels: kernels compiled.
+    tuned: kinds of matrix products of which several kernels were measured to find the fastest.
 """
 
 

@@ -1,7 +1,7 @@
 """What goes wrong on a GPU: too little memory, a lost device, no driver, threads. The process goes on."""
 
-import os
 import gc
+import os
 import subprocess
 import sys
 import threading

@@ -68,6 +68,11 @@ impl Gpu {
         self.0.upload(bytes, buffer.0.clone())
     }
 
+    /// How many products' forms this process has measured.
+    pub fn measured(&self) -> usize {
+        self.0.kept.tuned.measured()
+    }
+
     /// Kernels compiled so far.
     pub fn compiled(&self) -> usize {
         self.0.compiled()

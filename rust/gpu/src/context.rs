@@ -3,6 +3,7 @@
 use crate::adapter::{self, DeviceInfo, Found};
 use crate::bindings::Bindings;
 use crate::fusion::Kernels;
+use crate::kept::Kept;
 use crate::less;
 use crate::memory::Pool;
 use crate::pipeline::{Pipelines, IMMEDIATE};
@@ -24,6 +25,7 @@ pub(crate) struct Context {
     pub pipelines: Pipelines,
     pub kernels: Kernels,
     pub bindings: Bindings,
+    pub kept: Kept,
     /// Drivers do not survive a fork: a child that used them would hang.
     process: u32,
     /// Why the device is lost, once it is; and errors that no scope has caught.
@@ -39,9 +41,11 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The devices that are open, by their number.
+pub(crate) static OPEN: Mutex<Vec<Option<&'static Context>>> = Mutex::new(Vec::new());
+
 /// The device of this number, opened if it is not yet.
 pub(crate) fn open(index: usize) -> Result<&'static Context> {
-    static OPEN: Mutex<Vec<Option<&'static Context>>> = Mutex::new(Vec::new());
     let mut open = locked(&OPEN);
     if let Some(Some(context)) = open.get(index) {
         context.check()?;
@@ -67,7 +71,7 @@ impl Context {
                 found.info.name
             )));
         }
-        let wanted = wgpu::Features::IMMEDIATES | DOUBLE | wgpu::Features::SUBGROUP;
+        let wanted = wgpu::Features::IMMEDIATES | DOUBLE | wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wengert"),
             required_features: features & wanted,
@@ -88,6 +92,7 @@ impl Context {
                 found.info.name
             );
         }
+        let kept = Kept::open(&found.adapter.get_info(), &device);
         let lost = Arc::new(OnceLock::new());
         let stray = Arc::new(Mutex::new(Vec::new()));
         let note = lost.clone();
@@ -107,6 +112,7 @@ impl Context {
             pipelines: Pipelines::default(),
             kernels: Kernels::default(),
             bindings: Bindings::default(),
+            kept,
             process: std::process::id(),
             lost,
             stray,

@@ -20,6 +20,7 @@ mod fold;
 mod fused;
 mod fusion;
 mod indexing;
+mod kept;
 mod less;
 mod linalg;
 mod matmul;
@@ -39,6 +40,7 @@ mod shader;
 mod sort;
 mod stream;
 mod tiling;
+mod tuning;
 mod wait;
 mod walk;
 mod windows;
@@ -47,9 +49,11 @@ pub use adapter::{devices, DeviceInfo};
 pub use backend::Gpu;
 #[doc(hidden)]
 pub use fold::as_on_hardware;
+pub use kept::{keep, CACHE};
 pub use less::LESS;
 pub use memory::{Buffer, Usage};
 pub use random::Generator;
 pub use stream::Work;
 #[doc(hidden)]
 pub use tiling::Way;
+pub use tuning::{autotune, set_autotune};

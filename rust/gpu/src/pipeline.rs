@@ -85,8 +85,9 @@ impl Context {
                     constants: &[],
                     zero_initialize_workgroup_memory: false,
                 },
-                cache: None,
+                cache: self.kept.kernels.as_ref(),
             });
+            self.kept.compiled();
             Pipeline { id: COUNT.fetch_add(1, Ordering::Relaxed), raw, layout }
         })
     }

@@ -9,8 +9,10 @@ use crate::context::Context;
 use crate::elementwise;
 use crate::memory::Buffer;
 use crate::shader::{entry, type_text, Call, Num, Place};
-use crate::tiling::{best, split, Patch, Sizes, Tile, Way, BLOCK, LANES, PASS};
+use crate::tiling::{best, split, Form, Patch, Sizes, Tile, Way, BLOCK, LANES, PASS};
+use crate::tuning::{class, is_worth};
 use std::fmt::Write;
+use std::time::{Duration, Instant};
 use wengert_ops::{DType, Layout, Result, Row, Scalar, View, ViewMut};
 
 /// How the elements of both matrices are found. Names that the texts define end with the tag they are given.
@@ -58,15 +60,33 @@ pub(crate) fn multiply<M: Matrices>(
         Some(way) => way,
         None => best(software, num, &sizes, inner_first),
     };
-    let tile = Tile::best(num, &sizes);
+    let forms = Form::all(context, way, num, &sizes);
     let many = matches!(way, Way::Registers | Way::Tiles);
     let by_passes = many && out.2 == DType::F32;
-    let (mut parts, mut chunk) = split(software, way, tile, &sizes);
+    let (mut parts, mut chunk) = split(software, forms[0], &sizes);
     let most = if way == Way::Dots { context.rounds().saturating_mul(LANES / 2) } else { context.rounds() };
     if chunk > most && (parts > 1 || !by_passes) {
         (parts, chunk) = (sizes.k.div_ceil(most), most);
     }
     let outputs = sizes.batch * sizes.m * sizes.n;
+    let pass = if by_passes { PASS } else { sizes.k };
+    let mut form = forms[0];
+    if forms.len() > 1 && is_worth(context.info.software, &sizes) && parts == 1 {
+        form = context.kept.tuned.form(class(family, num, inner_first, &sizes), &forms, |form| {
+            let run = Run {
+                num,
+                sizes,
+                form,
+                parts,
+                first: 0,
+                end: pass.min(sizes.k),
+                chunk,
+                accumulate: false,
+                inner_first,
+            };
+            run.timed(context, family, out.2, outputs, &bind)
+        })?;
+    }
     if parts > 1 {
         let dtype = match num {
             Num::F32 => DType::F32,
@@ -75,15 +95,14 @@ pub(crate) fn multiply<M: Matrices>(
             Num::I64 => DType::I64,
         };
         let sums = Buffer(context.allocate(parts * outputs * dtype.size())?);
-        let run = Run { num, sizes, way, tile, parts, first: 0, end: sizes.k, chunk, accumulate: false, inner_first };
+        let run = Run { num, sizes, form, parts, first: 0, end: sizes.k, chunk, accumulate: false, inner_first };
         run.dispatch(context, family, (&sums, 0, dtype), &bind)?;
         return join(context, num, &sums, dtype, parts, outputs, accumulate, out);
     }
-    let pass = if by_passes { PASS } else { sizes.k };
     for first in (0..sizes.k).step_by(pass) {
         let end = sizes.k.min(first + pass);
         let accumulate = accumulate || first > 0;
-        let run = Run { num, sizes, way, tile, parts: 1, first, end, chunk: pass, accumulate, inner_first };
+        let run = Run { num, sizes, form, parts: 1, first, end, chunk: pass, accumulate, inner_first };
         run.dispatch(context, family, out, &bind)?;
     }
     Ok(())
@@ -93,8 +112,7 @@ pub(crate) fn multiply<M: Matrices>(
 struct Run {
     num: Num,
     sizes: Sizes,
-    way: Way,
-    tile: Tile,
+    form: Form,
     parts: usize,
     first: usize,
     end: usize,
@@ -115,6 +133,27 @@ struct Names {
 }
 
 impl Run {
+    /// How long a product of these sizes takes, into memory of its own.
+    fn timed<M: Matrices>(
+        &self,
+        context: &'static Context,
+        family: &'static str,
+        dtype: DType,
+        outputs: usize,
+        bind: &impl Fn(&mut Call) -> Result<M>,
+    ) -> Result<Duration> {
+        // So many at once that what a submission costs does not count.
+        let times = if context.info.software { 1 } else { 8 };
+        let out = Buffer(context.allocate(outputs * dtype.size())?);
+        context.finish()?;
+        let start = Instant::now();
+        for _ in 0..times {
+            self.dispatch(context, family, (&out, 0, dtype), bind)?;
+        }
+        context.finish()?;
+        Ok(start.elapsed())
+    }
+
     fn dispatch<M: Matrices>(
         &self,
         context: &'static Context,
@@ -136,22 +175,21 @@ impl Run {
         };
         let matrices = bind(&mut call)?;
         call.key.variant.extend_from_slice(&[
-            self.way as u32,
+            self.form.way() as u32,
             self.num as u32,
             u32::from(self.parts > 1),
             u32::from(self.accumulate),
         ]);
-        match self.way {
-            Way::Thin => {
+        match self.form {
+            Form::Thin => {
                 let groups = call.threads(self.parts * batch * m * n)?;
                 call.run(groups, || self.thin(&names, &matrices, target))
             }
-            Way::Dots => {
+            Form::Dots => {
                 let groups = call.groups(self.parts * batch * m * n)?;
                 call.run(groups, || self.dots(&names, &matrices, target))
             }
-            Way::Registers => {
-                let patch = Patch::best(context, &self.sizes);
+            Form::Registers(patch) => {
                 let Patch { rows, cols, across, down, together } = patch;
                 call.key.variant.extend([rows, cols, across, down].map(|v| v as u32));
                 call.key.variant.push(u32::from(together));
@@ -159,11 +197,11 @@ impl Run {
                 let groups = call.groups(self.parts * tiles)?;
                 call.run(groups, || self.registers(&names, &matrices, target, patch))
             }
-            Way::Tiles => {
+            Form::Tiles(tile) => {
                 let [a, b] = self.inner_first;
-                call.key.variant.extend([self.tile.side as u32, u32::from(a), u32::from(b)]);
-                let groups = call.groups(self.parts * self.tile.count(&self.sizes))?;
-                call.run(groups, || self.tiles(&names, &matrices, target))
+                call.key.variant.extend([tile.side as u32, u32::from(a), u32::from(b)]);
+                let groups = call.groups(self.parts * tile.count(&self.sizes))?;
+                call.run(groups, || self.tiles(&names, &matrices, target, tile))
             }
         }
     }
@@ -334,9 +372,9 @@ impl Run {
     }
 
     /// Blocks of both matrices in the group's memory, and a square of outputs in each thread's registers.
-    fn tiles<M: Matrices>(&self, names: &Names, matrices: &M, target: Place) -> String {
-        let Tile { side, depth, own } = self.tile;
-        let (threads, line, quads) = (self.tile.threads(), side / own, own / 4);
+    fn tiles<M: Matrices>(&self, names: &Names, matrices: &M, target: Place, tile: Tile) -> String {
+        let Tile { side, depth, own } = tile;
+        let (threads, line, quads) = (tile.threads(), side / own, own / 4);
         let Names { m, n, .. } = names;
         let one = type_text(self.num);
         let ty = format!("vec4<{one}>");

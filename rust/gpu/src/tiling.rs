@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::shader::{Num, THREADS};
+use smallvec::SmallVec;
 
 /// Which kernel computes a product.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -10,6 +11,44 @@ pub enum Way {
     Dots,
     Registers,
     Tiles,
+}
+
+/// As [`Way`], with the sizes that the kernel's text has.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Form {
+    Thin,
+    Dots,
+    Registers(Patch),
+    Tiles(Tile),
+}
+
+impl Form {
+    /// The forms of a way that add up in the same order, the best guess first.
+    pub fn all(context: &Context, way: Way, num: Num, sizes: &Sizes) -> SmallVec<[Form; 4]> {
+        let mut forms: SmallVec<[Form; 4]> = SmallVec::new();
+        match way {
+            Way::Thin => forms.push(Form::Thin),
+            Way::Dots => forms.push(Form::Dots),
+            Way::Registers => forms.extend(Patch::all(context, sizes).into_iter().map(Form::Registers)),
+            Way::Tiles => {
+                let best = Tile::best(num, sizes);
+                forms.push(Form::Tiles(best));
+                let large = num == Num::F32;
+                let others = [LARGE, MIDDLE, SMALL].into_iter().filter(|t| *t != best && (large || *t != LARGE));
+                forms.extend(others.map(Form::Tiles));
+            }
+        }
+        forms
+    }
+
+    pub fn way(self) -> Way {
+        match self {
+            Form::Thin => Way::Thin,
+            Form::Dots => Way::Dots,
+            Form::Registers(_) => Way::Registers,
+            Form::Tiles(_) => Way::Tiles,
+        }
+    }
 }
 
 /// `batch` products of `m × k` and `k × n`.
@@ -29,7 +68,7 @@ pub(crate) const BLOCK: usize = 256;
 pub(crate) const PASS: usize = 2048;
 
 /// Rows and columns of a group, inner positions in its memory, rows or columns of a thread.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Tile {
     pub side: usize,
     pub depth: usize,
@@ -60,7 +99,7 @@ impl Tile {
 }
 
 /// A thread's rows and columns in [`Way::Registers`], and how many threads stand side by side and below each other.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Patch {
     pub rows: usize,
     pub cols: usize,
@@ -71,13 +110,27 @@ pub(crate) struct Patch {
 }
 
 impl Patch {
-    pub fn best(context: &Context, sizes: &Sizes) -> Patch {
+    /// The possible ones for some sizes, the best guess first.
+    fn all(context: &Context, sizes: &Sizes) -> SmallVec<[Patch; 4]> {
         const ROWS: usize = 16;
         let lanes = lanes(context);
+        let apart = Patch::apart(sizes);
         if sizes.m > 8 && sizes.n > 8 && (2..=ROWS).contains(&lanes) && ROWS.is_multiple_of(lanes) {
-            let cols = if sizes.n > 4 * lanes { 8 } else { 4 };
-            return Patch { rows: ROWS, cols, across: lanes, down: 1, together: true };
+            let wide = sizes.n > 4 * lanes;
+            let patch =
+                |rows, wide| Patch { rows, cols: if wide { 8 } else { 4 }, across: lanes, down: 1, together: true };
+            let mut all: SmallVec<[Patch; 4]> = SmallVec::from_slice(&[patch(ROWS, wide), patch(ROWS, !wide)]);
+            if lanes < ROWS {
+                all.push(patch(ROWS / 2, wide));
+            }
+            all.push(apart);
+            return all;
         }
+        SmallVec::from_slice(&[apart])
+    }
+
+    /// Of threads that do not help each other.
+    fn apart(sizes: &Sizes) -> Patch {
         let cols = if sizes.n > 1 { 4 } else { 1 };
         let across = if sizes.n > 8 { 8 } else { 1 };
         let rows = match sizes.m {
@@ -123,13 +176,13 @@ pub(crate) fn best(software: bool, num: Num, sizes: &Sizes, inner_first: [bool; 
 }
 
 /// How many parts the inner dimension is split into, of how many positions each.
-pub(crate) fn split(software: bool, way: Way, tile: Tile, sizes: &Sizes) -> (usize, usize) {
+pub(crate) fn split(software: bool, form: Form, sizes: &Sizes) -> (usize, usize) {
     let outputs = sizes.batch * sizes.m * sizes.n;
-    let (groups, least) = match way {
-        Way::Thin => (outputs.div_ceil(THREADS as usize), BLOCK),
-        Way::Dots => (outputs, LANES * 32),
-        Way::Tiles => (tile.count(sizes), 256),
-        Way::Registers => return (1, sizes.k),
+    let (groups, least) = match form {
+        Form::Thin => (outputs.div_ceil(THREADS as usize), BLOCK),
+        Form::Dots => (outputs, LANES * 32),
+        Form::Tiles(tile) => (tile.count(sizes), 256),
+        Form::Registers(_) => return (1, sizes.k),
     };
     let wanted = if software { 4 } else { 256 };
     let parts = (wanted / groups.max(1)).min(sizes.k / least).max(1);

@@ -78,14 +78,14 @@ fn _gpu_lose(py: Python<'_>, device: Option<&Bound<'_, PyAny>>) -> PyResult<()> 
     Ok(())
 }
 
-/// Elementwise calls, chains of them that ran as one kernel, the calls in those, kernels of every kind, submissions, and
-/// kernels compiled.
+/// Elementwise calls, chains of them that ran as one kernel, the calls in those, kernels of every kind, submissions,
+/// kernels compiled, and products whose form was measured.
 #[pyfunction]
 #[pyo3(signature = (device=None))]
-fn _gpu_work(py: Python<'_>, device: Option<&Bound<'_, PyAny>>) -> PyResult<(u64, u64, u64, u64, u64, usize)> {
+fn _gpu_work(py: Python<'_>, device: Option<&Bound<'_, PyAny>>) -> PyResult<(u64, u64, u64, u64, u64, usize, usize)> {
     let gpu = opened(py, device)?;
     let work = py.detach(|| gpu.work());
-    Ok((work.steps, work.chains, work.chained, work.dispatches, work.submissions, gpu.compiled()))
+    Ok((work.steps, work.chains, work.chained, work.dispatches, work.submissions, gpu.compiled(), gpu.measured()))
 }
 
 /// Waits until chains that are being compiled are so.
@@ -126,6 +126,23 @@ fn _set_gpu_fallback(allowed: bool) {
     wengert::set_gpu_fallback(allowed);
 }
 
+/// Whether products that come often are measured to find their fastest form.
+#[pyfunction]
+fn _gpu_autotune() -> bool {
+    gpu::autotune()
+}
+
+#[pyfunction]
+fn _set_gpu_autotune(on: bool) {
+    gpu::set_autotune(on);
+}
+
+/// Writes what the next process can use.
+#[pyfunction]
+fn _gpu_keep(py: Python<'_>) {
+    py.detach(gpu::keep);
+}
+
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(_gpu_devices, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_synchronize, m)?)?;
@@ -138,5 +155,8 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(_set_default_device, m)?)?;
     m.add_function(wrap_pyfunction!(_default_device, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_fallback, m)?)?;
-    m.add_function(wrap_pyfunction!(_set_gpu_fallback, m)?)
+    m.add_function(wrap_pyfunction!(_set_gpu_fallback, m)?)?;
+    m.add_function(wrap_pyfunction!(_gpu_autotune, m)?)?;
+    m.add_function(wrap_pyfunction!(_set_gpu_autotune, m)?)?;
+    m.add_function(wrap_pyfunction!(_gpu_keep, m)?)
 }
