@@ -87,9 +87,8 @@ bench: $(BUILT) $(STAMPS)/extra-test ## every benchmark; writes benches/RESULTS.
 bench-overhead: $(BUILT) $(STAMPS)/extra-test ## the bars on overhead, against torch in the same run
 	$(PY) benches/run.py --only overhead memory --no-write
 
-bench-gpu: $(BUILT) $(STAMPS)/extra-test ## the bars on the GPU, a software one too, and a real one's figures beside torch's
-	WENGERT_ALLOW_SOFTWARE_GPU=1 cargo bench -p wengert-gpu
-	WENGERT_ALLOW_SOFTWARE_GPU=1 $(PY) benches/run.py --only gpu --no-write
+bench-gpu: $(BUILT) $(STAMPS)/extra-test ## the GPU's bars, a real card's figures beside torch's; writes the card's part of benches/RESULTS.md
+	WENGERT_ALLOW_SOFTWARE_GPU=1 $(PY) benches/run.py --only gpu
 
 # --- upkeep ---------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 python benches/run.py                      all of them
 python benches/run.py --only overhead      some of them
+python benches/run.py --only gpu           those of the GPU, which have a part of the page for each card
 python benches/run.py --no-write           to the terminal alone
 """
 
@@ -45,8 +46,46 @@ def table(results):
     return "\n".join(rows)
 
 
+def queue():
+    """What rust/gpu/benches/queue.rs measures against bare wgpu, as a Markdown table."""
+    command = ["cargo", "bench", "-p", "wengert-gpu"]
+    done = subprocess.run(command, cwd=HERE.parent, stdout=subprocess.PIPE, text=True, check=True)
+    print(done.stdout, flush=True)
+    rows = [
+        " | ".join(cell.strip() for cell in line.split("|"))
+        for line in done.stdout.splitlines()
+        if " | " in line
+    ]
+    return "\n".join(["| what | times | ratio |", "|---|---|---|", *(f"| {row} |" for row in rows)])
+
+
+def card():
+    """The first GPU's name, driver and way of access; None without one."""
+    import wengert as wg
+
+    found = wg.gpu.devices()
+    return f"{found[0].name}, {found[0].driver}, {found[0].backend}" if found else None
+
+
+CARDS = "# On GPUs\n"
+
+
+def cards(text):
+    """The parts of a page that belong to one GPU each, by its name."""
+    parts = text.partition(CARDS)[2].split("\n## ")[1:]
+    return {part.partition("\n")[0]: part.partition("\n")[2].strip() for part in parts}
+
+
+def with_cards(text, found):
+    """The page with these parts for GPUs."""
+    text = text.partition(CARDS)[0].rstrip("\n") + "\n"
+    if not found:
+        return text
+    return text + f"\n{CARDS}" + "".join(f"\n## {name}\n\n{part}\n" for name, part in sorted(found.items()))
+
+
 def page(sections):
-    """The whole of RESULTS.md."""
+    """RESULTS.md but for its GPUs."""
     bars = [r for _, results in sections for r in results if r.met is not None]
     met = sum(r.met for r in bars)
     lines = [
@@ -90,8 +129,16 @@ def main():
     for r in bars:
         if not r.met:
             print(f"  not met: {r.title}: {r.ratios['wengert']} against {r.bar:g}")
+    results = HERE / "RESULTS.md"
+    old = results.read_text() if results.exists() else ""
     if not options.no_write and set(options.only) == set(FILES) and not failed:
-        (HERE / "RESULTS.md").write_text(page(sections))
+        results.write_text(with_cards(page(sections), cards(old)))
+    if options.only == ["gpu"] and not failed and card():
+        against_wgpu = queue()
+        if not options.no_write:
+            part = f"By `make bench-gpu`, {datetime.date.today():%d %B %Y}, {machine()}.\n\n"
+            part += f"{against_wgpu}\n\n{table(sections[0][1])}"
+            results.write_text(with_cards(old, {**cards(old), card(): part}))
     return f"failed: {', '.join(failed)}" if failed else 0
 
 

@@ -44,7 +44,7 @@ def test_damaged_files_are_as_good_as_none(tmp_path):
 
 
 def test_nothing_is_kept_where_that_is_not_wanted(tmp_path):
-    code = "import os; os.chdir(%r)\n" % str(tmp_path) + PRODUCTS
+    code = f"import os; os.chdir({str(tmp_path)!r})\n{PRODUCTS}"
     home = {name: str(tmp_path) for name in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA")}
     assert run(code, "off", **home) == ["1"]
     assert not (tmp_path / "wengert").exists() and not (tmp_path / "off").exists()

@@ -6,7 +6,7 @@ use crate::tuning::Tuned;
 use std::ffi::OsString;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The folder of kept files, or `off`.
 pub const CACHE: &str = "WENGERT_CACHE";
@@ -68,7 +68,8 @@ pub(crate) struct Kept {
     /// Its files without their extension; none where nothing is kept.
     place: Option<PathBuf>,
     pub kernels: Option<wgpu::PipelineCache>,
-    /// Whether a kernel was compiled since they were written.
+    /// The sum of what the kernels' file has, and whether one was compiled since that was looked at.
+    written: AtomicU64,
     fresh: AtomicBool,
     pub tuned: Tuned,
 }
@@ -81,14 +82,15 @@ impl Kept {
             format!("{}-{:x}-{:x}-{:016x}", adapter.backend, adapter.vendor, adapter.device, sum(driver.as_bytes()));
         let place = folder(|name| std::env::var_os(name)).map(|folder| folder.join(name));
         let found = |kind: &str| place.as_ref().and_then(|place| read(&place.with_extension(kind)));
+        let data = found("kernels");
+        let written = data.as_deref().map_or(0, sum);
         let kernels = (place.is_some() && device.features().contains(wgpu::Features::PIPELINE_CACHE)).then(|| {
-            let data = found("kernels");
             let descriptor = wgpu::PipelineCacheDescriptor { label: None, data: data.as_deref(), fallback: true };
             // SAFETY: the bytes are what `get_data` has given, as their sum tells; wgpu and the driver compare versions.
             unsafe { device.create_pipeline_cache(&descriptor) }
         });
         let tuned = Tuned::parse(&found("tiles").and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default());
-        Kept { place, kernels, fresh: AtomicBool::new(false), tuned }
+        Kept { place, kernels, written: AtomicU64::new(written), fresh: AtomicBool::new(false), tuned }
     }
 
     /// Notes that a kernel was compiled.
@@ -107,7 +109,10 @@ impl Context {
         if let (Some(kernels), true) = (&self.kept.kernels, self.kept.fresh.swap(false, Ordering::Relaxed)) {
             let data = catch_unwind(AssertUnwindSafe(|| kernels.get_data())).ok().flatten();
             if let Some(data) = data.filter(|data| data.len() <= MOST) {
-                let _ = write(&place.with_extension("kernels"), &data);
+                let now = sum(&data);
+                if self.kept.written.swap(now, Ordering::Relaxed) != now {
+                    let _ = write(&place.with_extension("kernels"), &data);
+                }
             }
         }
         if let Some(text) = self.kept.tuned.news() {

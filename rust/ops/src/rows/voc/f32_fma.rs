@@ -3,6 +3,8 @@
 use super::float::float_vocabulary;
 use super::poly::f32_polynomials;
 
+pub use super::circle::{cos, sin, tan};
+
 #[inline(always)]
 fn fma(a: f32, b: f32, c: f32) -> f32 {
     a.mul_add(b, c)

@@ -29,6 +29,10 @@ pub fn cos(x: f64) -> f64 {
     x.cos()
 }
 #[inline(always)]
+pub fn tan(x: f64) -> f64 {
+    x.tan()
+}
+#[inline(always)]
 pub fn tanh(x: f64) -> f64 {
     x.tanh()
 }

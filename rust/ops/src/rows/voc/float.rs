@@ -190,10 +190,6 @@ macro_rules! float_vocabulary {
             a.atan2(b)
         }
         #[inline(always)]
-        pub fn tan(x: $T) -> $T {
-            x.tan()
-        }
-        #[inline(always)]
         pub fn asin(x: $T) -> $T {
             x.asin()
         }

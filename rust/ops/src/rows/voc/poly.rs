@@ -147,14 +147,6 @@ macro_rules! f32_polynomials {
         }
 
         #[inline(always)]
-        pub fn sin(x: f32) -> f32 {
-            x.sin()
-        }
-        #[inline(always)]
-        pub fn cos(x: f32) -> f32 {
-            x.cos()
-        }
-        #[inline(always)]
         pub fn erfc(x: f32) -> f32 {
             libm::erfcf(x)
         }
