@@ -133,12 +133,13 @@ def main():
     old = results.read_text() if results.exists() else ""
     if not options.no_write and set(options.only) == set(FILES) and not failed:
         results.write_text(with_cards(page(sections), cards(old)))
-    if options.only == ["gpu"] and not failed and card():
+    name = card() if options.only == ["gpu"] and not failed else None
+    if name:
         against_wgpu = queue()
         if not options.no_write:
             part = f"By `make bench-gpu`, {datetime.date.today():%d %B %Y}, {machine()}.\n\n"
             part += f"{against_wgpu}\n\n{table(sections[0][1])}"
-            results.write_text(with_cards(old, {**cards(old), card(): part}))
+            results.write_text(with_cards(old, {**cards(old), name: part}))
     return f"failed: {', '.join(failed)}" if failed else 0
 
 

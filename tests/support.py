@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -28,6 +30,16 @@ def need_gpu():
         if os.environ.get("REQUIRE_GPU"):
             pytest.fail("REQUIRE_GPU is set, and there is no adapter")
         pytest.skip("there is no GPU adapter; Debian's mesa-vulkan-drivers has a software one")
+
+
+def python(code, **env):
+    """What a process of its own prints, and what it prints as errors."""
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **env}, timeout=120
+    )
+    assert run.returncode == 0, run.stderr
+    assert "panicked" not in run.stderr
+    return run.stdout.strip(), run.stderr
 
 
 @contextlib.contextmanager

@@ -15,6 +15,12 @@ gpu_autotune: bool
 gpu_fallback: bool
 
 
+def _checked(name, value):
+    if not isinstance(value, bool):
+        raise TypeError(f"config.{name} must be a bool, but got {type(value).__name__}")
+    return value
+
+
 class _Config(_ModuleType):
     @property
     def gpu_fallback(self):
@@ -31,9 +37,7 @@ class _Config(_ModuleType):
 
     @gpu_fallback.setter
     def gpu_fallback(self, allowed):
-        if not isinstance(allowed, bool):
-            raise TypeError(f"config.gpu_fallback must be a bool, but got {type(allowed).__name__}")
-        _core._set_gpu_fallback(allowed)
+        _core._set_gpu_fallback(_checked("gpu_fallback", allowed))
 
     @property
     def gpu_autotune(self):
@@ -50,9 +54,7 @@ class _Config(_ModuleType):
 
     @gpu_autotune.setter
     def gpu_autotune(self, on):
-        if not isinstance(on, bool):
-            raise TypeError(f"config.gpu_autotune must be a bool, but got {type(on).__name__}")
-        _core._set_gpu_autotune(on)
+        _core._set_gpu_autotune(_checked("gpu_autotune", on))
 
     def __setattr__(self, name, value):
         if not name.startswith("_") and not hasattr(type(self), name):

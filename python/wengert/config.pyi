@@ -8,6 +8,7 @@ from types import ModuleType as _ModuleType
 from . import _core as _core
 gpu_autotune: bool
 gpu_fallback: bool
+def _checked(name: Any, value: Any) -> Any: ...
 
 class _Config(_ModuleType):
     @property

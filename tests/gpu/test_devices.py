@@ -3,12 +3,12 @@
 import copy
 import os
 import pickle
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import wengert as wg
+from support import python
 
 DTYPES = [wg.float32, wg.float16, wg.bfloat16, wg.int8, wg.uint8, wg.int16, wg.int32, wg.int64, wg.bool]
 
@@ -238,14 +238,6 @@ def test_memory_is_counted_and_given_back():
     wg.gpu.empty_cache()
     assert wg.gpu.memory_reserved() == wg.gpu.memory_allocated() == before
     assert "MiB" in wg.gpu.memory_summary()
-
-
-def python(code, **env):
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **env}, timeout=120
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stdout.strip(), run.stderr
 
 
 def test_the_environment_chooses():

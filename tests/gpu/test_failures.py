@@ -1,23 +1,12 @@
 """What goes wrong on a GPU: too little memory, a lost device, no driver, threads. The process goes on."""
 
 import gc
-import os
-import subprocess
 import sys
 import threading
 
 import pytest
 import wengert as wg
-
-
-def python(code, **env):
-    """What a process of its own prints."""
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **env}, timeout=120
-    )
-    assert run.returncode == 0, run.stderr
-    assert "panicked" not in run.stderr
-    return run.stdout.splitlines()
+from support import python
 
 
 def test_more_than_one_allocation_holds():
@@ -83,7 +72,7 @@ print(x.sum().item() == (1 << 20) * ((1 << 20) - 1) // 2, (x + 1)[-1].item() == 
 def test_too_little_memory():
     if not wg.gpu.devices()[0].software:
         pytest.skip("a card's memory is not limited by the process' limits")
-    assert python(LITTLE) == ["True True True True", "True", "True", "True", "True True"]
+    assert python(LITTLE)[0].splitlines() == ["True True True True", "True", "True", "True", "True True"]
 
 
 LOST = """
@@ -110,7 +99,7 @@ print(wg.ones(2).add(1).tolist(), wg.gpu.is_available())
 
 
 def test_a_lost_device():
-    assert python(LOST) == ["True"] * 11 + ["[2.0, 2.0] True"]
+    assert python(LOST)[0].splitlines() == ["True"] * 11 + ["[2.0, 2.0] True"]
 
 
 def test_no_driver():
@@ -123,7 +112,7 @@ for call in (lambda: wg.ones(1, device="gpu"), lambda: wg.ones(1).to("gpu"), wg.
     except RuntimeError as e:
         print(e)
 """
-    lines = python(code, VK_DRIVER_FILES="/nowhere.json", VK_ICD_FILENAMES="/nowhere.json")
+    lines = python(code, VK_DRIVER_FILES="/nowhere.json", VK_ICD_FILENAMES="/nowhere.json")[0].splitlines()
     assert lines[0] == "False 0 []"
     assert len(lines) == 4 and all("gpu:0: no such GPU; no Vulkan" in line for line in lines[1:])
     assert all("device 'cpu'" in line for line in lines[1:])

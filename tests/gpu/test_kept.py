@@ -1,11 +1,8 @@
 """What one process leaves for the next: compiled kernels, and the forms of products that were measured."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import wengert as wg
+from support import python
 
 PRODUCTS = """
 import wengert as wg
@@ -18,11 +15,8 @@ print(wg.gpu.stats().tuned)
 
 
 def run(code, folder, **env):
-    """What a process of its own prints."""
-    env = {**os.environ, "WENGERT_CACHE": str(folder), **env}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
+    """The words that a process prints that keeps its files in a folder."""
+    return python(code, WENGERT_CACHE=str(folder), **env)[0].split()
 
 
 def test_measured_forms_are_kept_and_change_no_bit(tmp_path):

@@ -6,7 +6,7 @@ use crate::tuning::Tuned;
 use std::ffi::OsString;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The folder of kept files, or `off`.
 pub const CACHE: &str = "WENGERT_CACHE";
@@ -68,9 +68,8 @@ pub(crate) struct Kept {
     /// Its files without their extension; none where nothing is kept.
     place: Option<PathBuf>,
     pub kernels: Option<wgpu::PipelineCache>,
-    /// The sum of what the kernels' file has, and whether one was compiled since that was looked at.
+    /// The sum of what the kernels' file has.
     written: AtomicU64,
-    fresh: AtomicBool,
     pub tuned: Tuned,
 }
 
@@ -90,12 +89,7 @@ impl Kept {
             unsafe { device.create_pipeline_cache(&descriptor) }
         });
         let tuned = Tuned::parse(&found("tiles").and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default());
-        Kept { place, kernels, written: AtomicU64::new(written), fresh: AtomicBool::new(false), tuned }
-    }
-
-    /// Notes that a kernel was compiled.
-    pub fn compiled(&self) {
-        self.fresh.store(true, Ordering::Relaxed);
+        Kept { place, kernels, written: AtomicU64::new(written), tuned }
     }
 }
 
@@ -106,7 +100,7 @@ impl Context {
         if self.check().is_err() {
             return;
         }
-        if let (Some(kernels), true) = (&self.kept.kernels, self.kept.fresh.swap(false, Ordering::Relaxed)) {
+        if let Some(kernels) = &self.kept.kernels {
             let data = catch_unwind(AssertUnwindSafe(|| kernels.get_data())).ok().flatten();
             if let Some(data) = data.filter(|data| data.len() <= MOST) {
                 let now = sum(&data);

@@ -87,7 +87,6 @@ impl Context {
                 },
                 cache: self.kept.kernels.as_ref(),
             });
-            self.kept.compiled();
             Pipeline { id: COUNT.fetch_add(1, Ordering::Relaxed), raw, layout }
         })
     }
