@@ -234,6 +234,11 @@ impl Tensor {
         self.0.state.get(&lock().key).grad.clone()
     }
 
+    /// Whether it has a gradient.
+    pub fn has_grad(&self) -> bool {
+        self.0.state.get(&lock().key).grad.is_some()
+    }
+
     /// Replaces (or removes) the gradient.
     pub fn set_grad(&self, grad: Option<Tensor>) -> Result<()> {
         if let Some(g) = &grad {

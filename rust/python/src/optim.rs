@@ -1,6 +1,7 @@
 //! Optimizer steps, one call over all parameters.
 
 use crate::args::{need_tensor, tensors};
+use crate::class::tensor_of;
 use crate::error::Raise;
 use crate::tensor::{fresh, PyTensor};
 use crate::types::type_name;
@@ -91,7 +92,7 @@ fn _adam_step(
     for p in params.try_iter()? {
         let p = p?;
         let inner = need_tensor("_adam_step", "params", &p)?;
-        if inner.grad().is_none() {
+        if !inner.has_grad() {
             continue;
         }
         let entry = match state.get_item(&p)? {
@@ -101,7 +102,10 @@ fn _adam_step(
         let entry = entry.cast_into::<PyDict>()?;
         let part = |name: &Bound<'_, PyString>| -> PyResult<Tensor> {
             match entry.get_item(name)? {
-                Some(part) => need_tensor("Adam", name.to_str()?, &part).cloned(),
+                Some(part) => match tensor_of(&part) {
+                    Some(t) => Ok(t.clone()),
+                    None => need_tensor("Adam", name.to_str()?, &part).cloned(),
+                },
                 None => Err(PyKeyError::new_err(name.clone().unbind())),
             }
         };
