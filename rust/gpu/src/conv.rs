@@ -75,7 +75,7 @@ fn convolve(
     let divided = role == ConvRole::Input && geometry.stride != [1; 3];
     let inner_first = [true, role == ConvRole::Weight];
     let target = (out.buffer(), out.layout().offset(), out.dtype());
-    multiply(context, "conv", num, sizes, way, inner_first, false, target, |call: &mut Call| {
+    multiply(context, "conv", num, sizes, way, inner_first, false, target, |call: &mut Call, _| {
         let places =
             [call.read(&first.0, a.dtype)?, call.read(&second.0, a.dtype)?, call.read(&parameters, DType::I32)?];
         call.key.variant.push(u32::from(divided));

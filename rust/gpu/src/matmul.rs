@@ -9,7 +9,8 @@ use crate::shader::{own_num, Call, Num, Place};
 use crate::tiling::{Sizes, Way};
 use smallvec::SmallVec;
 use std::fmt::Write;
-use wengert_ops::{contract, Layout, Result, View, ViewMut};
+use std::sync::Arc;
+use wengert_ops::{contract, DType, Layout, Result, View, ViewMut};
 
 type In<'a> = View<'a, Buffer>;
 type Out<'a> = ViewMut<'a, Buffer>;
@@ -127,13 +128,29 @@ impl Plan {
         let num = own_num(a.dtype);
         let sizes = Sizes { batch: self.batch.iter().product(), m, k, n };
         let inner_first = [self.a.2 == 1, self.b.1 == 1];
-        multiply(context, "matmul", num, sizes, way, inner_first, accumulate, (out.0, out.1, a.dtype), |call| {
-            self.bind(call, num, a, b)
+        multiply(context, "matmul", num, sizes, way, inner_first, accumulate, (out.0, out.1, a.dtype), |call, quads| {
+            self.bind(call, num, a, b, quads && a.dtype == DType::F32)
         })
     }
 
-    fn bind(&self, call: &mut Call, num: Num, a: In<'_>, b: In<'_>) -> Result<Strided> {
-        let places = [call.read(a.buffer, a.dtype)?, call.read(b.buffer, b.dtype)?];
+    /// Binds both matrices, by `quads` those whose elements lie by fours along the dimension that goes through memory.
+    fn bind(&self, call: &mut Call, num: Num, a: In<'_>, b: In<'_>, quads: bool) -> Result<Strided> {
+        let by_four = |(offset, row, col): (usize, isize, isize), array: usize, rows: usize, cols: usize| {
+            let (length, other) = if col == 1 { (cols, row) } else { (rows, col) };
+            let along = row == 1 || col == 1;
+            let steps = self.steps[array].iter().all(|s| s % 4 == 0);
+            quads && along && steps && offset % 4 == 0 && other % 4 == 0 && length % 4 == 0
+        };
+        let mut place = |x: In<'_>, by_four: bool| {
+            let quads = if by_four { call.read_quads(x.buffer)? } else { None };
+            quads.map_or_else(|| call.read(x.buffer, x.dtype), Ok)
+        };
+        // Two views of one buffer are read alike.
+        let apart = !Arc::ptr_eq(&a.buffer.0, &b.buffer.0);
+        let places = [
+            place(a, apart && by_four(self.a, 0, self.m, self.k))?,
+            place(b, apart && by_four(self.b, 1, self.k, self.n))?,
+        ];
         let words = |call: &mut Call, at: (usize, isize, isize)| -> Result<[String; 3]> {
             Ok([call.size(at.0)?, step(call, at.1)?, step(call, at.2)?])
         };
@@ -160,6 +177,13 @@ struct Strided {
     a: [String; 3],
     b: [String; 3],
     batch: Vec<[String; 3]>,
+}
+
+fn load(place: Place, index: &str, num: Num) -> String {
+    match place.quads {
+        true => place.load_quad(index),
+        false => place.load(index, num),
+    }
 }
 
 impl Matrices for Strided {
@@ -190,10 +214,13 @@ impl Matrices for Strided {
         format!("ka += {};\nkb += {};\n", self.a[2], self.b[1])
     }
     fn a(&self, row: &str) -> String {
-        self.places[0].load(&format!("ra{row} + ka"), self.num)
+        load(self.places[0], &format!("ra{row} + ka"), self.num)
     }
     fn b(&self, col: &str) -> String {
-        self.places[1].load(&format!("cb{col} + kb"), self.num)
+        load(self.places[1], &format!("cb{col} + kb"), self.num)
+    }
+    fn quads(&self) -> [bool; 2] {
+        self.places.map(|p| p.quads)
     }
     fn place(&self, m: &str, n: &str, row: &str, col: &str) -> String {
         format!("(z * {m} + {row}) * {n} + {col}")

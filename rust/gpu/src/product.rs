@@ -35,12 +35,17 @@ pub(crate) trait Matrices {
     fn a(&self, row: &str) -> String;
     /// The second's.
     fn b(&self, col: &str) -> String;
+    /// Of which matrix four elements that are neighbours in memory can be read together: then [`Matrices::a`] and
+    /// [`Matrices::b`] give four.
+    fn quads(&self) -> [bool; 2] {
+        [false; 2]
+    }
     /// The output's position of an element, counted from its first.
     fn place(&self, m: &str, n: &str, row: &str, col: &str) -> String;
 }
 
 /// `out = a · b (+ out)` for each product of the batch, neither of them empty. `bind` binds the matrices and their
-/// parameters to a call; `inner_first` tells of each matrix whether neighbours along the inner dimension are neighbours in
+/// parameters to a call, told whether a kernel can read four elements together; `inner_first` tells of each matrix whether neighbours along the inner dimension are neighbours in
 /// memory.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn multiply<M: Matrices>(
@@ -52,16 +57,16 @@ pub(crate) fn multiply<M: Matrices>(
     inner_first: [bool; 2],
     accumulate: bool,
     out: (&Buffer, usize, DType),
-    bind: impl Fn(&mut Call) -> Result<M>,
+    bind: impl Fn(&mut Call, bool) -> Result<M>,
 ) -> Result<()> {
     let software = context.info.software && way.is_none();
     let way = match way {
-        Some(Way::Registers | Way::Tiles) if num == Num::I64 => Way::Thin,
+        Some(Way::Registers | Way::Tiles | Way::Ahead) if num == Num::I64 => Way::Thin,
         Some(way) => way,
         None => best(software, num, &sizes, inner_first),
     };
     let forms = Form::all(context, way, num, &sizes);
-    let many = matches!(way, Way::Registers | Way::Tiles);
+    let many = matches!(way, Way::Registers | Way::Tiles | Way::Ahead);
     let by_passes = many && out.2 == DType::F32;
     let (mut parts, mut chunk) = split(software, forms[0], &sizes);
     let most = if way == Way::Dots { context.rounds().saturating_mul(LANES / 2) } else { context.rounds() };
@@ -140,7 +145,7 @@ impl Run {
         family: &'static str,
         dtype: DType,
         outputs: usize,
-        bind: &impl Fn(&mut Call) -> Result<M>,
+        bind: &impl Fn(&mut Call, bool) -> Result<M>,
     ) -> Result<Duration> {
         let times = together(context.info.software, &self.sizes);
         let out = Buffer(context.allocate(outputs * dtype.size())?);
@@ -158,7 +163,7 @@ impl Run {
         context: &'static Context,
         family: &'static str,
         out: (&Buffer, usize, DType),
-        bind: &impl Fn(&mut Call) -> Result<M>,
+        bind: &impl Fn(&mut Call, bool) -> Result<M>,
     ) -> Result<()> {
         let Sizes { batch, m, n, .. } = self.sizes;
         let mut call = Call::new(context, family);
@@ -172,7 +177,8 @@ impl Run {
             batches: call.size(batch)?,
             start: call.size(out.1)?,
         };
-        let matrices = bind(&mut call)?;
+        let quads = matches!(self.form, Form::Tiles(_)) && self.num == Num::F32 && self.chunk.is_multiple_of(4);
+        let matrices = bind(&mut call, quads)?;
         call.key.variant.extend_from_slice(&[
             self.form.way() as u32,
             self.num as u32,
@@ -198,7 +204,8 @@ impl Run {
             }
             Form::Tiles(tile) => {
                 let [a, b] = self.inner_first;
-                call.key.variant.extend([tile.side as u32, u32::from(a), u32::from(b)]);
+                let ahead = u32::from(tile.ahead);
+                call.key.variant.extend([tile.side as u32, ahead, u32::from(a), u32::from(b)]);
                 let groups = call.groups(self.parts * tile.count(&self.sizes))?;
                 call.run(groups, || self.tiles(&names, &matrices, target, tile))
             }
@@ -372,66 +379,42 @@ impl Run {
 
     /// Blocks of both matrices in the group's memory, and a square of outputs in each thread's registers.
     fn tiles<M: Matrices>(&self, names: &Names, matrices: &M, target: Place, tile: Tile) -> String {
-        let Tile { side, depth, own } = tile;
-        let (threads, line, quads) = (tile.threads(), side / own, own / 4);
+        let Tile { side, depth, own, ahead } = tile;
+        let (threads, line, quads, pitch) = (tile.threads(), side / own, own / 4, tile.pitch());
         let Names { m, n, .. } = names;
-        let one = type_text(self.num);
-        let ty = format!("vec4<{one}>");
-        // A line of the block is longer by one vector, so that what threads write side by side is in different banks.
-        let pitch = side / 4 + 1;
+        let ty = format!("vec4<{}>", type_text(self.num));
         let mut text = self.block(names, side, side);
         text += &self.part(names, matrices);
-        let (mut before, mut loads) = (String::new(), String::new());
-        for (array, inner_first) in self.inner_first.into_iter().enumerate() {
-            let (name, corner, size) = [("a", "gr", m), ("b", "gc", n)][array];
-            let share = |at: &str, tag: &str| match array {
-                0 => matrices.row(at, tag),
-                _ => matrices.col(at, tag),
-            };
-            let value = |tag: &str| if array == 0 { matrices.a(tag) } else { matrices.b(tag) };
-            let each = side * depth / threads;
-            for j in 0..each {
-                // Threads side by side read what lies side by side.
-                let (at, tag, k) = if inner_first {
-                    let at = format!("(t / {depth}u + {}u)", j * threads / depth);
-                    (at, format!("_{j}"), format!("t % {depth}u"))
-                } else {
-                    (format!("(t % {side}u)"), "_0".to_owned(), format!("(t / {side}u + {}u)", j * threads / side))
-                };
-                if inner_first || j == 0 {
-                    before += &share(&format!("min({corner} + {at}, {size} - 1u)"), &tag);
-                }
-                let _ = write!(
-                    loads,
-                    "{{\nlet kt = {k};\nlet kq = min(q + kt, k1 - 1u);\n{}let v = {};\n\
-                     t{name}[kt * {pitch}u + {at} / 4u][{at} % 4u] = select({one}(), v, q + kt < k1);\n}}\n",
-                    matrices.inner("kq"),
-                    value(&tag)
-                );
-            }
-        }
-        text += &before;
+        let Reads { lines, fetch, put } = self.reads(names, matrices, tile);
+        text += &lines;
         let _ = writeln!(text, "let tx = t % {line}u;\nlet ty = t / {line}u;");
-        for i in 0..own {
-            for j in 0..quads {
-                let _ = writeln!(text, "var sum{i}_{j} = {ty}();");
-            }
+        for (i, j) in each(own, quads) {
+            let _ = writeln!(text, "var sum{i}_{j} = {ty}();");
         }
+        // Where a block is read from, and what is done before and after it is.
+        let (from, before, after) = match ahead {
+            false => ("", format!("{{\nlet to = q;\n{fetch}{put}}}\nworkgroupBarrier();\n"), String::new()),
+            true => {
+                let _ = write!(
+                    text,
+                    "var half = 0u;\n{{\nlet to = k0;\nlet into = half;\n{fetch}{put}}}\nworkgroupBarrier();\n"
+                );
+                let fetch = format!("let to = q + {depth}u;\n{fetch}");
+                ("half + ", fetch, format!("let into = {}u - half;\n{put}half = into;\n", depth * pitch))
+            }
+        };
         let _ = write!(
             text,
-            "for (var q = k0; q < k1; q += {depth}u) {{\n{loads}workgroupBarrier();\n\
-             for (var d = 0u; d < {depth}u; d++) {{\n"
+            "for (var q = k0; q < k1; q += {depth}u) {{\n{before}for (var d = 0u; d < {depth}u; d++) {{\n"
         );
         for j in 0..quads {
-            let _ = writeln!(text, "let u{j} = ta[d * {pitch}u + {}u + ty];", j * line);
-            let _ = writeln!(text, "let v{j} = tb[d * {pitch}u + {}u + tx];", j * line);
+            let _ = writeln!(text, "let u{j} = ta[{from}d * {pitch}u + {}u + ty];", j * line);
+            let _ = writeln!(text, "let v{j} = tb[{from}d * {pitch}u + {}u + tx];", j * line);
         }
-        for i in 0..own {
-            for j in 0..quads {
-                let _ = writeln!(text, "sum{i}_{j} += u{}[{}] * v{j};", i / 4, i % 4);
-            }
+        for (i, j) in each(own, quads) {
+            let _ = writeln!(text, "sum{i}_{j} += u{}[{}] * v{j};", i / 4, i % 4);
         }
-        text += "}\nworkgroupBarrier();\n}\n";
+        let _ = write!(text, "}}\n{after}workgroupBarrier();\n}}\n");
         for i in 0..own {
             let _ = writeln!(text, "{{\nlet r = gr + {}u + ty * 4u;\nif (r < {m}) {{", i / 4 * line * 4 + i % 4);
             for j in 0..own {
@@ -444,13 +427,68 @@ impl Run {
             }
             text += "}\n}\n";
         }
-        let size = depth * pitch;
+        let size = depth * pitch * (1 + usize::from(ahead));
         format!(
             "{}var<workgroup> ta: array<{ty}, {size}>;\nvar<workgroup> tb: array<{ty}, {size}>;\n{}",
             matrices.functions(),
             by_group(threads, "", &text)
         )
     }
+
+    /// How a thread of [`Run::tiles`] brings its share of both blocks into the group's memory.
+    fn reads<M: Matrices>(&self, names: &Names, matrices: &M, tile: Tile) -> Reads {
+        let Tile { side, depth, ahead, .. } = tile;
+        let (threads, pitch, one) = (tile.threads(), tile.pitch(), type_text(self.num));
+        let into = if ahead { "into + " } else { "" };
+        let mut reads = Reads::default();
+        for (array, inner_first) in self.inner_first.into_iter().enumerate() {
+            let (name, corner, size) = [("a", "gr", &names.m), ("b", "gc", &names.n)][array];
+            let quad = matrices.quads()[array];
+            let (width, ty) = if quad { (4, format!("vec4<{one}>")) } else { (1, one.to_owned()) };
+            // Threads side by side read what lies side by side.
+            let across = if inner_first { depth / width } else { side / width };
+            for j in 0..side * depth / width / threads {
+                let along = format!("(t % {across}u * {width}u)");
+                let down = format!("(t / {across}u + {}u)", j * threads / across);
+                let (at, k, last) = if inner_first { (down, along, 1) } else { (along, down, width) };
+                let tag = if inner_first { format!("_{j}") } else { "_0".to_owned() };
+                if inner_first || j == 0 {
+                    let line = format!("min({corner} + {at}, {size} - {last}u)");
+                    reads.lines += &if array == 0 { matrices.row(&line, &tag) } else { matrices.col(&line, &tag) };
+                }
+                let value = if array == 0 { matrices.a(&tag) } else { matrices.b(&tag) };
+                let _ = write!(
+                    reads.fetch,
+                    "var f{name}{j} = {ty}();\nif (to + {k} < k1) {{\n{}f{name}{j} = {value};\n}}\n",
+                    matrices.inner(&format!("(to + {k})"))
+                );
+                let cell = |i: usize| format!("t{name}[{into}({k} + {i}u) * {pitch}u + {at} / 4u]");
+                match (quad, inner_first) {
+                    (false, _) => {
+                        let _ = writeln!(reads.put, "{}[{at} % 4u] = f{name}{j};", cell(0));
+                    }
+                    (true, true) => {
+                        for i in 0..4 {
+                            let _ = writeln!(reads.put, "{}[{at} % 4u] = f{name}{j}[{i}];", cell(i));
+                        }
+                    }
+                    (true, false) => {
+                        let _ = writeln!(reads.put, "{} = f{name}{j};", cell(0));
+                    }
+                }
+            }
+        }
+        reads
+    }
+}
+
+/// Statements of one thread: what its elements' lines share; which brings elements of the blocks from the inner position
+/// `to` on into variables; and from these into the group's memory.
+#[derive(Default)]
+struct Reads {
+    lines: String,
+    fetch: String,
+    put: String,
 }
 
 /// All pairs of numbers below these.

@@ -103,6 +103,8 @@ pub(crate) struct Place {
     atomic: bool,
     /// Whether its block is seen through several windows: then functions find the one.
     windowed: bool,
+    /// Whether it is bound by four elements together: [`Place::load_quad`] reads it.
+    pub quads: bool,
 }
 
 impl Call {
@@ -123,12 +125,15 @@ impl Call {
         }
         let windows = self.context.windows(&buffer.0, dtype, &self.key)?;
         let at = match self.slots.iter().position(|s| Arc::ptr_eq(&s.block, &buffer.0)) {
-            Some(at) if self.slots[at].face.double != double => {
+            Some(at) if self.slots[at].face.double != double || self.slots[at].face.quads => {
                 return Err(Error::internal(format!("{}: one buffer under two dtypes in one call", self.key.family)));
             }
             Some(at) => at,
             None => {
-                self.slots.push(Slot { block: buffer.0.clone(), face: Face { access: Access::Read, double, windows } });
+                self.slots.push(Slot {
+                    block: buffer.0.clone(),
+                    face: Face { access: Access::Read, double, quads: false, windows },
+                });
                 self.slots.len() - 1
             }
         };
@@ -138,7 +143,7 @@ impl Call {
         }
         // What is read from a slot that was bound for scattering before is read by atomic operations, too.
         let atomic = self.slots[at].face.access == Access::Atomic;
-        let place = Place { slot: at as u32, dtype, atomic, windowed: windows > 1 };
+        let place = Place { slot: at as u32, dtype, atomic, windowed: windows > 1, quads: false };
         let slot = windows << 16 | place.slot << 8;
         self.key.variant.push(slot | code(dtype) << 3 | u32::from(atomic) << 2 | access as u32);
         Ok(place)
@@ -147,6 +152,19 @@ impl Call {
     /// Binds an array to be read.
     pub fn read(&mut self, buffer: &Buffer, dtype: DType) -> Result<Place> {
         self.bind(buffer, dtype, Access::Read)
+    }
+
+    /// Binds an array of f32 to be read by four elements together, of which the first has a number that four divides:
+    /// if nothing else of its buffer is bound, and one binding shows it.
+    pub fn read_quads(&mut self, buffer: &Buffer) -> Result<Option<Place>> {
+        let bound = self.slots.iter().any(|s| Arc::ptr_eq(&s.block, &buffer.0));
+        if bound || self.context.windows(&buffer.0, DType::F32, &self.key)? > 1 {
+            return Ok(None);
+        }
+        let place = Place { quads: true, ..self.bind(buffer, DType::F32, Access::Read)? };
+        self.slots[place.slot as usize].face.quads = true;
+        self.key.variant.push(u32::MAX);
+        Ok(Some(place))
     }
 
     /// Binds an array to be written, a word by one thread.
@@ -379,6 +397,11 @@ impl Place {
             }
             dtype => unpacked(dtype, &self.bits(index), num),
         }
+    }
+
+    /// The four elements from `index` on.
+    pub fn load_quad(self, index: &str) -> String {
+        format!("bitcast<vec4<f32>>(b{}[({index}) / 4u])", self.slot)
     }
 
     /// A statement that writes `value`, of type `num`, to `index`: for dtypes of whole words, or bound by

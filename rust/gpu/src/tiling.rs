@@ -11,6 +11,8 @@ pub enum Way {
     Dots,
     Registers,
     Tiles,
+    /// As `Tiles`, the next blocks being read while one is multiplied.
+    Ahead,
 }
 
 /// As [`Way`], with the sizes that the kernel's text has.
@@ -30,12 +32,19 @@ impl Form {
             Way::Thin => forms.push(Form::Thin),
             Way::Dots => forms.push(Form::Dots),
             Way::Registers => forms.extend(Patch::all(context, sizes).into_iter().map(Form::Registers)),
-            Way::Tiles => {
-                let best = Tile::best(num, sizes);
-                forms.push(Form::Tiles(best));
-                let large = num == Num::F32;
-                let others = [LARGE, MIDDLE, SMALL].into_iter().filter(|t| *t != best && (large || *t != LARGE));
-                forms.extend(others.map(Form::Tiles));
+            Way::Tiles | Way::Ahead => {
+                let (best, ahead) = (Tile::best(num, sizes), |t: Tile| Tile { ahead: true, ..t });
+                let room = context.limits.max_compute_workgroup_storage_size as usize;
+                for tile in [best, LARGE, MIDDLE, SMALL].into_iter().flat_map(|t| [t, ahead(t)]) {
+                    let large = tile.side == LARGE.side && num != Num::F32;
+                    let fits = tile.bytes(num) <= room && !large && (way == Way::Tiles || tile.ahead);
+                    if fits && !forms.contains(&Form::Tiles(tile)) {
+                        forms.push(Form::Tiles(tile));
+                    }
+                }
+                if forms.is_empty() {
+                    forms.push(Form::Tiles(best));
+                }
             }
         }
         forms
@@ -46,7 +55,7 @@ impl Form {
             Form::Thin => Way::Thin,
             Form::Dots => Way::Dots,
             Form::Registers(_) => Way::Registers,
-            Form::Tiles(_) => Way::Tiles,
+            Form::Tiles(t) => [Way::Tiles, Way::Ahead][usize::from(t.ahead)],
         }
     }
 }
@@ -73,15 +82,27 @@ pub(crate) struct Tile {
     pub side: usize,
     pub depth: usize,
     pub own: usize,
+    /// Two blocks of each matrix: one is filled while the other is read.
+    pub ahead: bool,
 }
 
-const LARGE: Tile = Tile { side: 128, depth: 8, own: 8 };
-const MIDDLE: Tile = Tile { side: 64, depth: 16, own: 4 };
-const SMALL: Tile = Tile { side: 32, depth: 16, own: 4 };
+const LARGE: Tile = Tile { side: 128, depth: 8, own: 8, ahead: false };
+const MIDDLE: Tile = Tile { side: 64, depth: 16, own: 4, ahead: false };
+const SMALL: Tile = Tile { side: 32, depth: 16, own: 4, ahead: false };
 
 impl Tile {
     pub fn threads(self) -> usize {
         (self.side / self.own).pow(2)
+    }
+    /// Vectors of four that a line of a block takes: one more than it has, so that what threads write side by side is in
+    /// different banks.
+    pub fn pitch(self) -> usize {
+        self.side / 4 + 1
+    }
+    /// Of the group's memory.
+    pub fn bytes(self, num: Num) -> usize {
+        let element = if num == Num::F64 { 8 } else { 4 };
+        2 * (1 + usize::from(self.ahead)) * self.depth * self.pitch() * 4 * element
     }
     pub fn count(self, sizes: &Sizes) -> usize {
         sizes.batch * sizes.m.div_ceil(self.side) * sizes.n.div_ceil(self.side)

@@ -122,7 +122,7 @@ impl Tuned {
             let (Ok(class), Ok(form)) = (numbers(class), numbers(form)) else { continue };
             let class: Option<Class> = class.iter().map(|n| *n as u8).collect::<Vec<_>>().try_into().ok();
             let form = match form[..] {
-                [side, depth, own] => Form::Tiles(Tile { side, depth, own }),
+                [side, depth, own, ahead] => Form::Tiles(Tile { side, depth, own, ahead: ahead == 1 }),
                 [rows, cols, across, down, together] => {
                     Form::Registers(Patch { rows, cols, across, down, together: together == 1 })
                 }
@@ -144,7 +144,7 @@ impl Tuned {
         let mut text = String::new();
         for (class, met) in &table.met {
             let form: Vec<usize> = match met {
-                Met::Chosen(Form::Tiles(t)) => vec![t.side, t.depth, t.own],
+                Met::Chosen(Form::Tiles(t)) => vec![t.side, t.depth, t.own, usize::from(t.ahead)],
                 Met::Chosen(Form::Registers(p)) => vec![p.rows, p.cols, p.across, p.down, usize::from(p.together)],
                 _ => continue,
             };
@@ -186,7 +186,7 @@ fn fastest(forms: &[Form], mut time: impl FnMut(Form) -> Result<Duration>) -> Re
 mod tests {
     use super::*;
 
-    const A: Form = Form::Tiles(Tile { side: 64, depth: 16, own: 4 });
+    const A: Form = Form::Tiles(Tile { side: 64, depth: 16, own: 4, ahead: true });
     const B: Form = Form::Registers(Patch { rows: 16, cols: 8, across: 8, down: 1, together: true });
 
     fn time(form: Form) -> Result<Duration> {
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn damaged_lines_are_skipped() {
-        let tuned = Tuned::parse("what\n1 2 3: 4\n0 0 0 0 9 9 9: 64 16 4 \n: \n0 0 0 0 9 9 9: 1 2 3 4\n");
+        let tuned = Tuned::parse("what\n1 2 3: 4\n0 0 0 0 9 9 9: 64 16 4 \n: \n0 0 0 0 9 9 9: 1 2 3\n");
         assert!(locked(&tuned.0).met.is_empty());
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Face {
     pub access: Access,
     /// Of 64-bit floats, not of words.
     pub double: bool,
+    /// Of four words each, only read.
+    pub quads: bool,
     pub windows: u32,
 }
 
@@ -109,6 +111,7 @@ impl Face {
     /// [`Place`](crate::shader::Place) reaches words of several windows.
     pub fn declared(&self, n: usize, first: usize, window: u64) -> String {
         let (access, element) = match (self.access, self.double) {
+            (Access::Read, false) if self.quads => ("read", "vec4<u32>"),
             (Access::Read, false) => ("read", "u32"),
             (Access::Write, false) => ("read_write", "u32"),
             (Access::Atomic, _) => ("read_write", "atomic<u32>"),

@@ -116,6 +116,26 @@ fn every_shape_of_tile() {
 }
 
 #[test]
+fn matrices_that_are_read_by_fours() {
+    let Some(gpu) = gpu() else { return };
+    let mut draw = Draw(11);
+    let orders: [&[usize]; 3] = [&[2, 1, 0], &[1, 2, 0], &[2, 0, 1]];
+    // Offsets and sizes that four divides, and some that it does not.
+    for (m, k, n) in [(4, 4, 4), (36, 20, 132), (132, 52, 36), (36, 18, 130), (33, 20, 35)] {
+        for (turn, (a, b)) in orders.into_iter().flat_map(|a| orders.into_iter().map(move |b| (a, b))).enumerate() {
+            let a = array(gpu, &mut draw, DType::F32, layout(&[3, m, k], a, 4 * (turn % 3), &[]));
+            let b = array(gpu, &mut draw, DType::F32, layout(&[3, k, n], b, turn % 5, &[]));
+            for way in [Way::Tiles, Way::Ahead] {
+                check(gpu, Some(way), &a, &b, turn % 2 == 1, "by fours");
+            }
+        }
+    }
+    // Both matrices are one buffer.
+    let x = array(gpu, &mut draw, DType::F32, layout(&[36, 36], &[1, 0], 0, &[]));
+    check(gpu, Some(Way::Ahead), &x, &x, false, "a square");
+}
+
+#[test]
 fn every_layout() {
     let Some(gpu) = gpu() else { return };
     let mut draw = Draw(3);

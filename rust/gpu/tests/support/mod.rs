@@ -153,7 +153,8 @@ pub fn agree(what: &str, cpu: Result<()>, gpu: Result<()>) {
 }
 
 /// How a product may be computed; None leaves the choice to the backend.
-pub const WAYS: [Option<Way>; 5] = [None, Some(Way::Thin), Some(Way::Dots), Some(Way::Registers), Some(Way::Tiles)];
+pub const WAYS: [Option<Way>; 6] =
+    [None, Some(Way::Thin), Some(Way::Dots), Some(Way::Registers), Some(Way::Tiles), Some(Way::Ahead)];
 
 /// `a @ b` by every way there is, against the CPU.
 pub fn products_agree(gpu: Gpu, a: &Both, b: &Both, shape: &[usize]) {
