@@ -4,7 +4,6 @@
 use crate::buffer::Buffer;
 use crate::matmul::{product, worth_threads, Factor, Matrix};
 use crate::strided::{dense_mut, filled, load, packed, room, store, Ptr};
-use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::{Deref, Range};
 use wengert_ops::contract::ConvGeometry;
@@ -262,10 +261,14 @@ impl Geometry {
     }
 }
 
-/// Runs tasks, each with a scratch vector that its thread keeps.
+/// Runs tasks, each with a scratch vector that others had before it.
 fn for_tasks<T: Factor>(count: usize, threads: bool, task: impl Fn(&mut Vec<T>, usize) + Sync) {
     if threads && count > 1 {
-        crate::threads::run(|| (0..count).into_par_iter().for_each_init(Vec::new, |scratch, i| task(scratch, i)));
+        let parts = count.min(4 * crate::threads::count());
+        crate::threads::share(parts, |p| {
+            let mut scratch = Vec::new();
+            (count * p / parts..count * (p + 1) / parts).for_each(|i| task(&mut scratch, i));
+        });
     } else {
         let mut scratch = Vec::new();
         (0..count).for_each(|i| task(&mut scratch, i));

@@ -4,7 +4,6 @@ use crate::buffer::Buffer;
 use crate::reduce::{fold_slice, Fold, Max, Min};
 use crate::strided::{dispatch, vectorised, Element, Lines, Nest, Ptr, GRAIN};
 use crate::threads;
-use rayon::prelude::*;
 use wengert_ops::{contract, Extremum, Layout, Result, Strides, View, ViewMut};
 
 /// `Backend::extreme`. NaN wins; of equal elements the first.
@@ -98,7 +97,7 @@ fn long_line<F: Pick>(x: Ptr<F::T>, lines: &Lines<3>, out: &Outputs<F::T>) {
         from + first_extreme::<F>(x, start + from as isize * step, step, to - from)
     };
     let better = |a, b| if F::beats(F::widen(F::load(at(a))), F::widen(F::load(at(b)))) { b } else { a };
-    let best = threads::run(|| (0..parts).into_par_iter().map(part).reduce_with(better)).unwrap_or(0);
+    let best = threads::gather(parts, part).into_iter().reduce(better).unwrap_or(0);
     unsafe { out.write([v, i], at(best), best) };
 }
 

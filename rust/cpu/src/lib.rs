@@ -10,6 +10,7 @@ mod backend;
 pub mod buffer;
 pub mod conv;
 pub mod copy;
+mod crew;
 pub mod elementwise;
 pub mod extreme;
 pub mod fused;

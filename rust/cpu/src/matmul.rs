@@ -5,7 +5,6 @@ use crate::buffer::Buffer;
 use crate::strided::{dispatch, filled, load, parallel, room, store, vectorised, Element, Nest, Number, Ptr, GRAIN};
 use crate::threads;
 use gemm::Parallelism;
-use rayon::prelude::*;
 use smallvec::SmallVec;
 use wengert_ops::{contract, Category, DType, Layout, Result, View, ViewMut};
 
@@ -152,7 +151,12 @@ fn float<T: Float>(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, o
     let shared = batch >= 2 * threads::count() && flops.saturating_mul(batch) >= THREADED;
     if shared && starts.try_reserve_exact(batch).is_ok() {
         plan.batch.each(|at| starts.push(at));
-        threads::run(|| starts.into_par_iter().enumerate().for_each(|(i, at)| one(at, i as isize, false)));
+        let parts = batch.min(4 * threads::count());
+        threads::share(parts, |p| {
+            for i in batch * p / parts..batch * (p + 1) / parts {
+                one(starts[i], i as isize, false);
+            }
+        });
     } else {
         let mut i = 0;
         plan.batch.each(|at| {
@@ -187,37 +191,67 @@ pub(crate) unsafe fn product<T: Factor>(
     if m == 1 && gemv(n, k, b.t(), a.at, a.col, out, 1, accumulate) {
         return;
     }
-    let parallelism = if threads { Parallelism::Rayon(0) } else { Parallelism::None };
+    if threads {
+        return by_parts(m, k, n, a, b, out, out_row, accumulate);
+    }
     let scale = if accumulate { T::ONE } else { T::ZERO };
     let (no, yes) = (false, accumulate);
-    let work = threads::Movable(|| {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out,
-            1,
-            out_row,
-            yes,
-            a.at,
-            a.col,
-            a.row,
-            b.at,
-            b.col,
-            b.row,
-            scale,
-            T::ONE,
-            no,
-            no,
-            no,
-            parallelism,
-        )
+    gemm::gemm(
+        m,
+        n,
+        k,
+        out,
+        1,
+        out_row,
+        yes,
+        a.at,
+        a.col,
+        a.row,
+        b.at,
+        b.col,
+        b.row,
+        scale,
+        T::ONE,
+        no,
+        no,
+        no,
+        Parallelism::None,
+    );
+}
+
+/// [`product`] by several threads, each of which has some of the rows or of the columns.
+///
+/// # Safety
+/// As [`product`].
+#[allow(clippy::too_many_arguments)]
+unsafe fn by_parts<T: Factor>(
+    m: usize,
+    k: usize,
+    n: usize,
+    a: Matrix<T>,
+    b: Matrix<T>,
+    out: *mut T,
+    out_row: isize,
+    accumulate: bool,
+) {
+    /// Parts begin at multiples of this, so that micro-kernels are whole.
+    const EDGE: usize = 48;
+    let length = m.max(n);
+    let parts = threads::count().min(length.div_ceil(EDGE)).max(1);
+    let edge = |i: usize| (length * i / parts).next_multiple_of(EDGE).min(length);
+    let (x, y, z) = (Ptr::new(a.at.cast_mut()), Ptr::new(b.at.cast_mut()), Ptr::new(out));
+    threads::share(parts, |i| {
+        let (from, to) = (edge(i), edge(i + 1));
+        let (at, count) = (from as isize, to - from);
+        let (x, y) = (Matrix { at: x.at(0), ..a }, Matrix { at: y.at(0), ..b });
+        if count > 0 && m >= n {
+            let x = Matrix { at: x.at.offset(at * a.row), ..a };
+            product(count, k, n, x, y, z.at(at * out_row), out_row, accumulate, false);
+        } else if count > 0 {
+            let y = Matrix { at: y.at.offset(at * b.col), ..b };
+            product(m, k, count, x, y, z.at(at), out_row, accumulate, false);
+        }
     });
-    if threads {
-        threads::run(|| work.call());
-    } else {
-        work.call();
-    }
 }
 
 /// Panels of up to 8 columns whose sums stay in registers.

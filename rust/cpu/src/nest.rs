@@ -1,7 +1,6 @@
 //! Loops over the positions of several layouts at once, and their parts for several threads.
 
 use crate::threads;
-use rayon::prelude::*;
 use smallvec::SmallVec;
 use std::ops::Range;
 use wengert_ops::Layout;
@@ -214,7 +213,7 @@ pub fn parallel(count: usize, cost: usize, f: impl Fn(Range<usize>) + Sync) {
         return f(0..count);
     }
     let parts = parts.min(4 * threads::count());
-    threads::run(|| (0..parts).into_par_iter().for_each(|p| f(count * p / parts..count * (p + 1) / parts)));
+    threads::share(parts, |p| f(count * p / parts..count * (p + 1) / parts));
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@
 
 use crate::buffer::Buffer;
 use crate::strided::{self, dispatch, parallel, vectorised, Element, Nest, Number, Ptr, GRAIN};
-use rayon::prelude::*;
 use smallvec::SmallVec;
 use std::marker::PhantomData;
 use wengert_ops::{contract, Compute, Error, Layout, Reduction, Result, Strides, View, ViewMut};
@@ -186,7 +185,7 @@ fn fold_dims<F: Fold>(x: Ptr<F::T>, layout: &Layout, dims: u64, out: &ViewMut<'_
             run::<F>(x, &kept, &part, columns, &mut |_, _, w| results.extend_from_slice(w));
             results
         };
-        let partial: Vec<Vec<F::W>> = crate::threads::run(|| (0..parts).into_par_iter().map(one).collect());
+        let partial: Vec<Vec<F::W>> = crate::threads::gather(parts, one);
         let mut k = 0;
         kept.each(|[_, q]| {
             let joined = partial[1..].iter().fold(partial[0][k], |w, part| F::join_wide(w, part[k]));

@@ -1,17 +1,20 @@
-//! The threads that large kernels share. Threads do not survive a fork, so a child builds its own.
+//! The threads that large kernels share. Threads do not survive a fork, so a child starts its own.
 
+use crate::crew::Crew;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use wengert_ops::{Error, Result};
 
-/// A pool of our own: after a fork, or when a number of threads was asked for. Null: rayon's common one.
+/// How many threads large kernels use; 0: not decided yet.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Of so many threads, once there was work for several.
+static CREW: AtomicPtr<Crew> = AtomicPtr::new(std::ptr::null_mut());
+/// Rayon's, for the libraries and sorts that are written for it; null before they are met.
 static POOL: AtomicPtr<ThreadPool> = AtomicPtr::new(std::ptr::null_mut());
-/// The common pool's threads are in another process.
-static FORKED: AtomicBool = AtomicBool::new(false);
 static BUILDING: AtomicBool = AtomicBool::new(false);
 
-/// The right to build a pool. No `Mutex`: a forked child must be able to open it.
+/// The right to start threads. No `Mutex`: a forked child must be able to open it.
 struct Building;
 
 impl Building {
@@ -29,53 +32,69 @@ impl Drop for Building {
     }
 }
 
-fn current() -> Option<&'static ThreadPool> {
-    let pool = POOL.load(Ordering::Acquire);
-    // SAFETY: pools are leaked, so whatever stands here lives for ever.
-    (!pool.is_null()).then(|| unsafe { &*pool })
+/// What stands in a cell; made and put there by `make` where nothing does.
+fn standing<T>(cell: &AtomicPtr<T>, make: impl FnOnce() -> Option<&'static T>) -> Option<&'static T> {
+    let found = || {
+        let found = cell.load(Ordering::Acquire);
+        // SAFETY: what is put into these cells is leaked, so that it lives for ever.
+        (!found.is_null()).then(|| unsafe { &*found })
+    };
+    found().or_else(|| {
+        let _guard = Building::begin();
+        found().or_else(|| {
+            let made = make()?;
+            cell.store(std::ptr::from_ref(made).cast_mut(), Ordering::Release);
+            Some(made)
+        })
+    })
 }
 
-fn build(threads: usize) -> Result<&'static ThreadPool> {
-    let pool = ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|e| Error::runtime(format!("the threads for large kernels could not be started: {e}")))?;
-    let pool: &'static mut ThreadPool = Box::leak(Box::new(pool));
-    POOL.store(pool, Ordering::Release);
-    Ok(pool)
-}
-
-/// Runs work that uses rayon on the right pool.
-#[inline]
-pub fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    match current() {
-        Some(pool) => pool.install(work),
-        None if FORKED.load(Ordering::Relaxed) => in_child(work),
-        None => work(),
+/// Runs `part(i)` for all `i` below `parts`, on several threads as they come; returns when all have ended.
+pub fn share(parts: usize, part: impl Fn(usize) + Sync) {
+    if parts < 2 || count() < 2 {
+        return (0..parts).for_each(part);
+    }
+    match standing(&CREW, || Some(Crew::new(count()))) {
+        Some(crew) => crew.share(parts, &part),
+        None => (0..parts).for_each(part),
     }
 }
 
-#[cold]
-fn in_child<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    let guard = Building::begin();
-    let pool = match current() {
-        Some(pool) => Ok(pool),
-        None => build(0),
-    };
-    drop(guard);
-    match pool {
-        Ok(pool) => pool.install(work),
+/// What `part(i)` gives for all `i` below `parts`, in their order; see [`share`].
+pub(crate) fn gather<T: Send>(parts: usize, part: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let slots: Vec<Mutex<Option<T>>> = (0..parts).map(|_| Mutex::new(None)).collect();
+    share(parts, |i| *slots[i].lock().unwrap_or_else(PoisonError::into_inner) = Some(part(i)));
+    slots.into_iter().filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
+}
+
+/// Runs work that uses rayon on as many of its threads.
+pub fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    let build = |threads| ThreadPoolBuilder::new().num_threads(threads).build().ok();
+    let leaked = |pool| -> &'static ThreadPool { Box::leak(Box::new(pool)) };
+    match standing(&POOL, || build(count()).map(leaked)) {
+        Some(pool) => pool.install(work),
         // The system has no threads left: this one does the work alone.
-        Err(_) => match ThreadPoolBuilder::new().num_threads(1).use_current_thread().build() {
+        None => match ThreadPoolBuilder::new().num_threads(1).use_current_thread().build() {
             Ok(alone) => alone.install(work),
             Err(_) => work(),
         },
     }
 }
 
-/// How many threads large kernels use.
+/// How many threads large kernels use: what was asked for by [`set_count`] or the environment's `OMP_NUM_THREADS`, or as
+/// many as there are processors for this process.
 pub fn count() -> usize {
-    current().map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads())
+    match COUNT.load(Ordering::Relaxed) {
+        0 => {
+            let asked = std::env::var("OMP_NUM_THREADS").ok();
+            // A list is of numbers for nested work.
+            let asked = asked.and_then(|n| n.split(',').next()?.trim().parse().ok()).filter(|n| *n > 0);
+            let threads = asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+            COUNT.store(threads, Ordering::Relaxed);
+            threads
+        }
+        known => known,
+    }
 }
 
 /// Lets large kernels use `threads` threads from now on.
@@ -85,32 +104,31 @@ pub fn count() -> usize {
 /// assert_eq!(wengert_cpu::threads::count(), 2);
 /// ```
 pub fn set_count(threads: usize) -> Result<()> {
+    if threads > MOST {
+        return Err(Error::runtime(format!("set_num_threads: {threads} threads; at most {MOST} are started")));
+    }
     let _guard = Building::begin();
-    // A replaced pool is leaked: somebody may be using it.
-    if count() != threads || FORKED.load(Ordering::Relaxed) {
-        build(threads)?;
+    if COUNT.swap(threads, Ordering::Relaxed) != threads {
+        // Those replaced are leaked: somebody may be using them.
+        let old = CREW.swap(std::ptr::null_mut(), Ordering::AcqRel);
+        POOL.store(std::ptr::null_mut(), Ordering::Release);
+        // SAFETY: null or leaked.
+        if let Some(old) = unsafe { old.as_ref() } {
+            old.dismiss();
+        }
     }
     Ok(())
 }
 
+/// More threads than this are a mistake.
+const MOST: usize = 1 << 12;
+
 /// Call after `fork` in the child.
 pub fn after_fork_in_child() {
+    CREW.store(std::ptr::null_mut(), Ordering::Release);
     POOL.store(std::ptr::null_mut(), Ordering::Release);
-    FORKED.store(true, Ordering::Relaxed);
-    // Whoever was building a pool is not here.
+    // Whoever was starting threads is not here.
     BUILDING.store(false, Ordering::Release);
-}
-
-/// Work over raw pointers that may go to another thread while its caller waits.
-pub(crate) struct Movable<F>(pub F);
-
-// SAFETY: made only of work whose caller, who promises that nobody else uses the memory, waits for its end.
-unsafe impl<F> Send for Movable<F> {}
-
-impl<F: FnOnce()> Movable<F> {
-    pub fn call(self) {
-        (self.0)()
-    }
 }
 
 /// What went wrong in tasks that run side by side: their error is given once all have ended.
@@ -134,11 +152,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_forked_child_builds_a_pool_of_its_own() {
+    fn a_forked_child_starts_threads_of_its_own() {
+        set_count(2).unwrap();
+        share(2, |_| {});
+        let before = CREW.load(Ordering::Relaxed);
         after_fork_in_child();
         assert_eq!(run(|| rayon::join(|| 1, || 2)), (1, 2));
-        assert!(current().is_some());
+        share(2, |_| {});
+        assert!(!CREW.load(Ordering::Relaxed).is_null() && CREW.load(Ordering::Relaxed) != before);
         set_count(3).unwrap();
         assert_eq!(run(rayon::current_num_threads), 3);
+        assert!(set_count(usize::MAX).is_err());
+        assert_eq!(count(), 3);
     }
 }
