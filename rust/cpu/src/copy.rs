@@ -3,7 +3,7 @@
 use crate::buffer::Buffer;
 use crate::elementwise::Cell;
 use crate::nest::{parallel, Nest, GRAIN};
-use crate::strided::{dispatch, dispatch_size, Ptr};
+use crate::strided::{dispatch, dispatch_size, vectorised, Element, Ptr};
 use wengert_ops::infer::check_number;
 use wengert_ops::rows::voc::i64::I64;
 use wengert_ops::{Compute, Result, Scalar, View, ViewMut};
@@ -28,9 +28,9 @@ pub fn copy(src: View<'_, Buffer>, dst: ViewMut<'_, Buffer>) -> Result<()> {
     dispatch!(src.dtype, S => dispatch!(dst.dtype(), D => {
         let (to, from) = (Ptr::<D>::of(dst.buffer()), Ptr::<S>::of(src.buffer));
         match src.dtype.compute() {
-            Compute::F32 => walk(&nest, to, from, |v| <f32 as Cell>::load(v).store()),
-            Compute::F64 => walk(&nest, to, from, |v| <f64 as Cell>::load(v).store()),
-            Compute::I64 => walk(&nest, to, from, |v| <I64 as Cell>::load(v).store()),
+            Compute::F32 => walk::<S, D, f32>(&nest, to, from),
+            Compute::F64 => walk::<S, D, f64>(&nest, to, from),
+            Compute::I64 => walk::<S, D, I64>(&nest, to, from),
         }
     }));
     Ok(())
@@ -70,32 +70,108 @@ fn share<const N: usize>(nest: &Nest<N>, f: impl Fn(&Nest<N>) + Sync) {
     parallel(n, nest.numel() / n, |range| f(&nest.part(range)));
 }
 
-/// Element by element with conversion.
-fn walk<D: Copy + Send + Sync, S: Copy + Send + Sync>(
-    nest: &Nest<2>,
-    to: Ptr<D>,
-    from: Ptr<S>,
-    convert: impl Fn(S) -> D + Sync,
-) {
+/// Element by element with conversion, by way of `C`.
+fn walk<S: Element, D: Element, C: Cell>(nest: &Nest<2>, to: Ptr<D>, from: Ptr<S>) {
     share(nest, |nest| {
         nest.rows(|[d, s], steps, len| {
             // SAFETY: positions come from the layouts, which lie in their buffers; elements of different
             // types cannot be the same array, so source and target do not overlap.
             unsafe {
                 if steps == [1, 1] {
-                    let (to, from) = (to.slice_mut(d, len), from.slice(s, len));
-                    for (to, &from) in to.iter_mut().zip(from) {
-                        *to = convert(from);
-                    }
+                    convert::<S, D, C>(from.slice(s, len), to.slice_mut(d, len));
                 } else {
                     for i in 0..len as isize {
-                        to.set(d + i * steps[0], convert(from.get(s + i * steps[1])));
+                        to.set(d + i * steps[0], C::load(from.get(s + i * steps[1])).store());
                     }
                 }
             }
         })
     });
 }
+
+vectorised! {
+    fn convert<S: Element, D: Element, C: Cell>(from: &[S], to: &mut [D]) = convert_body::<S, D, C>
+}
+
+#[inline(always)]
+fn convert_body<S: Element, D: Element, C: Cell>(from: &[S], to: &mut [D]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = C::load(from).store();
+    }
+}
+
+/// A plane whose lines are neighbours in the target and whose columns are in the source.
+#[derive(Clone, Copy)]
+struct Transposed {
+    d: isize,
+    s: isize,
+    to_row: isize,
+    from_row: isize,
+    rows: usize,
+    len: usize,
+}
+
+/// Lines of the source that are read together, of so many bytes each: whole lines of the cache.
+const LINES: usize = 8;
+const LINE: usize = 64;
+/// Rows and columns of the target that are finished before others begin, so that its lines stay in the cache until they
+/// are full.
+const ROWS: usize = 128;
+const COLUMNS: usize = 32;
+
+vectorised! {
+    fn transposed<T: Word>(to: Ptr<T>, from: Ptr<T>, plane: Transposed) = transposed_body
+}
+
+#[inline(always)]
+fn transposed_body<T: Word>(to: Ptr<T>, from: Ptr<T>, plane: Transposed) {
+    match std::mem::size_of::<T>() {
+        1 => blocks::<T, LINE>(to, from, plane),
+        2 => blocks::<T, { LINE / 2 }>(to, from, plane),
+        4 => blocks::<T, { LINE / 4 }>(to, from, plane),
+        _ => blocks::<T, { LINE / 8 }>(to, from, plane),
+    }
+}
+
+/// In blocks of `LINES` lines of `W` elements of the source.
+#[inline(always)]
+fn blocks<T: Word, const W: usize>(to: Ptr<T>, from: Ptr<T>, plane: Transposed) {
+    let Transposed { d, s, to_row, from_row, rows, len } = plane;
+    for top in (0..rows).step_by(ROWS.max(W)) {
+        let bottom = rows.min(top + ROWS.max(W));
+        for left in (0..len).step_by(COLUMNS) {
+            let right = len.min(left + COLUMNS);
+            for j in (left..right).step_by(LINES) {
+                for i in (top..bottom).step_by(W) {
+                    let (y, x) =
+                        (to.at(d + i as isize * to_row + j as isize), from.at(s + j as isize * from_row + i as isize));
+                    // SAFETY: positions come from the layouts, which lie in their buffers.
+                    unsafe {
+                        if i + W <= bottom && j + LINES <= right {
+                            let lines: [[T; W]; LINES] = std::array::from_fn(|k| {
+                                x.offset(k as isize * from_row).cast::<[T; W]>().read_unaligned()
+                            });
+                            for k in 0..W {
+                                let line: [T; LINES] = std::array::from_fn(|l| lines[l][k]);
+                                y.offset(k as isize * to_row).cast::<[T; LINES]>().write_unaligned(line);
+                            }
+                        } else {
+                            for k in 0..W.min(bottom - i) as isize {
+                                for l in 0..LINES.min(right - j) as isize {
+                                    *y.offset(k * to_row + l) = *x.offset(l * from_row + k);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What is moved unchanged.
+trait Word: Copy + Send + Sync {}
+impl<T: Copy + Send + Sync> Word for T {}
 
 /// Same element type: rows as blocks of memory, transposed planes in tiles.
 fn same<T: Copy + Send + Sync>(nest: &Nest<2>, to: Ptr<T>, from: Ptr<T>) {
@@ -107,6 +183,9 @@ fn same<T: Copy + Send + Sync>(nest: &Nest<2>, to: Ptr<T>, from: Ptr<T>) {
             });
         }
         nest.planes(|[d, s], [outer, inner], [rows, len]| {
+            if inner[0] == 1 && outer[1] == 1 && rows.min(len) >= LINES {
+                return transposed(to, from, Transposed { d, s, to_row: outer[0], from_row: inner[1], rows, len });
+            }
             // SAFETY: as above.
             let set = |i: usize, j: usize| unsafe {
                 let (i, j) = (i as isize, j as isize);

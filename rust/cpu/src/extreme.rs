@@ -160,12 +160,22 @@ fn find_body<F: Pick>(line: &[F::T], value: F::W) -> usize {
 }
 
 vectorised! {
-    fn columns_of<F: Pick>(x: Ptr<F::T>, part: &Nest<3>, lines: &Lines<3>, out: &Outputs<F::T>) = columns_body::<F>
+    fn compare<F: Pick>(best: &mut [F::W], place: &mut [u32], row: &[F::T], number: u32) = compare_body::<F>
+}
+
+/// Takes from row `number` what is better.
+#[inline(always)]
+fn compare_body<F: Pick>(best: &mut [F::W], place: &mut [u32], row: &[F::T], number: u32) {
+    for ((b, place), &v) in best.iter_mut().zip(place).zip(row) {
+        let candidate = F::widen(F::load(v));
+        let better = F::beats(*b, candidate);
+        *b = if better { candidate } else { *b };
+        *place = if better { number } else { *place };
+    }
 }
 
 /// Lines that lie side by side, many at a time.
-#[inline(always)]
-fn columns_body<F: Pick>(x: Ptr<F::T>, part: &Nest<3>, lines: &Lines<3>, out: &Outputs<F::T>) {
+fn columns_of<F: Pick>(x: Ptr<F::T>, part: &Nest<3>, lines: &Lines<3>, out: &Outputs<F::T>) {
     const WIDTH: usize = 256;
     part.rows(|[p, v, i], steps, len| {
         for first in (0..len).step_by(WIDTH) {
@@ -179,12 +189,7 @@ fn columns_body<F: Pick>(x: Ptr<F::T>, part: &Nest<3>, lines: &Lines<3>, out: &O
                 *b = F::widen(F::load(v));
             }
             for j in 1..lines.len {
-                for ((b, place), &v) in best.iter_mut().zip(&mut place).zip(row(j)) {
-                    let candidate = F::widen(F::load(v));
-                    let better = F::beats(*b, candidate);
-                    *b = if better { candidate } else { *b };
-                    *place = if better { j as u32 } else { *place };
-                }
+                compare::<F>(&mut best, &mut place, row(j), j as u32);
             }
             for (k, &place) in place[..width].iter().enumerate() {
                 let at = (first + k) as isize;

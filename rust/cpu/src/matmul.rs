@@ -401,17 +401,25 @@ unsafe fn gemv<T: Factor>(
         });
         return true;
     }
-    // Columns are contiguous: blocks of rows stay in L1 while the columns stream by.
-    const BLOCK: usize = 512;
-    parallel(m.div_ceil(BLOCK), k * BLOCK, |blocks| {
-        for block in blocks {
-            let start = block * BLOCK;
-            let len = BLOCK.min(m - start);
-            let mut sums = [T::ZERO; BLOCK];
-            for (p, &v) in x.iter().enumerate() {
-                axpy(v, a.run(start, p, len), &mut sums[..len]);
+    // Columns are contiguous: the sums of a block of rows stay in the first-level cache while four columns at a time
+    // stream by, in runs as long as that allows.
+    const MOST: usize = 4096;
+    let block = m.div_ceil(threads::count()).next_multiple_of(64).clamp(512, MOST);
+    parallel(m.div_ceil(block), k * block, |blocks| {
+        let mut sums = [T::ZERO; MOST];
+        for start in blocks.map(|b| b * block) {
+            let sums = &mut sums[..block.min(m - start)];
+            sums.fill(T::ZERO);
+            let fours = x.chunks_exact(4);
+            let rest = fours.remainder();
+            for (p, v) in fours.enumerate() {
+                let columns = [0, 1, 2, 3].map(|i| a.run(start, 4 * p + i, sums.len()));
+                axpy_four([v[0], v[1], v[2], v[3]], columns, sums);
             }
-            for (i, &sum) in sums[..len].iter().enumerate() {
+            for (p, &v) in rest.iter().enumerate() {
+                axpy(v, a.run(start, k - rest.len() + p, sums.len()), sums);
+            }
+            for (i, &sum) in sums.iter().enumerate() {
                 let at = (start + i) as isize * out_step;
                 y.set(at, if accumulate { y.get(at).plus(sum) } else { sum });
             }
@@ -441,8 +449,17 @@ fn axpy_body<T: Number>(v: T, x: &[T], y: &mut [T]) {
     }
 }
 
+#[inline(always)]
+fn axpy_four_body<T: Number>(v: [T; 4], x: [&[T]; 4], y: &mut [T]) {
+    let x = x.map(|x| &x[..y.len()]);
+    for (i, y) in y.iter_mut().enumerate() {
+        *y = (0..4).fold(*y, |y, j| y.plus(v[j].times(x[j][i])));
+    }
+}
+
 vectorised! { fn dot<T: Number>(a: &[T], b: &[T]) -> T = dot_body }
 vectorised! { fn axpy<T: Number>(v: T, x: &[T], y: &mut [T]) = axpy_body }
+vectorised! { fn axpy_four<T: Number>(v: [T; 4], x: [&[T]; 4], y: &mut [T]) = axpy_four_body }
 
 /// Half precision computes in f32 and rounds once at the end.
 fn half(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, out: &ViewMut<'_, Buffer>) -> Result<()> {

@@ -21,6 +21,19 @@ pub(crate) trait Fold: 'static {
     fn join(a: Self::A, b: Self::A) -> Self::A;
     fn widen(a: Self::A) -> Self::W;
     fn join_wide(a: Self::W, b: Self::W) -> Self::W;
+    /// The elements of a block, side by side in lanes and then these.
+    #[inline(always)]
+    fn block(xs: &[Self::T]) -> Self::A {
+        let mut lanes = [Self::INIT; LANES];
+        let chunks = xs.chunks_exact(LANES);
+        let rest = chunks.remainder();
+        for chunk in chunks {
+            for k in 0..LANES {
+                lanes[k] = Self::join(lanes[k], Self::load(chunk[k]));
+            }
+        }
+        joined::<Self>(eight(lanes, Self::join), rest, Self::join)
+    }
 }
 
 pub(crate) struct Sum<T>(PhantomData<T>);
@@ -33,7 +46,8 @@ struct All<T>(PhantomData<T>);
 type Wide<T> = <<T as Element>::Acc as Number>::Wide;
 
 macro_rules! fold {
-    ($Name:ident, $A:ty, $W:ty, $init:expr, $load:expr, |$a:ident, $b:ident| $join:expr, $join_wide:expr, $widen:expr) => {
+    ($Name:ident, $A:ty, $W:ty, $init:expr, $load:expr, |$a:ident, $b:ident| $join:expr, $join_wide:expr, $widen:expr
+     $(, $block:item)?) => {
         impl<T: Element> Fold for $Name<T> {
             type T = T;
             type A = $A;
@@ -55,6 +69,7 @@ macro_rules! fold {
             fn join_wide($a: $W, $b: $W) -> $W {
                 $join_wide
             }
+            $($block)?
         }
     };
 }
@@ -70,7 +85,11 @@ fold!(
     |x: T| x.cast(),
     |a, b| if (a > b) | a.is_nan() { a } else { b },
     if (a > b) | a.is_nan() { a } else { b },
-    |a| a
+    |a| a,
+    #[inline(always)]
+    fn block(xs: &[T]) -> T::Cmp {
+        extreme::<Self, T>(xs, |a, b| if a > b { a } else { b })
+    }
 );
 fold!(
     Min,
@@ -80,7 +99,11 @@ fold!(
     |x: T| x.cast(),
     |a, b| if (a < b) | a.is_nan() { a } else { b },
     if (a < b) | a.is_nan() { a } else { b },
-    |a| a
+    |a| a,
+    #[inline(always)]
+    fn block(xs: &[T]) -> T::Cmp {
+        extreme::<Self, T>(xs, |a, b| if a < b { a } else { b })
+    }
 );
 fold!(Any, u8, u8, 0, |x: T| x.truthy() as u8, |a, b| a | b, a | b, |a| a);
 fold!(All, u8, u8, 1, |x: T| x.truthy() as u8, |a, b| a & b, a & b, |a| a);
@@ -258,12 +281,7 @@ fn run<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, columns: bool, si
     }
 }
 
-vectorised! {
-    fn run_rows<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: Sink<'_, F::W>) = rows_body::<F>
-}
-vectorised! {
-    fn run_columns<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: Sink<'_, F::W>) = columns_body::<F>
-}
+// Only what is compiled as part of such a function has its instructions: closures that nests call may not be.
 vectorised! {
     /// Folds a slice.
     pub(crate) fn fold_slice<F: Fold>(xs: &[F::T]) -> F::W = slice_body::<F>
@@ -283,39 +301,63 @@ fn slice_body<F: Fold>(xs: &[F::T]) -> F::W {
         return total;
     }
     for block in xs.chunks(BLOCK) {
-        let mut lanes = [F::INIT; LANES];
-        let mut whole = block.chunks_exact(LANES);
-        for chunk in &mut whole {
-            for k in 0..LANES {
-                lanes[k] = F::join(lanes[k], F::load(chunk[k]));
-            }
-        }
-        let mut eighths = whole.remainder().chunks_exact(8);
-        for chunk in &mut eighths {
-            for k in 0..8 {
-                lanes[k] = F::join(lanes[k], F::load(chunk[k]));
-            }
-        }
-        for (lane, &v) in lanes.iter_mut().zip(eighths.remainder()) {
-            *lane = F::join(*lane, F::load(v));
-        }
-        let mut width = LANES / 2;
-        while width > 0 {
-            for k in 0..width {
-                lanes[k] = F::join(lanes[k], lanes[k + width]);
-            }
-            width /= 2;
-        }
-        total = F::join_wide(total, F::widen(lanes[0]));
+        total = F::join_wide(total, F::widen(F::block(block)));
     }
     total
 }
 
+/// Lanes joined to eight.
 #[inline(always)]
+fn eight<A: Copy>(lanes: [A; LANES], join: impl Fn(A, A) -> A) -> [A; 8] {
+    let eight = std::array::from_fn(|k| join(join(lanes[k], lanes[k + 8]), join(lanes[k + 16], lanes[k + 24])));
+    // Else the compiler shapes the loop over the block after these last steps: in vectors of two, three times slower.
+    std::hint::black_box(eight)
+}
+
+/// Eight lanes and what a block has beyond its chunks, joined into one.
+#[inline(always)]
+fn joined<F: Fold + ?Sized>(mut lanes: [F::A; 8], rest: &[F::T], join: impl Fn(F::A, F::A) -> F::A) -> F::A {
+    let mut whole = rest.chunks_exact(8);
+    for chunk in &mut whole {
+        for k in 0..8 {
+            lanes[k] = join(lanes[k], F::load(chunk[k]));
+        }
+    }
+    for (lane, &v) in lanes.iter_mut().zip(whole.remainder()) {
+        *lane = join(*lane, F::load(v));
+    }
+    let pair = |k| join(join(lanes[k], lanes[k + 4]), join(lanes[k + 2], lanes[k + 6]));
+    join(pair(0), pair(1))
+}
+
+/// The largest or smallest of a block, as `pick` takes them from two numbers; NaN wins. That NaN is looked for beside the
+/// comparison makes a chain of one instruction a step of what would be three.
+#[inline(always)]
+fn extreme<F: Fold<T = T, A = T::Cmp>, T: Element>(xs: &[T], pick: impl Fn(T::Cmp, T::Cmp) -> T::Cmp) -> T::Cmp {
+    let nan = |a: T::Cmp, b: T::Cmp| if b.is_nan() { b } else { a };
+    let (mut best, mut found) = ([F::INIT; LANES], [T::Cmp::default(); LANES]);
+    let chunks = xs.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for k in 0..LANES {
+            let v = F::load(chunk[k]);
+            best[k] = pick(best[k], v);
+            found[k] = nan(found[k], v);
+        }
+    }
+    let found = joined::<F>(eight(found, nan), rest, nan);
+    if found.is_nan() {
+        found
+    } else {
+        joined::<F>(eight(best, &pick), rest, &pick)
+    }
+}
+
+#[inline]
 fn line<F: Fold>(x: Ptr<F::T>, start: isize, step: isize, len: usize) -> F::W {
     if step == 1 {
         // SAFETY: the nest's positions lie in the buffer.
-        return slice_body::<F>(unsafe { x.slice(start, len) });
+        return fold_slice::<F>(unsafe { x.slice(start, len) });
     }
     let mut total = F::widen(F::INIT);
     let mut at = start;
@@ -335,8 +377,7 @@ fn line<F: Fold>(x: Ptr<F::T>, start: isize, step: isize, len: usize) -> F::W {
     total
 }
 
-#[inline(always)]
-fn rows_body<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: Sink<'_, F::W>) {
+fn run_rows<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: Sink<'_, F::W>) {
     let lone = (inner.outer() == 1).then(|| (inner.start()[0], inner.steps()[0], inner.inner()));
     kept.rows(|[p, q], [along, step], len| {
         let mut results = [F::widen(F::INIT); FEW];
@@ -361,8 +402,7 @@ fn rows_body<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: Sink<
 /// Columns folded side by side; their accumulators fit the first-level cache.
 const WIDTH: usize = 512;
 
-#[inline(always)]
-fn columns_body<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: Sink<'_, F::W>) {
+fn run_columns<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: Sink<'_, F::W>) {
     kept.rows(|[p, q], [_, step], len| {
         let (count, row_step) = (inner.inner(), inner.steps()[0]);
         // Narrow rows that lie one after another are folded several at a time.
@@ -379,17 +419,11 @@ fn columns_body<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: Si
                 while i < count {
                     if group == 1 && i + 4 <= count {
                         // Four rows at once: the accumulators are loaded and stored less often.
-                        let rows = [row(i, width), row(i + 1, width), row(i + 2, width), row(i + 3, width)];
-                        for (k, a) in acc[..width].iter_mut().enumerate() {
-                            let [v, w, y, z] = rows.map(|r| F::load(r[k]));
-                            *a = F::join(*a, F::join(F::join(v, w), F::join(y, z)));
-                        }
+                        join_four::<F>(&mut acc[..width], [0, 1, 2, 3].map(|k| row(i + k, width)));
                         i += 4;
                     } else {
                         let take = if i + group <= count { group } else { 1 };
-                        for (a, &v) in acc.iter_mut().zip(row(i, width * take)) {
-                            *a = F::join(*a, F::load(v));
-                        }
+                        join_one::<F>(&mut acc, row(i, width * take));
                         i += take;
                     }
                     pending += 1;
@@ -410,9 +444,35 @@ fn columns_body<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: Si
     });
 }
 
+vectorised! {
+    fn join_four<F: Fold>(acc: &mut [F::A], rows: [&[F::T]; 4]) = join_four_body::<F>
+}
+vectorised! {
+    fn join_one<F: Fold>(acc: &mut [F::A], row: &[F::T]) = join_one_body::<F>
+}
+vectorised! {
+    fn flush<F: Fold>(acc: &mut [F::A], totals: &mut [F::W]) = flush_body::<F>
+}
+
 #[inline(always)]
-fn flush<F: Fold>(acc: &mut [F::A], wide: &mut [F::W]) {
-    for (a, w) in acc.iter_mut().zip(wide) {
+fn join_four_body<F: Fold>(acc: &mut [F::A], rows: [&[F::T]; 4]) {
+    let rows = rows.map(|row| &row[..acc.len()]);
+    for (k, a) in acc.iter_mut().enumerate() {
+        let [v, w, y, z] = rows.map(|row| F::load(row[k]));
+        *a = F::join(*a, F::join(F::join(v, w), F::join(y, z)));
+    }
+}
+
+#[inline(always)]
+fn join_one_body<F: Fold>(acc: &mut [F::A], row: &[F::T]) {
+    for (a, &v) in acc.iter_mut().zip(row) {
+        *a = F::join(*a, F::load(v));
+    }
+}
+
+#[inline(always)]
+fn flush_body<F: Fold>(acc: &mut [F::A], totals: &mut [F::W]) {
+    for (a, w) in acc.iter_mut().zip(totals) {
         *w = F::join_wide(*w, F::widen(*a));
         *a = F::INIT;
     }

@@ -2,6 +2,7 @@
 //! Loops over positions stand in `nest`.
 
 use crate::buffer::Buffer;
+use crate::halves;
 pub use crate::nest::{parallel, Lines, Nest, GRAIN};
 use half::{bf16, f16};
 use wengert_ops::{DType, Error, Result, View, ViewMut};
@@ -134,14 +135,14 @@ primitive! {
 }
 
 macro_rules! half_element {
-    ($T:ident, $dtype:ident) => {
-        element!($T, $dtype, f32, f32, $T::NEG_INFINITY, $T::INFINITY, nan |x: $T| x.is_nan(), truthy |x: $T| x.to_f32() != 0.0,
-            to |x: $T| x.to_f32(), |x: $T| x.to_f64(), |x: $T| x.to_f32() as i64,
-            from $T::from_f32, $T::from_f64, |v: i64| $T::from_f64(v as f64));
+    ($T:ident, $dtype:ident, to $to:expr, from $from:expr) => {
+        element!($T, $dtype, f32, f32, $T::NEG_INFINITY, $T::INFINITY, nan |x: $T| x.is_nan(),
+            truthy |x: $T| x.to_bits() & 0x7fff != 0, to $to, |x: $T| f64::from($to(x)), |x: $T| $to(x) as i64,
+            from |v: f32| $T::from_bits($from(v)), $T::from_f64, |v: i64| $T::from_f64(v as f64));
     };
 }
-half_element!(f16, F16);
-half_element!(bf16, BF16);
+half_element!(f16, F16, to |x: f16| halves::f16_to_f32(x.to_bits()), from halves::f32_to_f16);
+half_element!(bf16, BF16, to |x: bf16| f32::from_bits(u32::from(x.to_bits()) << 16), from halves::f32_to_bf16);
 
 element!(Bool, Bool, i64, Bool, Bool(0), Bool(1), nan |_| false, truthy |x: Bool| x.0 != 0,
     to |x: Bool| (x.0 != 0) as u8 as f32, |x: Bool| (x.0 != 0) as u8 as f64, |x: Bool| (x.0 != 0) as i64,

@@ -309,7 +309,7 @@ fn outputs_may_be_inputs() {
 #[test]
 fn many_elements_on_several_threads() {
     for shape in [&[700_001][..], &[900, 701], &[200_000, 3], &[3, 200_000]] {
-        for (ka, kb, ko) in [(0, 0, 0), (1, 5, 0), (6, 3, 1), (7, 2, 7)] {
+        for (ka, kb, ko) in [(0, 0, 0), (1, 5, 0), (5, 0, 0), (5, 7, 7), (6, 3, 1), (7, 2, 7)] {
             let a = Array::new(layout(shape, ka), DType::F32, |i| (i % 1000) as f64);
             let b = Array::new(layout(shape, kb), DType::I32, |i| (i % 77) as f64);
             let out = Array::new(layout(shape, ko), DType::F32, |_| 0.0);
@@ -398,6 +398,56 @@ fn copies_convert_between_all_dtypes_and_layouts() {
                 let five = Scalar::Float(5.0);
                 copy::fill(five, dst.out()).unwrap();
                 assert!(dst.values().iter().all(|&v| v == cut(5.0)));
+            }
+        }
+    }
+}
+
+#[test]
+fn transposed_copies_of_all_widths() {
+    for dtype in [DType::U8, DType::F16, DType::F32, DType::I64] {
+        for shape in [&[3, 257][..], &[64, 8], &[129, 40], &[200, 331], &[2, 65, 70], &[700, 601]] {
+            for (from, to) in [(1, 0), (0, 1), (1, 1)] {
+                let src = Array::new(layout(shape, from), dtype, |i| (i * 7 % 120) as f64);
+                let dst = Array::new(layout(shape, to), dtype, |_| 1.0);
+                copy::copy(src.view(), dst.out()).unwrap();
+                assert_eq!(dst.values(), src.values(), "{shape:?} {dtype} {from} {to}");
+                elementwise(Row::Copy, dtype.compute(), &[src.operand()], dst.out()).unwrap();
+                assert_eq!(dst.values(), src.values(), "{shape:?} {dtype} {from} {to}");
+            }
+        }
+    }
+}
+
+#[test]
+fn angles_near_and_far_in_one_array() {
+    let far = |i: usize| match i % 300 {
+        7 => 1e6,
+        200 => -3e30,
+        201 => f64::INFINITY,
+        202 => f64::NAN,
+        // Chunks of both kinds.
+        _ => (i as f64 - 450.0) * if i < 600 { 0.37 } else { 90.1 },
+    };
+    let x = Array::new(Layout::contiguous(&[1003]), DType::F32, far);
+    let g = Array::new(Layout::contiguous(&[1003]), DType::F32, |_| 1.0);
+    let values = x.values();
+    for isa in instruction_sets() {
+        for (row, f, slope) in
+            [(Row::Sin, f64::sin as fn(f64) -> f64, f64::cos as fn(f64) -> f64), (Row::Cos, f64::cos, |x| -x.sin())]
+        {
+            let out = Array::new(Layout::contiguous(&[1003]), DType::F32, |_| 5.0);
+            elementwise_with(isa, row, Compute::F32, &[x.operand()], out.out()).unwrap();
+            for (got, x) in out.values().into_iter().zip(&values) {
+                assert!(close(got, f(*x), 2e-7) || x.is_infinite() && got.is_nan(), "{isa:?} {row:?}({x}) = {got}");
+            }
+            let none = Operand::Scalar(Scalar::Int(0));
+            elementwise_vjp_with(isa, row, 0, Compute::F32, &[x.operand()], none, g.operand(), out.out()).unwrap();
+            for (got, x) in out.values().into_iter().zip(&values) {
+                assert!(
+                    close(got, slope(*x), 2e-7) || x.is_infinite() && got.is_nan(),
+                    "{isa:?} {row:?}'({x}) = {got}"
+                );
             }
         }
     }

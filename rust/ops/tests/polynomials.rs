@@ -1,6 +1,6 @@
 //! The f32 polynomials against f64, over a regular sample of all f32.
 
-use wengert_ops::rows::voc::{f32_base, f32_fma};
+use wengert_ops::rows::voc::{f32_base, f32_fma, near};
 
 /// Distance in units in the last place of the exact value.
 fn ulps(got: f32, exact: f64) -> f64 {
@@ -49,8 +49,26 @@ macro_rules! within_bounds {
 within_bounds! { f32_base f32_fma }
 
 #[test]
+fn small_angles() {
+    // Rows multiply their arguments by π at most.
+    let limit = near::LIMIT.unwrap() * std::f32::consts::PI;
+    let inside = |f: fn(f32) -> f32| move |x: f32| if x.abs() <= limit { f(x) } else { 0.0 };
+    let exact = |f: fn(f64) -> f64| move |x: f64| if x.abs() <= limit as f64 { f(x) } else { 0.0 };
+    worst("sin", inside(near::sin), exact(f64::sin), 1.5);
+    worst("cos", inside(near::cos), exact(f64::cos), 1.5);
+    // Next to multiples of π/2, where little is left of the argument.
+    for turn in 0..16384 {
+        let x = (f64::from(turn) * std::f64::consts::FRAC_PI_2) as f32;
+        for x in [x.next_down(), x, x.next_up(), -x] {
+            let (s, c) = (ulps(near::sin(x), f64::from(x).sin()), ulps(near::cos(x), f64::from(x).cos()));
+            assert!(s.max(c) <= 1.5, "{x}: {s} and {c} ulp");
+        }
+    }
+}
+
+#[test]
 fn zeros_keep_their_sign() {
-    for f in [f32_fma::expm1, f32_fma::log1p, f32_fma::tanh, f32_fma::erf, f32_fma::sin, f32_fma::tan] {
+    for f in [f32_fma::expm1, f32_fma::log1p, f32_fma::tanh, f32_fma::erf, f32_fma::sin, f32_fma::tan, near::sin] {
         assert!(f(-0.0) == 0.0 && f(-0.0).is_sign_negative() && f(0.0).is_sign_positive());
     }
 }

@@ -13,6 +13,7 @@ use crate::tensor::Tensor;
 use crate::writable::bump;
 use elements::{check, count_up, update, Elements};
 use smallvec::SmallVec;
+use wengert_cpu::optim::{self as kernels, Update};
 use wengert_ops::{DType, Result, Row};
 
 /// Settings of stochastic gradient descent (Sutskever et al. 2013, as PyTorch words it).
@@ -37,21 +38,6 @@ pub struct Adam {
     pub decoupled: bool,
     pub amsgrad: bool,
     pub maximize: bool,
-}
-
-/// The floating-point types that updates are computed in.
-trait Number: Copy {
-    fn of(v: f64) -> Self;
-}
-impl Number for f32 {
-    fn of(v: f64) -> f32 {
-        v as f32
-    }
-}
-impl Number for f64 {
-    fn of(v: f64) -> f64 {
-        v
-    }
 }
 
 /// One SGD step over parameters with gradients. `buffers[i]` is the momentum buffer of parameter i, `None` before
@@ -107,29 +93,20 @@ fn step_small<T>(
     true
 }
 
-unsafe fn sgd_kernel<T>(e: &Elements, s: &Sgd, first: bool)
-where
-    T: Number
-        + std::ops::Mul<Output = T>
-        + std::ops::Add<Output = T>
-        + std::ops::Sub<Output = T>
-        + std::ops::Neg<Output = T>,
-{
-    let (lr, decay, momentum, keep) = (T::of(s.lr), T::of(s.weight_decay), T::of(s.momentum), T::of(1.0 - s.dampening));
-    let sign = T::of(if s.maximize { -1.0 } else { 1.0 });
-    let (p, g) = (e.target::<T>(0), e.gradient::<T>());
-    if e.targets() == 1 {
-        for (p, &g) in p.iter_mut().zip(g) {
-            *p = *p - lr * (sign * g + decay * *p);
-        }
-        return;
-    }
-    for ((p, b), &g) in p.iter_mut().zip(e.target::<T>(1)).zip(g) {
-        let d = sign * g + decay * *p;
-        *b = if first { d } else { momentum * *b + keep * d };
-        let step = if s.nesterov { d + momentum * *b } else { *b };
-        *p = *p - lr * step;
-    }
+/// # Safety
+/// As [`Elements::target`].
+unsafe fn sgd_kernel<T: Update>(e: &Elements, s: &Sgd, first: bool) {
+    let kernel = kernels::Sgd {
+        sign: T::from_f64(if s.maximize { -1.0 } else { 1.0 }),
+        lr: T::from_f64(s.lr),
+        decay: T::from_f64(s.weight_decay),
+        momentum: T::from_f64(s.momentum),
+        keep: T::from_f64(1.0 - s.dampening),
+        nesterov: s.nesterov,
+        first,
+    };
+    let momentum = (e.targets() > 1).then(|| e.target(1));
+    kernels::sgd(e.target::<T>(0), e.gradient(), momentum, kernel);
 }
 
 /// State of one parameter under Adam.
@@ -179,35 +156,6 @@ pub fn adam_step(params: &[Tensor], states: &[AdamState], s: &Adam) -> Result<()
     Ok(())
 }
 
-trait Root: Number {
-    fn root(self) -> Self;
-    fn larger(self, other: Self) -> Self;
-}
-impl Root for f32 {
-    fn root(self) -> f32 {
-        self.sqrt()
-    }
-    fn larger(self, other: f32) -> f32 {
-        if self > other {
-            self
-        } else {
-            other
-        }
-    }
-}
-impl Root for f64 {
-    fn root(self) -> f64 {
-        self.sqrt()
-    }
-    fn larger(self, other: f64) -> f64 {
-        if self > other {
-            self
-        } else {
-            other
-        }
-    }
-}
-
 /// What frees the running means of their bias towards 0.
 #[derive(Clone, Copy)]
 struct Bias {
@@ -221,37 +169,23 @@ impl Bias {
     }
 }
 
-unsafe fn adam_kernel<T>(e: &Elements, s: &Adam, bias: Bias)
-where
-    T: Root
-        + std::ops::Mul<Output = T>
-        + std::ops::Add<Output = T>
-        + std::ops::Sub<Output = T>
-        + std::ops::Div<Output = T>,
-{
-    let b2 = T::of(s.beta2);
-    let (c1, c2) = (T::of(1.0 - s.beta1), T::of(1.0 - s.beta2));
-    let (root, step_size, eps) = (T::of(bias.root), T::of(bias.step_size), T::of(s.eps));
-    let sign = T::of(if s.maximize { -1.0 } else { 1.0 });
-    let coupled = T::of(if s.decoupled { 0.0 } else { s.weight_decay });
-    let shrink = T::of(if s.decoupled { 1.0 - s.lr * s.weight_decay } else { 1.0 });
-    let (p, g) = (e.target::<T>(0), e.gradient::<T>());
-    let (m, v) = (e.target::<T>(1), e.target::<T>(2));
-    let mut max = (e.targets() > 3).then(|| e.target::<T>(3));
-    for i in 0..p.len() {
-        let (g, old) = (sign * g[i], p[i] * shrink);
-        let g = g + coupled * old;
-        m[i] = m[i] + c1 * (g - m[i]);
-        v[i] = b2 * v[i] + c2 * g * g;
-        let second = match &mut max {
-            Some(max) => {
-                max[i] = max[i].larger(v[i]);
-                max[i]
-            }
-            None => v[i],
-        };
-        p[i] = old - step_size * m[i] / (second.root() / root + eps);
-    }
+/// # Safety
+/// As [`Elements::target`].
+unsafe fn adam_kernel<T: Update>(e: &Elements, s: &Adam, bias: Bias) {
+    let of = T::from_f64;
+    let kernel = kernels::Adam {
+        sign: of(if s.maximize { -1.0 } else { 1.0 }),
+        coupled: of(if s.decoupled { 0.0 } else { s.weight_decay }),
+        shrink: of(if s.decoupled { 1.0 - s.lr * s.weight_decay } else { 1.0 }),
+        c1: of(1.0 - s.beta1),
+        b2: of(s.beta2),
+        c2: of(1.0 - s.beta2),
+        root: of(bias.root),
+        eps: of(s.eps),
+        step_size: of(bias.step_size),
+    };
+    let max = (e.targets() > 3).then(|| e.target(3));
+    kernels::adam(e.target::<T>(0), e.gradient(), [e.target(1), e.target(2)], max, kernel);
 }
 
 /// Removes (or zeroes) the gradients of parameters.

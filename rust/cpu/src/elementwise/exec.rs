@@ -29,6 +29,10 @@ enum Way {
     Rows,
     /// Filled into scratch once.
     Constant,
+    /// Dense, but what is written lies there, too: copied into scratch block by block.
+    Copied,
+    /// One element for a whole innermost loop: filled into scratch block by block.
+    Spread,
     /// Copied into scratch block by block.
     Moved,
     /// The kernel does not read it.
@@ -44,6 +48,9 @@ struct Source {
 }
 // SAFETY: an address; the arrays behind it are readable from every thread while the call lasts.
 unsafe impl Sync for Source {}
+
+/// Elements of a block where an operand has one value for a whole loop: few, since they are all filled for it.
+const SPREAD: usize = 256;
 
 type Block<T> = [MaybeUninit<T>; BLOCK];
 
@@ -92,6 +99,7 @@ pub fn run<T: Lane>(call: Call<T>, operands: &[Operand<'_, Buffer>], used: u8, o
         _ if !own => Way::Moved,
         _ if layout.is_contiguous() => Way::Dense,
         _ if by_rows && plan.step(k) == 1 => Way::Rows,
+        _ if by_rows && plan.step(k) == 0 && k < count => Way::Spread,
         _ => Way::Moved,
     };
     for (k, operand) in operands.iter().enumerate() {
@@ -102,9 +110,14 @@ pub fn run<T: Lane>(call: Call<T>, operands: &[Operand<'_, Buffer>], used: u8, o
                 Source { way: Way::Constant, dtype: T::DTYPE, start: std::ptr::null() }
             }
             Operand::Array(view) => {
-                let own = view.dtype == T::DTYPE && !overlap(view, out);
+                let (own, apart) = (view.dtype == T::DTYPE, !overlap(view, out));
                 let start = first(view.buffer, view.layout, view.dtype).cast_const();
-                Source { way: way(view.layout, own, k), dtype: view.dtype, start }
+                let way = match way(view.layout, own, k) {
+                    Way::Dense if !apart => Way::Copied,
+                    Way::Rows | Way::Spread if !apart => Way::Moved,
+                    way => way,
+                };
+                Source { way, dtype: view.dtype, start }
             }
         });
     }
@@ -161,7 +174,15 @@ impl<T: Lane> Job<'_, T> {
         let plan = self.plan;
         let whole = self.target.way != Way::Moved
             && self.sources.iter().all(|s| matches!(s.way, Way::Dense | Way::Rows | Way::Unused));
-        let limit = if whole { usize::MAX } else { BLOCK };
+        let spread = self.sources.iter().any(|s| s.way == Way::Spread);
+        let limit = if whole {
+            usize::MAX
+        } else if spread {
+            SPREAD
+        } else {
+            BLOCK
+        };
+        let mut spread_from = [isize::MIN; ARRAYS - 1];
         let mut at = range.start;
         while at < range.end {
             let mut len = limit.min(range.end - at);
@@ -175,6 +196,20 @@ impl<T: Lane> Job<'_, T> {
                     Way::Dense => source.start.cast::<T>().add(at),
                     Way::Rows => source.start.cast::<T>().wrapping_offset(plan.offset(&place, k)),
                     Way::Constant => block.as_ptr().cast(),
+                    Way::Copied => {
+                        let to = block.as_mut_ptr().cast::<T>();
+                        std::ptr::copy_nonoverlapping(source.start.cast::<T>().add(at), to, len);
+                        to
+                    }
+                    Way::Spread => {
+                        let offset = plan.offset(&place, k);
+                        if spread_from[k] != offset {
+                            spread_from[k] = offset;
+                            let value = *source.start.cast::<T>().wrapping_offset(offset);
+                            block_of(block)[..SPREAD].fill(MaybeUninit::new(value));
+                        }
+                        block.as_ptr().cast()
+                    }
                     Way::Moved => {
                         let size = source.dtype.size() as isize;
                         let block = block_of(block);

@@ -28,7 +28,7 @@ pub struct Kernels<T: 'static> {
     pub vjps: &'static [&'static [Vjp<T>]],
 }
 
-/// All three bodies are the same but for what they write: arguments become slices of the output's
+/// All bodies are the same but for what they write: arguments become slices of the output's
 /// length, so that the compiler sees no bounds and no aliases.
 macro_rules! value_loop {
     ($attr:meta, $T:ty, [$($arg:ident),*] $value:expr) => {{
@@ -41,6 +41,21 @@ macro_rules! value_loop {
                 $(let $arg = $arg[i];)*
                 out[i] = $value;
             }
+        }
+        Kernel::Value(run)
+    }};
+}
+macro_rules! float_loop {
+    ($attr:meta, $T:ty, [$($arg:ident),*] $value:expr) => {{
+        #[$attr]
+        unsafe fn run(args: &[&[$T]], out: &mut [$T]) {
+            let len = out.len();
+            let &[$($arg),*] = args else { return };
+            $(let $arg = &$arg[..len];)*
+            by_distance!(len, [$($arg),*] stringify!($value), |i| {
+                $(let $arg = $arg[i];)*
+                out[i] = $value;
+            });
         }
         Kernel::Value(run)
     }};
@@ -69,14 +84,62 @@ macro_rules! vjp_loops {
             let &[$($arg),*] = args else { return };
             $(let $arg = &$arg[..len];)*
             let ($y, g) = (&$y[..len], &g[..len]);
-            for i in 0..len {
+            by_distance!(len, [$($arg),*] stringify!($($partial),*), |i| {
                 $(let $arg = $arg[i];)*
                 let $y = $y[i];
                 out[i] = Partials::<$T>::pull::<I>(($($partial,)*), g[i]);
-            }
+            });
         }
         &[$(run::<{ position(ARGS, stringify!($arg)) }> as Vjp<$T>),*]
     }};
+}
+
+/// Elements that are looked at together for a faster form.
+const CHUNK: usize = 256;
+
+/// Whether a row's text has a sine or cosine in it.
+const fn turns(text: &str) -> bool {
+    let text = text.as_bytes();
+    let mut i = 0;
+    while i + 3 < text.len() {
+        let found = matches!(&[text[i], text[i + 1], text[i + 2]], b"sin" | b"cos");
+        if found && !text[i + 3].is_ascii_alphabetic() && (i == 0 || !text[i - 1].is_ascii_alphabetic()) {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
+/// `$body` for all elements `$i`: where the row turns, with the vocabulary's functions for small arguments as long as a
+/// chunk's are.
+macro_rules! by_distance {
+    ($len:ident, [$($arg:ident),*] $text:expr, |$i:ident| $body:expr) => {
+        if const { near::LIMIT.is_some() && turns($text) } {
+            let limit = near::LIMIT.unwrap_or_default();
+            for start in (0..$len).step_by(CHUNK) {
+                let chunk = start..(start + CHUNK).min($len);
+                let mut small = true;
+                $(for v in &$arg[chunk.clone()] {
+                    small &= v.abs() <= limit;
+                })*
+                if small {
+                    use near::{cos, sin};
+                    for $i in chunk {
+                        $body
+                    }
+                } else {
+                    for $i in chunk {
+                        $body
+                    }
+                }
+            }
+        } else {
+            for $i in 0..$len {
+                $body
+            }
+        }
+    };
 }
 
 macro_rules! float_kernel {
@@ -84,7 +147,7 @@ macro_rules! float_kernel {
     (compare $($rest:tt)*) => { truth_loop!($($rest)*) };
     (test $($rest:tt)*) => { truth_loop!($($rest)*) };
     (logic $($rest:tt)*) => { truth_loop!($($rest)*) };
-    ($class:ident $($rest:tt)*) => { value_loop!($($rest)*) };
+    ($class:ident $($rest:tt)*) => { float_loop!($($rest)*) };
 }
 macro_rules! float_vjps {
     ($class:ident $attr:meta, $T:ty, [$($arg:ident),*] $y:ident, []) => { &[] };
@@ -106,7 +169,7 @@ macro_rules! float_kernels {
     )*) => {
         #[allow(unused, clippy::all)]
         mod $module {
-            use super::{position, Kernel, Kernels, Partials, Vjp};
+            use super::{position, turns, Kernel, Kernels, Partials, Vjp, CHUNK};
             use wengert_ops::rows::voc::$voc::*;
             pub(super) static KERNELS: Kernels<$T> = Kernels {
                 rows: &[$(float_kernel!($class $attr, $T, [$($arg),*] $value)),*],

@@ -1,6 +1,6 @@
 //! Moving blocks between strided, typed memory and contiguous scratch, one dispatch on dtype a block.
 
-use crate::strided::{dispatch, Element};
+use crate::strided::{dispatch, vectorised, Element};
 use std::mem::MaybeUninit;
 use wengert_ops::rows::voc::i64::I64;
 use wengert_ops::{DType, Scalar};
@@ -149,10 +149,7 @@ unsafe fn load_as<S: Element, T: Cell>(from: *const S, patch: Patch, out: &mut [
         let row = from.wrapping_offset(r as isize * row_step);
         match step {
             1 => {
-                let row = std::slice::from_raw_parts(row, len);
-                for (o, &v) in out.iter_mut().zip(row) {
-                    o.write(T::load(v));
-                }
+                load_line(std::slice::from_raw_parts(row, len), out);
             }
             0 => out.fill(MaybeUninit::new(T::load(*row))),
             -1 => {
@@ -167,6 +164,29 @@ unsafe fn load_as<S: Element, T: Cell>(from: *const S, patch: Patch, out: &mut [
                 }
             }
         }
+    }
+}
+
+vectorised! {
+    /// Converts neighbours.
+    fn load_line<S: Element, T: Cell>(row: &[S], out: &mut [MaybeUninit<T>]) = load_body
+}
+vectorised! {
+    /// Converts neighbours.
+    fn store_line<D: Element, T: Cell>(block: &[T], row: &mut [D]) = store_body
+}
+
+#[inline(always)]
+fn load_body<S: Element, T: Cell>(row: &[S], out: &mut [MaybeUninit<T>]) {
+    for (o, &v) in out.iter_mut().zip(row) {
+        o.write(T::load(v));
+    }
+}
+
+#[inline(always)]
+fn store_body<D: Element, T: Cell>(block: &[T], row: &mut [D]) {
+    for (o, v) in row.iter_mut().zip(block) {
+        *o = v.store();
     }
 }
 
@@ -186,10 +206,7 @@ unsafe fn store_as<D: Element, T: Cell>(block: &[T], to: *mut D, patch: Patch) {
     for (r, block) in block[..len * rows].chunks_exact(len).enumerate() {
         let row = to.wrapping_offset(r as isize * row_step);
         if step == 1 {
-            let row = std::slice::from_raw_parts_mut(row, len);
-            for (o, v) in row.iter_mut().zip(block) {
-                *o = v.store();
-            }
+            store_line(block, std::slice::from_raw_parts_mut(row, len));
         } else {
             for (i, v) in block.iter().enumerate() {
                 *row.wrapping_offset(i as isize * step) = v.store();

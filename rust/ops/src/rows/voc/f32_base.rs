@@ -24,3 +24,9 @@ pub fn cos(x: f32) -> f32 {
 pub fn tan(x: f32) -> f32 {
     x.tan()
 }
+
+/// There are no faster forms for small arguments.
+pub mod near {
+    pub const LIMIT: Option<f32> = None;
+    pub use super::{cos, sin};
+}

@@ -4,6 +4,7 @@ use super::float::float_vocabulary;
 use super::poly::f32_polynomials;
 
 pub use super::circle::{cos, sin, tan};
+pub use super::near;
 
 #[inline(always)]
 fn fma(a: f32, b: f32, c: f32) -> f32 {

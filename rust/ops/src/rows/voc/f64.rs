@@ -52,3 +52,9 @@ pub fn erfc(x: f64) -> f64 {
 pub fn nextafter(a: f64, b: f64) -> f64 {
     libm::nextafter(a, b)
 }
+
+/// There are no faster forms for small arguments.
+pub mod near {
+    pub const LIMIT: Option<f64> = None;
+    pub use super::{cos, sin};
+}

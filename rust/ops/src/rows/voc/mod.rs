@@ -7,4 +7,5 @@ pub mod f32_fma;
 pub mod f64;
 mod float;
 pub mod i64;
+pub mod near;
 mod poly;
