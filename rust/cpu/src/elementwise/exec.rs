@@ -72,6 +72,35 @@ fn overlap(view: &View<'_, Buffer>, out: &ViewMut<'_, Buffer>) -> bool {
     a.0 < b.1 && b.0 < a.1
 }
 
+/// Whether neighbours in memory are far apart in row-major order, and there are many of both.
+fn is_across(x: &Layout) -> bool {
+    const MANY: usize = 8;
+    let mut dims = x.shape().iter().zip(x.strides()).rev().filter(|(n, _)| **n > 1);
+    dims.next().is_some_and(|(n, step)| *n >= MANY && step.unsigned_abs() > 1)
+        && dims.any(|(n, s)| *n >= MANY && *s == 1)
+}
+
+/// Row-major copies of large operands that lie across, since copies go by lines of the cache and kernels by elements.
+/// Where there is no room for one the operand stays as it is.
+fn straightened(
+    operands: &[Operand<'_, Buffer>],
+    used: u8,
+    total: usize,
+) -> SmallVec<[Option<(Buffer, Layout)>; ARRAYS]> {
+    let copied = |(k, operand): (usize, &Operand<'_, Buffer>)| {
+        let Operand::Array(view) = operand else { return None };
+        if used >> k & 1 == 0 || !is_across(view.layout) {
+            return None;
+        }
+        let layout = Layout::contiguous(view.layout.shape());
+        let copy = Buffer::new(total * view.dtype.size()).ok()?;
+        // SAFETY: the copy is fresh.
+        crate::copy::copy(*view, unsafe { ViewMut::new(&copy, &layout, view.dtype) }).ok()?;
+        Some((copy, layout))
+    };
+    operands.iter().enumerate().map(copied).collect()
+}
+
 /// Runs `call` over all elements of `out`. A bit of `used` per operand says whether the kernel reads it;
 /// in a VJP call the gradient, the last operand, is always read.
 pub fn run<T: Lane>(call: Call<T>, operands: &[Operand<'_, Buffer>], used: u8, out: &ViewMut<'_, Buffer>) {
@@ -79,6 +108,27 @@ pub fn run<T: Lane>(call: Call<T>, operands: &[Operand<'_, Buffer>], used: u8, o
     if total == 0 {
         return;
     }
+    let across = |operand: &Operand<'_, Buffer>| matches!(operand, Operand::Array(x) if is_across(x.layout));
+    // Where the output lies across as well, the plan's order may suit all.
+    if total < nest::GRAIN || is_across(out.layout()) || !operands.iter().any(across) {
+        return planned(call, operands, used, out);
+    }
+    let copies = straightened(operands, used, total);
+    let straight: SmallVec<[Operand<'_, Buffer>; ARRAYS]> = operands
+        .iter()
+        .zip(&copies)
+        .map(|(operand, copy)| match (operand, copy) {
+            (Operand::Array(view), Some((buffer, layout))) => {
+                Operand::Array(View { buffer, layout, dtype: view.dtype })
+            }
+            (other, _) => *other,
+        })
+        .collect();
+    planned(call, &straight, used, out)
+}
+
+fn planned<T: Lane>(call: Call<T>, operands: &[Operand<'_, Buffer>], used: u8, out: &ViewMut<'_, Buffer>) {
+    let total = out.layout().numel();
     let mut layouts: [Option<&Layout>; ARRAYS] = [None; ARRAYS];
     let mut dense = out.layout().is_contiguous();
     for (k, operand) in operands.iter().enumerate() {
