@@ -63,7 +63,9 @@ def test_sums_are_the_same_to_the_bit_whatever_the_number_of_threads():
     wg.set_num_threads(1)
     alone = [x.sum(), x.sum(0), x.sum(1), x.mean(), x.var()]
     wg.set_num_threads(5)
-    assert all(wg.equal(a, b) for a, b in zip(alone, [x.sum(), x.sum(0), x.sum(1), x.mean(), x.var()], strict=True))
+    assert all(
+        wg.equal(a, b) for a, b in zip(alone, [x.sum(), x.sum(0), x.sum(1), x.mean(), x.var()], strict=True)
+    )
 
 
 def test_python_threads_that_compute_at_once():
