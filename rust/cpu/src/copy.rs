@@ -135,6 +135,7 @@ fn transposed_body<T: Word>(to: Ptr<T>, from: Ptr<T>, plane: Transposed) {
 
 /// In blocks of `LINES` lines of `W` elements of the source.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)]
 fn blocks<T: Word, const W: usize>(to: Ptr<T>, from: Ptr<T>, plane: Transposed) {
     let Transposed { d, s, to_row, from_row, rows, len } = plane;
     for top in (0..rows).step_by(ROWS.max(W)) {

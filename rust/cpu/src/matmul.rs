@@ -153,8 +153,9 @@ fn float<T: Float>(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, o
         plan.batch.each(|at| starts.push(at));
         let parts = batch.min(4 * threads::count());
         threads::share(parts, |p| {
-            for i in batch * p / parts..batch * (p + 1) / parts {
-                one(starts[i], i as isize, false);
+            let part = batch * p / parts..batch * (p + 1) / parts;
+            for (i, &at) in part.clone().zip(&starts[part]) {
+                one(at, i as isize, false);
             }
         });
     } else {
