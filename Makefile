@@ -64,8 +64,10 @@ test-quick: test-rust $(BUILT) $(STAMPS)/extra-dev ## the same without downloadi
 test-rust: ## the Rust crates' tests and doctests
 ifeq ($(NEXTEST),yes)
 	cargo nextest run $(CRATES) --no-fail-fast
+	WENGERT_ISA=base cargo nextest run $(CRATES) --no-fail-fast -E 'package(wengert-cpu)'
 else
 	cargo test $(CRATES) --lib --bins --tests --no-fail-fast
+	WENGERT_ISA=base cargo test -p wengert-cpu --tests --no-fail-fast
 endif
 	cargo test $(CRATES) --doc
 

@@ -120,6 +120,12 @@ impl Buffer {
         self.writing.store(0, Ordering::Release);
     }
 
+    /// Whether it has one holder, who may write it where it stands unless a kernel is doing so.
+    #[inline]
+    pub(crate) fn is_sole(this: &Counted<Buffer>, key: &Key) -> bool {
+        Counted::count(this) == 1 && this.partial_saves(key) == 0 && !this.is_pinned()
+    }
+
     /// Saves through partial views: they hold the buffer without owning it.
     #[inline]
     pub(crate) fn partial_saves(&self, key: &Key) -> usize {

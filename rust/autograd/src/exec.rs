@@ -316,7 +316,12 @@ fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
             let all = outs()?;
             Devices.linalg(*op, &views, &all)?;
         }
-        Op::Softmax { .. } | Op::Linear | Op::CrossEntropy { .. } | Op::LayerNorm { .. } | Op::Attention { .. } => {
+        Op::Softmax { .. }
+        | Op::Linear
+        | Op::CrossEntropy { .. }
+        | Op::LayerNorm { .. }
+        | Op::VarMean { .. }
+        | Op::Attention { .. } => {
             let all = outs()?;
             return Devices.fused(op, &views, &all);
         }

@@ -1,6 +1,6 @@
 //! In-place writes: functional underneath, copy on write at the bytes.
 
-use crate::buffer::{Data, Device};
+use crate::buffer::{Buffer, Data, Device};
 use crate::counted::Counted;
 use crate::devices::Devices;
 use crate::dispatch::{borrowed, small_row, Arg, MOST, SMALL};
@@ -217,7 +217,6 @@ fn write_small(row: Row, x: &Tensor, all: &[Arg<'_>], plan: &Plan<'_>, key: &Key
         return Ok(false);
     }
     let buffer = state.cell.buffer(key);
-    let free = Counted::count(buffer) == 1 && buffer.partial_saves(key) == 0 && !buffer.is_pinned();
     // Operands over the same bytes are read before they are written only where they lie exactly alike.
     let apart = all.iter().all(|a| match a {
         Arg::Tensor(t) => {
@@ -227,7 +226,7 @@ fn write_small(row: Row, x: &Tensor, all: &[Arg<'_>], plan: &Plan<'_>, key: &Key
         }
         Arg::Scalar(_) => true,
     });
-    if !free || !apart {
+    if !Buffer::is_sole(buffer, key) || !apart {
         return Ok(false);
     }
     let (Some(host), Some(operands)) = (buffer.host(), borrowed(all, key)) else { return Ok(false) };

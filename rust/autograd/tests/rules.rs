@@ -320,7 +320,22 @@ fn networks() -> Vec<Case> {
         let op = Op::LayerNorm { dims, eps_bits: 1e-2f64.to_bits() };
         let first = |x: &[Tensor], op: &Op| Ok(vec![apply(op.clone(), &[&x[0]])?.swap_remove(0)]);
         cases.push(Case::via(op.clone(), vec![floats(58, &[2, 2, 3])], first));
-        cases.push(Case::of(op, vec![floats(58, &[2, 2, 3])]));
+        cases.push(Case::of(op.clone(), vec![floats(58, &[2, 2, 3])]));
+        let normalized = &[2, 2, 3][3 - dims as usize..];
+        let affine = || vec![floats(58, &[2, 2, 3]), floats(59, normalized), floats(60, normalized)];
+        cases.push(Case::of(op.clone(), affine()));
+        cases.push(Case::of(op.clone(), affine()[..2].to_vec()));
+        for free in [0, 1, 2] {
+            let first = |x: &[Tensor], op: &Op| Ok(vec![apply(op.clone(), &[&x[0], &x[1], &x[2]])?.swap_remove(0)]);
+            cases.push(Case::via(op.clone(), affine(), first).only(&[free]));
+        }
+    }
+    for (dims, keepdim) in [(0b010, false), (0b101, true), (0b111, false)] {
+        let op = Op::VarMean { dims, keepdim, correction_bits: 0.5f64.to_bits() };
+        let only = |k: usize| move |x: &[Tensor], op: &Op| Ok(vec![apply(op.clone(), &[&x[0]])?.swap_remove(k)]);
+        cases.push(Case::via(op.clone(), vec![floats(75, &[2, 3, 2])], only(0)));
+        cases.push(Case::via(op.clone(), vec![floats(75, &[2, 3, 2])], only(1)));
+        cases.push(Case::of(op, vec![floats(75, &[2, 3, 2])]));
     }
     for (batch, causal, masked) in [(&[][..], false, false), (&[2][..], true, false), (&[2, 1][..], false, true)] {
         let op = Op::Attention { causal, scale_bits: 0.7f64.to_bits() };

@@ -96,6 +96,51 @@ fn a_recurrence_is_linear_in_time_and_memory() {
 }
 
 #[test]
+fn parts_of_a_leaf_are_linear_and_add_up() {
+    let _alone = alone();
+    let run = |rows: usize| {
+        let x = Tensor::zeros(&[rows, 16], DType::F64, Device::Cpu).unwrap().requiring_grad().unwrap();
+        let mut total = x.narrow(0, 0, 2).unwrap().sum(&[], false).unwrap();
+        for t in 0..rows as isize {
+            let part = x.select(0, t).unwrap().mul(t as f64).unwrap();
+            total = total.add(&part.sum(&[], false).unwrap()).unwrap();
+        }
+        let start = Instant::now();
+        // What has arrived from elsewhere stays, whoever comes first.
+        sweep(&total.add(&x.sum(&[], false).unwrap()).unwrap());
+        let took = start.elapsed();
+        let g = gradient(&x);
+        let expected = |i: usize| 1.0 + (i / 16) as f64 + if i < 32 { 1.0 } else { 0.0 };
+        assert!(g.iter().enumerate().all(|(i, g)| *g == expected(i)), "{:?}", &g[..40]);
+        took
+    };
+    run(100);
+    let mut best = [Duration::MAX; 2];
+    for _ in 0..3 {
+        best = [best[0].min(run(1_000)), best[1].min(run(16_000))];
+    }
+    // Were it quadratic, 32 GB would have to be moved.
+    assert!(best[1] < 64 * best[0], "{best:?}");
+}
+
+#[test]
+fn a_gradient_that_a_hook_keeps_is_not_written_to() {
+    let x = leaf(&[1.0, 2.0, 3.0]);
+    let y = x.mul(2.0).unwrap();
+    let kept = std::sync::Arc::new(Mutex::new(Vec::new()));
+    let (a, b) = (y.select(0, 0).unwrap(), y.narrow(0, 0, 3).unwrap());
+    let seen = kept.clone();
+    b.register_hook(std::sync::Arc::new(move |g: &Tensor| {
+        seen.lock().unwrap().push(g.clone());
+        Ok(None)
+    }))
+    .unwrap();
+    sweep(&a.add(&b.sum(&[], false).unwrap()).unwrap());
+    assert_eq!(values(&kept.lock().unwrap()[0]), [1.0; 3]);
+    assert_eq!(gradient(&x), [4.0, 2.0, 2.0]);
+}
+
+#[test]
 fn a_write_copies_only_what_the_tape_has_saved() {
     let _alone = alone();
     let x = leaf(&[0.0, 1.0]);

@@ -2,6 +2,7 @@
 
 use crate::buffer::Buffer;
 use crate::elementwise::Cell;
+use crate::halves;
 use crate::nest::{parallel, Nest, GRAIN};
 use crate::strided::{dispatch, dispatch_size, vectorised, Element, Ptr};
 use wengert_ops::infer::check_number;
@@ -78,7 +79,10 @@ fn walk<S: Element, D: Element, C: Cell>(nest: &Nest<2>, to: Ptr<D>, from: Ptr<S
             // types cannot be the same array, so source and target do not overlap.
             unsafe {
                 if steps == [1, 1] {
-                    convert::<S, D, C>(from.slice(s, len), to.slice_mut(d, len));
+                    let (from, to) = (from.slice(s, len), to.slice_mut(d, len));
+                    if !halves::convert(from, to) {
+                        convert::<S, D, C>(from, to);
+                    }
                 } else {
                     for i in 0..len as isize {
                         to.set(d + i * steps[0], C::load(from.get(s + i * steps[1])).store());
@@ -133,9 +137,36 @@ fn transposed_body<T: Word>(to: Ptr<T>, from: Ptr<T>, plane: Transposed) {
     }
 }
 
-/// In blocks of `LINES` lines of `W` elements of the source.
+/// `LINES` lines of `W` elements of the source become `W` lines of the target.
+///
+/// # Safety
+/// Both blocks lie in live memory, and nobody else uses the target's.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
+unsafe fn whole_block<T: Word, const W: usize>(y: *mut T, to_row: isize, x: *const T, from_row: isize) {
+    let lines: [[T; W]; LINES] =
+        std::array::from_fn(|k| x.offset(k as isize * from_row).cast::<[T; W]>().read_unaligned());
+    for k in 0..W {
+        let line: [T; LINES] = std::array::from_fn(|l| lines[l][k]);
+        y.offset(k as isize * to_row).cast::<[T; LINES]>().write_unaligned(line);
+    }
+}
+
+/// As [`whole_block`], of `lines` lines of `width` elements.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+unsafe fn block<T: Word>(y: *mut T, to_row: isize, width: usize, x: *const T, from_row: isize, lines: usize) {
+    for k in 0..width as isize {
+        for l in 0..lines as isize {
+            *y.offset(k * to_row + l) = *x.offset(l * from_row + k);
+        }
+    }
+}
+
+/// In blocks of `LINES` lines of `W` elements of the source.
+#[inline(always)]
 fn blocks<T: Word, const W: usize>(to: Ptr<T>, from: Ptr<T>, plane: Transposed) {
     let Transposed { d, s, to_row, from_row, rows, len } = plane;
     for top in (0..rows).step_by(ROWS.max(W)) {
@@ -144,24 +175,14 @@ fn blocks<T: Word, const W: usize>(to: Ptr<T>, from: Ptr<T>, plane: Transposed) 
             let right = len.min(left + COLUMNS);
             for j in (left..right).step_by(LINES) {
                 for i in (top..bottom).step_by(W) {
-                    let (y, x) =
-                        (to.at(d + i as isize * to_row + j as isize), from.at(s + j as isize * from_row + i as isize));
+                    let y = to.at(d + i as isize * to_row + j as isize);
+                    let x = from.at(s + j as isize * from_row + i as isize);
                     // SAFETY: positions come from the layouts, which lie in their buffers.
                     unsafe {
                         if i + W <= bottom && j + LINES <= right {
-                            let lines: [[T; W]; LINES] = std::array::from_fn(|k| {
-                                x.offset(k as isize * from_row).cast::<[T; W]>().read_unaligned()
-                            });
-                            for k in 0..W {
-                                let line: [T; LINES] = std::array::from_fn(|l| lines[l][k]);
-                                y.offset(k as isize * to_row).cast::<[T; LINES]>().write_unaligned(line);
-                            }
+                            whole_block::<T, W>(y, to_row, x, from_row);
                         } else {
-                            for k in 0..W.min(bottom - i) as isize {
-                                for l in 0..LINES.min(right - j) as isize {
-                                    *y.offset(k * to_row + l) = *x.offset(l * from_row + k);
-                                }
-                            }
+                            block(y, to_row, W.min(bottom - i), x, from_row, LINES.min(right - j));
                         }
                     }
                 }
@@ -175,7 +196,7 @@ trait Word: Copy + Send + Sync {}
 impl<T: Copy + Send + Sync> Word for T {}
 
 /// Same element type: rows as blocks of memory, transposed planes in tiles.
-fn same<T: Copy + Send + Sync>(nest: &Nest<2>, to: Ptr<T>, from: Ptr<T>) {
+fn same<T: Word>(nest: &Nest<2>, to: Ptr<T>, from: Ptr<T>) {
     share(nest, |nest| {
         if nest.steps() == [1, 1] {
             return nest.rows(|[d, s], _, len| {

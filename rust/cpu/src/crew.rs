@@ -52,7 +52,7 @@ unsafe impl Sync for Crew {}
 // SAFETY: as above.
 unsafe impl Send for Crew {}
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,4 +1,8 @@
-//! Between f32 and the half precisions without branches, so that loops over them vectorise.
+//! Between f32 and the half precisions: without branches, so that loops over them vectorise, and by the processor's own
+//! instructions where it has them.
+
+use crate::strided::Element;
+use wengert_ops::DType;
 
 /// The f32 of an f16's bits; exact. NaN becomes quiet.
 #[inline(always)]
@@ -37,6 +41,62 @@ pub(crate) fn f32_to_bf16(v: f32) -> u16 {
     ((if v.is_nan() { bits | 0x0040_0000 } else { rounded }) >> 16) as u16
 }
 
+/// Converts a slice between f16 and f32 by the processor's instructions. `false`: it has none, or these are other types.
+#[inline(always)]
+pub(crate) fn convert<S: Element, D: Element>(from: &[S], to: &mut [D]) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use crate::elementwise::Isa;
+        let known = matches!((S::DTYPE, D::DTYPE), (DType::F32, DType::F16) | (DType::F16, DType::F32));
+        if known && Isa::current() >= Isa::Avx2 && is_x86_feature_detected!("f16c") {
+            let len = from.len().min(to.len());
+            let (from, to) = (from.as_ptr(), to.as_mut_ptr());
+            // SAFETY: the dtypes say what the elements are; the slices have so many; the instructions are there.
+            unsafe {
+                match S::DTYPE {
+                    DType::F32 => x86::narrow(from.cast(), to.cast(), len),
+                    _ => x86::widen(from.cast(), to.cast(), len),
+                }
+            }
+            return true;
+        }
+    }
+    let _ = (from, to);
+    false
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    /// # Safety
+    /// `len` elements are readable and writable, and the processor has F16C.
+    #[target_feature(enable = "avx,f16c")]
+    pub(super) unsafe fn narrow(from: *const f32, to: *mut u16, len: usize) {
+        let whole = len - len % 8;
+        for i in (0..whole).step_by(8) {
+            let half = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(_mm256_loadu_ps(from.add(i)));
+            _mm_storeu_si128(to.add(i).cast(), half);
+        }
+        for i in whole..len {
+            *to.add(i) = super::f32_to_f16(*from.add(i));
+        }
+    }
+
+    /// # Safety
+    /// As [`narrow`].
+    #[target_feature(enable = "avx,f16c")]
+    pub(super) unsafe fn widen(from: *const u16, to: *mut f32, len: usize) {
+        let whole = len - len % 8;
+        for i in (0..whole).step_by(8) {
+            _mm256_storeu_ps(to.add(i), _mm256_cvtph_ps(_mm_loadu_si128(from.add(i).cast())));
+        }
+        for i in whole..len {
+            *to.add(i) = super::f16_to_f32(*from.add(i));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +106,11 @@ mod tests {
     fn every_f16_becomes_its_f32() {
         for bits in 0..=u16::MAX {
             assert_eq!(f16_to_f32(bits).to_bits(), f16::from_bits(bits).to_f32().to_bits(), "{bits:#x}");
+        }
+        let all: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).collect();
+        let mut wide = vec![0f32; all.len()];
+        if convert(&all, &mut wide) {
+            assert!(all.iter().zip(&wide).all(|(h, v)| h.to_f32().to_bits() == v.to_bits()));
         }
     }
 
@@ -62,8 +127,12 @@ mod tests {
         let step = if cfg!(miri) { 1 << 24 } else { 4099 };
         let all = (0..u32::MAX).step_by(step);
         for bits in edges.into_iter().chain(special).flat_map(near).chain(halves).chain(all) {
-            for bits in [bits, bits ^ 0x8000_0000] {
-                let v = f32::from_bits(bits);
+            let (both, mut by_instruction) = ([bits, bits ^ 0x8000_0000].map(f32::from_bits), [f16::ZERO; 8]);
+            let eight: [f32; 8] = std::array::from_fn(|k| both[k % 2]);
+            let converted = convert(&eight, &mut by_instruction);
+            for (k, v) in both.into_iter().enumerate() {
+                let bits = v.to_bits();
+                assert!(!converted || by_instruction[k].to_bits() == f32_to_f16(v), "{bits:#x}");
                 assert_eq!(f32_to_f16(v), f16::from_f32_const(v).to_bits(), "{bits:#x}");
                 assert_eq!(f32_to_bf16(v), bf16::from_f32(v).to_bits(), "{bits:#x}");
             }

@@ -16,6 +16,7 @@ pub mod extreme;
 pub mod fused;
 mod halves;
 pub mod indexing;
+mod lanes;
 pub mod linalg;
 pub mod matmul;
 pub mod nest;

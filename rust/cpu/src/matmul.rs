@@ -151,10 +151,8 @@ fn float<T: Float>(a: View<'_, Buffer>, b: View<'_, Buffer>, accumulate: bool, o
     let shared = batch >= 2 * threads::count() && flops.saturating_mul(batch) >= THREADED;
     if shared && starts.try_reserve_exact(batch).is_ok() {
         plan.batch.each(|at| starts.push(at));
-        let parts = batch.min(4 * threads::count());
-        threads::share(parts, |p| {
-            let part = batch * p / parts..batch * (p + 1) / parts;
-            for (i, &at) in part.clone().zip(&starts[part]) {
+        threads::ranges(batch, batch, |range| {
+            for (i, &at) in range.clone().zip(&starts[range]) {
                 one(at, i as isize, false);
             }
         });
@@ -240,17 +238,14 @@ unsafe fn by_parts<T: Factor>(
     let length = m.max(n);
     let parts = threads::count().min(length.div_ceil(EDGE)).max(1);
     let edge = |i: usize| (length * i / parts).next_multiple_of(EDGE).min(length);
-    let (x, y, z) = (Ptr::new(a.at.cast_mut()), Ptr::new(b.at.cast_mut()), Ptr::new(out));
+    let y = Ptr::new(out);
     threads::share(parts, |i| {
-        let (from, to) = (edge(i), edge(i + 1));
-        let (at, count) = (from as isize, to - from);
-        let (x, y) = (Matrix { at: x.at(0), ..a }, Matrix { at: y.at(0), ..b });
+        let (from, count) = (edge(i), edge(i + 1) - edge(i));
         if count > 0 && m >= n {
-            let x = Matrix { at: x.at.offset(at * a.row), ..a };
-            product(count, k, n, x, y, z.at(at * out_row), out_row, accumulate, false);
+            let (rows, y) = (a.t().moved(from).t(), y.at(from as isize * out_row));
+            product(count, k, n, rows, b, y, out_row, accumulate, false);
         } else if count > 0 {
-            let y = Matrix { at: y.at.offset(at * b.col), ..b };
-            product(m, k, count, x, y, z.at(at), out_row, accumulate, false);
+            product(m, k, count, a, b.moved(from), y.at(from as isize), out_row, accumulate, false);
         }
     });
 }

@@ -212,8 +212,7 @@ pub fn parallel(count: usize, cost: usize, f: impl Fn(Range<usize>) + Sync) {
     if parts < 2 {
         return f(0..count);
     }
-    let parts = parts.min(4 * threads::count());
-    threads::share(parts, |p| f(count * p / parts..count * (p + 1) / parts));
+    threads::ranges(count, parts, f);
 }
 
 #[cfg(test)]

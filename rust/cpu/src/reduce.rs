@@ -6,6 +6,7 @@
 //! added in f64. How work is split does not depend on the number of threads, so neither do results.
 
 use crate::buffer::Buffer;
+use crate::lanes::{self, LANES};
 use crate::strided::{self, dispatch, parallel, vectorised, Element, Nest, Number, Ptr, GRAIN};
 use smallvec::SmallVec;
 use std::marker::PhantomData;
@@ -24,15 +25,7 @@ pub(crate) trait Fold: 'static {
     /// The elements of a block, side by side in lanes and then these.
     #[inline(always)]
     fn block(xs: &[Self::T]) -> Self::A {
-        let mut lanes = [Self::INIT; LANES];
-        let chunks = xs.chunks_exact(LANES);
-        let rest = chunks.remainder();
-        for chunk in chunks {
-            for k in 0..LANES {
-                lanes[k] = Self::join(lanes[k], Self::load(chunk[k]));
-            }
-        }
-        joined::<Self>(eight(lanes, Self::join), rest, Self::join)
+        lanes::fold(xs, Self::INIT, |a, v| Self::join(a, Self::load(v)), Self::join)
     }
 }
 
@@ -242,7 +235,7 @@ fn fold_small<F: Fold>(x: Ptr<F::T>, layout: &Layout, dims: u64, out: &Layout) -
 
 /// Loops over the kept dims (positions in x and out) and over the folded dims, both sorted so that
 /// the smallest stride of x is innermost, with folded strides turned positive.
-fn nests(layout: &Layout, dims: u64, out: &Layout) -> (Nest<2>, Nest<1>) {
+pub(crate) fn nests(layout: &Layout, dims: u64, out: &Layout) -> (Nest<2>, Nest<1>) {
     type Dim = (usize, isize, isize);
     let keepdim = out.rank() == layout.rank();
     let (mut kept, mut inner): (SmallVec<[Dim; 4]>, SmallVec<[Dim; 4]>) = Default::default();
@@ -276,6 +269,8 @@ fn nests(layout: &Layout, dims: u64, out: &Layout) -> (Nest<2>, Nest<1>) {
 fn run<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, columns: bool, sink: Sink<'_, F::W>) {
     if columns {
         run_columns::<F>(x, kept, inner, sink)
+    } else if inner.numel() <= SHORT && kept.inner() >= 8 {
+        run_short::<F>(x, kept, inner, sink)
     } else {
         run_rows::<F>(x, kept, inner, sink)
     }
@@ -289,7 +284,6 @@ vectorised! {
 
 /// Elements folded in `A` before they go to `W`.
 const BLOCK: usize = 512;
-const LANES: usize = 32;
 
 #[inline(always)]
 fn slice_body<F: Fold>(xs: &[F::T]) -> F::W {
@@ -306,50 +300,17 @@ fn slice_body<F: Fold>(xs: &[F::T]) -> F::W {
     total
 }
 
-/// Lanes joined to eight.
-#[inline(always)]
-fn eight<A: Copy>(lanes: [A; LANES], join: impl Fn(A, A) -> A) -> [A; 8] {
-    let eight = std::array::from_fn(|k| join(join(lanes[k], lanes[k + 8]), join(lanes[k + 16], lanes[k + 24])));
-    // Else the compiler shapes the loop over the block after these last steps: in vectors of two, three times slower.
-    std::hint::black_box(eight)
-}
-
-/// Eight lanes and what a block has beyond its chunks, joined into one.
-#[inline(always)]
-fn joined<F: Fold + ?Sized>(mut lanes: [F::A; 8], rest: &[F::T], join: impl Fn(F::A, F::A) -> F::A) -> F::A {
-    let mut whole = rest.chunks_exact(8);
-    for chunk in &mut whole {
-        for k in 0..8 {
-            lanes[k] = join(lanes[k], F::load(chunk[k]));
-        }
-    }
-    for (lane, &v) in lanes.iter_mut().zip(whole.remainder()) {
-        *lane = join(*lane, F::load(v));
-    }
-    let pair = |k| join(join(lanes[k], lanes[k + 4]), join(lanes[k + 2], lanes[k + 6]));
-    join(pair(0), pair(1))
-}
-
 /// The largest or smallest of a block, as `pick` takes them from two numbers; NaN wins. That NaN is looked for beside the
 /// comparison makes a chain of one instruction a step of what would be three.
 #[inline(always)]
 fn extreme<F: Fold<T = T, A = T::Cmp>, T: Element>(xs: &[T], pick: impl Fn(T::Cmp, T::Cmp) -> T::Cmp) -> T::Cmp {
     let nan = |a: T::Cmp, b: T::Cmp| if b.is_nan() { b } else { a };
-    let (mut best, mut found) = ([F::INIT; LANES], [T::Cmp::default(); LANES]);
-    let chunks = xs.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for k in 0..LANES {
-            let v = F::load(chunk[k]);
-            best[k] = pick(best[k], v);
-            found[k] = nan(found[k], v);
-        }
-    }
-    let found = joined::<F>(eight(found, nan), rest, nan);
+    let step = (|a, v| pick(a, F::load(v)), |a, v| nan(a, F::load(v)));
+    let (best, found) = lanes::fold_both(xs, (F::INIT, T::Cmp::default()), step, (&pick, nan));
     if found.is_nan() {
         found
     } else {
-        joined::<F>(eight(best, &pick), rest, &pick)
+        best
     }
 }
 
@@ -375,6 +336,43 @@ fn line<F: Fold>(x: Ptr<F::T>, start: isize, step: isize, len: usize) -> F::W {
         rest -= block;
     }
     total
+}
+
+/// Few elements a result, as in the windows of a pooling: many results are folded side by side.
+const SHORT: usize = 16;
+
+fn run_short<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: Sink<'_, F::W>) {
+    let mut offsets: SmallVec<[isize; SHORT]> = SmallVec::new();
+    inner.each(|[s]| offsets.push(s));
+    kept.rows(|[p, q], [along, step], len| {
+        for first in (0..len).step_by(FEW) {
+            let width = (len - first).min(FEW);
+            let (mut acc, mut wide) = ([F::INIT; FEW], [F::widen(F::INIT); FEW]);
+            fold_short::<F>(x, p + first as isize * along, along, &offsets, &mut acc[..width]);
+            for (w, a) in wide.iter_mut().zip(&acc[..width]) {
+                *w = F::widen(*a);
+            }
+            sink(q + first as isize * step, step, &wide[..width]);
+        }
+    });
+}
+
+vectorised! {
+    fn fold_short<F: Fold>(x: Ptr<F::T>, at: isize, along: isize, offsets: &[isize], acc: &mut [F::A]) = fold_short_body::<F>
+}
+
+/// Result k folds the elements at `at + k · along + offset`.
+#[inline(always)]
+fn fold_short_body<F: Fold>(x: Ptr<F::T>, at: isize, along: isize, offsets: &[isize], acc: &mut [F::A]) {
+    // SAFETY (all): the nests' positions lie in the buffer.
+    for &offset in offsets {
+        let at = at + offset;
+        match along {
+            1 => acc.iter_mut().zip(0..).for_each(|(a, k)| *a = F::join(*a, F::load(unsafe { x.get(at + k) }))),
+            2 => acc.iter_mut().zip(0..).for_each(|(a, k)| *a = F::join(*a, F::load(unsafe { x.get(at + 2 * k) }))),
+            _ => acc.iter_mut().zip(0..).for_each(|(a, k)| *a = F::join(*a, F::load(unsafe { x.get(at + along * k) }))),
+        }
+    }
 }
 
 fn run_rows<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: Sink<'_, F::W>) {

@@ -375,24 +375,31 @@ pub unsafe fn packed<'a, T: Copy>(view: View<'a, Buffer>) -> Result<std::borrow:
     Ok(out.into())
 }
 
-/// Defines `$name`, which runs the always-inlined `$body` compiled for the best instruction set at hand.
+/// Defines `$name`, which runs the always-inlined `$body` compiled for the best instruction set at hand. The first argument
+/// of an `fma` body says whether that multiplies and adds in one instruction.
 macro_rules! vectorised {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident <$($G:ident : $B:path),*> ($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? = fma $body:path) => {
+        vectorised! { @ [$(#[$doc])* $vis] $name [$($G: $B),*] [$($G),*] [$($arg: $ty),*] [$(-> $ret)?] $body, (false, $($arg),*) (true, $($arg),*) }
+    };
     ($(#[$doc:meta])* $vis:vis fn $name:ident <$($G:ident : $B:path),*> ($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:path) => {
-        $(#[$doc])*
+        vectorised! { @ [$(#[$doc])* $vis] $name [$($G: $B),*] [$($G),*] [$($arg: $ty),*] [$(-> $ret)?] $body, ($($arg),*) ($($arg),*) }
+    };
+    (@ [$($head:tt)*] $name:ident [$($bounds:tt)*] [$($G:ident),*] [$($arg:ident : $ty:ty),*] [$($ret:tt)*] $body:path, $plain:tt $wide:tt) => {
         #[inline]
-        $vis fn $name<$($G: $B),*>($($arg: $ty),*) $(-> $ret)? {
+        $($head)* fn $name<$($bounds)*>($($arg: $ty),*) $($ret)* {
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2,fma")]
-                unsafe fn wide<$($G: $B),*>($($arg: $ty),*) $(-> $ret)? {
-                    $body($($arg),*)
+                unsafe fn wide<$($bounds)*>($($arg: $ty),*) $($ret)* {
+                    $body $wide
                 }
-                if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
-                    // SAFETY: the features were just detected.
+                use $crate::elementwise::Isa;
+                if Isa::current() >= Isa::Avx2 {
+                    // SAFETY: this machine has that instruction set.
                     return unsafe { wide::<$($G),*>($($arg),*) };
                 }
             }
-            $body($($arg),*)
+            $body $plain
         }
     };
 }

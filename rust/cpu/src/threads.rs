@@ -1,7 +1,8 @@
 //! The threads that large kernels share. Threads do not survive a fork, so a child starts its own.
 
-use crate::crew::Crew;
+use crate::crew::{locked, Crew};
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use wengert_ops::{Error, Result};
@@ -51,19 +52,25 @@ fn standing<T>(cell: &AtomicPtr<T>, make: impl FnOnce() -> Option<&'static T>) -
 
 /// Runs `part(i)` for all `i` below `parts`, on several threads as they come; returns when all have ended.
 pub fn share(parts: usize, part: impl Fn(usize) + Sync) {
-    if parts < 2 || count() < 2 {
-        return (0..parts).for_each(part);
-    }
-    match standing(&CREW, || Some(Crew::new(count()))) {
+    let several = parts > 1 && count() > 1;
+    match several.then(|| standing(&CREW, || Some(Crew::new(count())))).flatten() {
         Some(crew) => crew.share(parts, &part),
         None => (0..parts).for_each(part),
     }
 }
 
+/// Runs `f` on `parts` ranges that cover `0..count`, on fewer where so many are of no use.
+pub(crate) fn ranges(count: usize, parts: usize, f: impl Fn(Range<usize>) + Sync) {
+    // So many for a thread that the last to end has little left.
+    const EACH: usize = 4;
+    let parts = parts.min(count).min(EACH * self::count());
+    share(parts, |p| f(count * p / parts..count * (p + 1) / parts));
+}
+
 /// What `part(i)` gives for all `i` below `parts`, in their order; see [`share`].
 pub(crate) fn gather<T: Send>(parts: usize, part: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let slots: Vec<Mutex<Option<T>>> = (0..parts).map(|_| Mutex::new(None)).collect();
-    share(parts, |i| *slots[i].lock().unwrap_or_else(PoisonError::into_inner) = Some(part(i)));
+    share(parts, |i| *locked(&slots[i]) = Some(part(i)));
     slots.into_iter().filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
 }
 
@@ -138,7 +145,7 @@ pub struct Failed(Mutex<Option<Error>>);
 impl Failed {
     /// The value; of an error, which is kept, none.
     pub fn keep<T>(&self, outcome: Result<T>) -> Option<T> {
-        outcome.map_err(|e| *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(e)).ok()
+        outcome.map_err(|e| *locked(&self.0) = Some(e)).ok()
     }
 
     /// An error of some task, if there was one.

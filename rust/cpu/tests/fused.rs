@@ -190,6 +190,22 @@ fn layer_norm_and_its_gradient() {
             close(&y.f64s(), &definition(&x.f64s()), tolerance);
             run_vjp(&op, &[&g, &x, &mean, &rstd], &gx);
             close(&gx.f64s(), &slope(&x.f64s(), &g.f64s(), definition), tolerance.max(1e-7));
+
+            let normalized = &shape[shape.len() - dims..];
+            let (w, b) = (Array::noise(dtype, normalized, 3), Array::noise(dtype, normalized, 4));
+            let affine = |x: &[f64], w: &[f64], b: &[f64]| -> Vec<f64> {
+                definition(x).iter().enumerate().map(|(i, hat)| hat * w[i % n] + b[i % n]).collect()
+            };
+            run(&op, &[&x.restride(&order, 1), &w, &b], &[&y, &mean, &rstd]);
+            let (xs, ws, bs) = (x.f64s(), w.f64s(), b.f64s());
+            close(&y.f64s(), &affine(&xs, &ws, &bs), tolerance);
+            let (gw, gb) = (Array::zeros(dtype, normalized), Array::zeros(dtype, normalized));
+            let inputs = [&g, &x, &mean, &rstd, &w].map(Array::view);
+            assert!(fused_vjp(&op, &inputs, &[gx.out(), gw.out(), gb.out()]).unwrap());
+            let loose = tolerance.max(1e-7);
+            close(&gx.f64s(), &slope(&xs, &g.f64s(), |x| affine(x, &ws, &bs)), loose);
+            close(&gw.f64s(), &slope(&ws, &g.f64s(), |w| affine(&xs, w, &bs)), loose);
+            close(&gb.f64s(), &slope(&bs, &g.f64s(), |b| affine(&xs, &ws, b)), loose);
         }
     }
 }
@@ -202,4 +218,62 @@ fn what_has_no_kernel_is_left_to_its_definition() {
     let x = Array::noise(DType::F32, &[2, 3], 1);
     assert!(!fused_vjp(&Op::Linear, &[x.view(), x.view()], &[y.out()]).unwrap());
     assert!(!fused(&Op::Pad(Arc::from([(0, 1)])), &[x.view()], &[y.out()]).unwrap());
+}
+
+/// Variance (divided by n − 1) and mean over the dims of a mask, in f64 by two passes.
+fn moments(x: &[f64], shape: &[usize], dims: u64) -> (Vec<f64>, Vec<f64>) {
+    let kept: Vec<usize> = (0..shape.len()).filter(|d| dims >> d & 1 == 0).collect();
+    let results: usize = kept.iter().map(|&d| shape[d]).product();
+    let mut groups = vec![Vec::new(); results];
+    for (i, &v) in x.iter().enumerate() {
+        let (mut rest, mut place) = (i, vec![0; shape.len()]);
+        for d in (0..shape.len()).rev() {
+            (place[d], rest) = (rest % shape[d], rest / shape[d]);
+        }
+        groups[kept.iter().fold(0, |at, &d| at * shape[d] + place[d])].push(v);
+    }
+    let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
+    let means: Vec<f64> = groups.iter().map(|g| mean(g)).collect();
+    let square = |g: &[f64], m: f64| g.iter().map(|v| (v - m) * (v - m)).sum::<f64>() / (g.len() as f64 - 1.0);
+    (groups.iter().zip(&means).map(|(g, &m)| square(g, m)).collect(), means)
+}
+
+#[test]
+fn variance_and_mean_over_any_dims_of_any_strides() {
+    for (shape, dims) in [
+        (vec![7], 0b1),
+        (vec![3, 1000], 0b10),
+        (vec![33, 70], 0b01),
+        (vec![2, 65, 9], 0b011),
+        (vec![4, 3, 5], 0b101),
+        (vec![1100, 130], 0b11),
+        (vec![1100, 130], 0b01),
+        (vec![130, 1100], 0b10),
+    ] {
+        for dtype in [DType::F32, DType::F64] {
+            let noise = Array::noise(dtype, &shape, 1);
+            // Far from zero the squares' sum alone would have no digits left.
+            for far in [0.0, 3000.0] {
+                let values: Vec<f64> = noise.f64s().iter().map(|v| v + far).collect();
+                let x = Array::of(dtype, &shape, &values);
+                let (variance, mean) = moments(&x.f64s(), &shape, dims);
+                let order: Vec<usize> = (0..shape.len()).rev().collect();
+                let kept: Vec<usize> = (0..shape.len()).filter(|d| dims >> d & 1 == 0).map(|d| shape[d]).collect();
+                let op = Op::VarMean { dims, keepdim: false, correction_bits: 1f64.to_bits() };
+                for x in [&x, &x.restride(&order, 2)] {
+                    let (v, m) = (Array::zeros(dtype, &kept), Array::zeros(dtype, &kept));
+                    run(&op, &[x], &[&v, &m]);
+                    close(&m.f64s(), &mean, 2e-7);
+                    close(&v.f64s(), &variance, 1e-6);
+                }
+            }
+        }
+    }
+    // Nothing has no mean, and one element no spread to divide by.
+    let op = Op::VarMean { dims: 0b1, keepdim: false, correction_bits: 1f64.to_bits() };
+    for n in [0, 1] {
+        let (v, m) = (Array::zeros(DType::F32, &[]), Array::zeros(DType::F32, &[]));
+        run(&op, &[&Array::noise(DType::F32, &[n], 1)], &[&v, &m]);
+        assert!(v.f64s()[0].is_nan() && m.f64s()[0].is_nan() == (n == 0));
+    }
 }

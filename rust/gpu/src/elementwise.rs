@@ -215,6 +215,8 @@ pub(crate) fn fill(context: &'static Context, value: Scalar, dst: ViewMut<'_, Bu
         // SAFETY: the caller's view, under the same promise.
         return fill(context, bits, unsafe { ViewMut::new(dst.buffer(), dst.layout(), moved(DType::F64)) });
     }
+    // A fraction or an infinity is true as well, which the number type of bools would cut off.
+    let value = if dst.dtype() == DType::Bool { Scalar::Int(value.as_bool() as i64) } else { value };
     let num = own_num(dst.dtype());
     map(context, Rule::Fill, num, &[Operand::Scalar(value)], 1, &dst, num)
 }

@@ -105,7 +105,10 @@ fn strided_copies_keep_what_lies_between() {
         let what = format!("{shape:?} {from} {:?} to {to} {:?}", x.layout.strides(), y.layout.strides());
         agree(&what, Cpu.copy(x.on_cpu(), y.out_cpu()), gpu.copy(x.on_gpu(), y.out_gpu()));
         y.assert_same(&what);
-        agree(&what, Cpu.fill(Scalar::Float(1.5), y.out_cpu()), gpu.fill(Scalar::Float(1.5), y.out_gpu()));
-        y.assert_same(&format!("fill {what}"));
+        let fractions: &[f64] = if to == DType::Bool { &[1.5, 0.5, 0.0, f64::NEG_INFINITY, f64::NAN] } else { &[1.5] };
+        for &v in fractions {
+            agree(&what, Cpu.fill(Scalar::Float(v), y.out_cpu()), gpu.fill(Scalar::Float(v), y.out_gpu()));
+            y.assert_same(&format!("fill {v} {what}"));
+        }
     }
 }

@@ -30,6 +30,9 @@ pub enum Op {
     Cat { dim: u8 },
     /// Folds the dims of a mask.
     Reduce { kind: Reduction, dims: u64, keepdim: bool },
+    /// Variance over the dims of a mask, the squares' sum being divided by n − correction (by 0 where that is less), and
+    /// the mean.
+    VarMean { dims: u64, keepdim: bool, correction_bits: u64 },
     /// Position of the first extremum along one dim (of the flattened input if `dim` is `None`).
     ArgReduce { kind: Extremum, dim: Option<u8>, keepdim: bool },
     /// Extremum along one dim: values, and positions as i64.
@@ -65,7 +68,8 @@ pub enum Op {
     /// Mean (or sum, or none) negative log-likelihood of softmax: inputs logits `[n, c]`, i64 targets `[n]`;
     /// outputs the loss and the log-softmax, which is all that the gradient needs.
     CrossEntropy { reduction: LossReduction, ignore_index: i64 },
-    /// Normalisation over the trailing `dims` dims: input x; outputs y, mean, 1/std.
+    /// Normalisation over the trailing `dims` dims, times a weight plus a bias: inputs x and optionally these, of the
+    /// trailing dims' shape; outputs y, mean, 1/std.
     LayerNorm { dims: u8, eps_bits: u64 },
     /// `softmax(q kᵀ · scale + mask) v` over leading dims that all inputs share: inputs q `[…, l, e]`, k `[…, s, e]`,
     /// v `[…, s, d]` and optionally the mask `[…, l, s]`, numbers to add; causal, query i sees keys 0 … i alone.

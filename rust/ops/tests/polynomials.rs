@@ -34,12 +34,15 @@ macro_rules! within_bounds {
         #[test]
         fn $voc() {
             worst("exp", $voc::exp, f64::exp, 1.5);
+            // Nothing for what would be subnormal.
+            let falling = |x: f32| if x > 0.0 { 0.0 } else { $voc::exp_falling(x) };
+            worst("exp_falling", falling, |x| if (-87.33..=0.0).contains(&x) || x.is_nan() { x.exp() } else { 0.0 }, 1.5);
             worst("expm1", $voc::expm1, f64::exp_m1, 2.0);
             worst("log", $voc::log, f64::ln, 2.5);
             worst("log1p", $voc::log1p, f64::ln_1p, 3.0);
             worst("tanh", $voc::tanh, f64::tanh, 3.0);
             worst("sigmoid", $voc::sigmoid, |x| 1.0 / (1.0 + (-x).exp()), 3.0);
-            worst("erf", $voc::erf, libm::erf, 2.5);
+            worst("erf", $voc::erf, libm::erf, 2.0);
             worst("sin", $voc::sin, f64::sin, 1.0);
             worst("cos", $voc::cos, f64::cos, 1.0);
             worst("tan", $voc::tan, f64::tan, 1.5);

@@ -75,8 +75,9 @@ impl Tensor {
         apply1(Op::CrossEntropy { reduction, ignore_index }, &[self, target])
     }
 
-    /// Normalised over the trailing `dims` dims.
-    pub fn layer_norm(&self, dims: usize, eps: f64) -> Result<Tensor> {
+    /// Normalised over the trailing `dims` dims, times a weight plus a bias where they are given: of these dims' shape
+    /// and of this dtype.
+    pub fn layer_norm(&self, dims: usize, weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Result<Tensor> {
         if dims == 0 || dims > self.rank() {
             fail!(
                 runtime,
@@ -84,7 +85,13 @@ impl Tensor {
                 self.rank()
             );
         }
-        apply1(Op::LayerNorm { dims: dims as u8, eps_bits: eps.to_bits() }, &[self])
+        let norm = |inputs: &[&Tensor]| apply1(Op::LayerNorm { dims: dims as u8, eps_bits: eps.to_bits() }, inputs);
+        match (weight, bias) {
+            (None, None) => norm(&[self]),
+            (Some(w), None) => norm(&[self, w]),
+            (Some(w), Some(b)) => norm(&[self, w, b]),
+            (None, Some(b)) => norm(&[self])?.add(b),
+        }
     }
 
     /// Attention of these queries `[…, l, e]` over keys `[…, s, e]` and values `[…, s, d]`, whose leading dims

@@ -57,6 +57,16 @@ impl Tensor {
         Ok(out)
     }
 
+    /// Variance over dims, the squares' sum divided by the count less a `correction`, and the mean; of floats.
+    pub fn var_mean(&self, dims: &[isize], correction: f64, keepdim: bool) -> Result<(Tensor, Tensor)> {
+        let dims = dim_mask("var_mean", dims, self.rank())?;
+        let mut out = apply(Op::VarMean { dims, keepdim, correction_bits: correction.to_bits() }, &[self])?;
+        match (out.pop(), out.pop()) {
+            (Some(mean), Some(variance)) => Ok((variance, mean)),
+            _ => fail!(internal, "var_mean gave too few outputs"),
+        }
+    }
+
     /// Largest value over dims; equal ones share the gradient.
     pub fn amax(&self, dims: &[isize], keepdim: bool) -> Result<Tensor> {
         self.reduce(Reduction::Max, dims, keepdim)

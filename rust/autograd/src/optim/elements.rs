@@ -57,7 +57,7 @@ impl Elements {
             let plain = t.dtype() == dtype && state.layout.is_contiguous() && state.layout.shape() == layout.shape();
             // Views of one storage do not count as two holders of it.
             let apart = !buffers[..i].contains(&Counted::as_ptr(buffer)) && !Counted::ptr_eq(buffer, read);
-            if !plain || !apart || !is_free(buffer, key) {
+            if !plain || !apart || !Buffer::is_sole(buffer, key) || buffer.is_writing() {
                 return None;
             }
             buffers[i] = Counted::as_ptr(buffer);
@@ -86,11 +86,6 @@ impl Elements {
     }
 }
 
-/// Whether its one holder may write it where it stands.
-fn is_free(buffer: &Counted<Buffer>, key: &Key) -> bool {
-    Counted::count(buffer) == 1 && buffer.partial_saves(key) == 0 && !buffer.is_pinned() && !buffer.is_writing()
-}
-
 /// Adds 1 to a number of one f32 that nobody else holds, and gives the sum; `None` if it is another kind of tensor.
 pub(super) fn count_up(step: &Tensor, key: &mut Key) -> Option<f64> {
     if step.dtype() != DType::F32 {
@@ -98,7 +93,7 @@ pub(super) fn count_up(step: &Tensor, key: &mut Key) -> Option<f64> {
     }
     let state = step.0.state.get(key);
     let buffer = state.cell.buffer(key);
-    if !is_free(buffer, key) || state.layout.numel() != 1 {
+    if !Buffer::is_sole(buffer, key) || buffer.is_writing() || state.layout.numel() != 1 {
         return None;
     }
     let host = buffer.host()?;
@@ -111,14 +106,14 @@ pub(super) fn count_up(step: &Tensor, key: &mut Key) -> Option<f64> {
 }
 
 /// Refuses parameters of other types, and gradients and state that do not fit theirs.
-pub(super) fn check(name: &str, p: &Tensor, others: &[&Tensor]) -> Result<()> {
+pub(super) fn check(name: &str, p: &Tensor, g: &Tensor, state: &[&Tensor]) -> Result<()> {
     if !p.dtype().is_float() {
         fail!(runtime, "{name}: parameters must be of a floating-point type, got {}", p.dtype());
     }
     let guard = lock();
     let shape = |t: &Tensor| t.0.state.get(&guard.key).layout.clone();
     let mine = shape(p);
-    for o in others {
+    for &o in std::iter::once(&g).chain(state) {
         let theirs = shape(o);
         let alike = mine.same(&theirs) || mine.shape() == theirs.shape();
         if !alike || o.dtype() != p.dtype() || o.device() != p.device() {

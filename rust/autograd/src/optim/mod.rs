@@ -48,7 +48,7 @@ pub fn sgd_step(params: &[Tensor], buffers: &mut [Option<Tensor>], s: &Sgd) -> R
         let Some(g) = p.grad() else { continue };
         let first = s.momentum != 0.0 && buffer.is_none();
         if first {
-            check("SGD", p, &[&g])?;
+            check("SGD", p, &g, &[])?;
             *buffer = Some(Tensor::zeros(&p.shape(), p.dtype(), p.device())?);
         }
         let mut targets: SmallVec<[&Tensor; 4]> = SmallVec::from_iter([p]);
@@ -64,8 +64,7 @@ pub fn sgd_step(params: &[Tensor], buffers: &mut [Option<Tensor>], s: &Sgd) -> R
         if step_small(&targets, &g, |_| Some(()), |e, ()| run(e)) {
             continue;
         }
-        check("SGD", p, &[&g])?;
-        check("SGD", p, &targets[1..])?;
+        check("SGD", p, &g, &targets[1..])?;
         if p.device() != Device::Cpu {
             composed::sgd(p, &g, targets.get(1).copied(), s, first)?;
             continue;
@@ -143,8 +142,7 @@ pub fn adam_step(params: &[Tensor], states: &[AdamState], s: &Adam) -> Result<()
         if step_small(&targets, &g, |key| count_up(&state.step, key), |e, step| run(e, bias_at(step))) {
             continue;
         }
-        check("Adam", p, &[&g])?;
-        check("Adam", p, &targets[1..])?;
+        check("Adam", p, &g, &targets[1..])?;
         state.step.row_(Row::Add, &[1i64.into()])?;
         let bias = bias_at(state.step.item()?.as_f64());
         if p.device() != Device::Cpu {

@@ -2,7 +2,7 @@
 //! the compositions beside them are what higher orders and other dtypes use, and what tests compare with.
 
 use super::{Ctx, Grads, Saves};
-use crate::dispatch::apply1;
+use crate::dispatch::{apply, apply1};
 use crate::exec;
 use crate::tensor::Tensor;
 use crate::value::Value;
@@ -16,8 +16,10 @@ pub(super) fn saves(op: &Op, needs: u64) -> Saves {
         Op::Softmax { .. } if first != 0 => Saves::outputs(1),
         // Targets and log-softmax.
         Op::CrossEntropy { .. } if first != 0 => Saves { inputs: 1 << 1, outputs: 1 << 1 },
-        // x, mean and 1/std.
-        Op::LayerNorm { .. } if first != 0 => Saves { inputs: 1, outputs: 0b110 },
+        // x and the mean.
+        Op::VarMean { .. } if first != 0 => Saves { inputs: 1, outputs: 0b10 },
+        // x, the weight, mean and 1/std.
+        Op::LayerNorm { .. } if needs & 0b11 != 0 => Saves { inputs: 0b11, outputs: 0b110 },
         _ => Saves::NONE,
     }
 }
@@ -40,7 +42,11 @@ pub(super) fn vjp(ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<Grads> {
             let gx = cross_entropy(ctx, reduction, ignore_index, g, grad(1))?;
             Ok(smallvec![gx])
         }
-        (&Op::LayerNorm { dims, .. }, g) => Ok(smallvec![layer_norm(ctx, dims as usize, g, grad(1), grad(2))?]),
+        (&Op::VarMean { dims, keepdim, correction_bits }, g) => {
+            let gx = var_mean(ctx, (dims, keepdim), f64::from_bits(correction_bits), g, grad(1))?;
+            Ok(smallvec![gx])
+        }
+        (&Op::LayerNorm { dims, .. }, g) => layer_norm(ctx, dims as usize, g, grad(1), grad(2)),
         _ => Ok(Grads::new()),
     }
 }
@@ -179,20 +185,106 @@ fn cross_entropy(
 }
 
 /// With x̂ = (x − mean)/std: `(g − mean(g) − x̂ mean(g x̂))/std`, and the statistics' own gradients.
+/// The dims of a mask, and how many elements they hold together.
+fn folded(dims: u64, shape: &[usize]) -> (Vec<isize>, f64) {
+    let list: Vec<isize> = (0..shape.len()).filter(|d| dims >> d & 1 == 1).map(|d| d as isize).collect();
+    let count = list.iter().map(|&d| shape[d as usize]).product::<usize>();
+    (list, count as f64)
+}
+
+/// `g · 2 (x − mean) / (n − correction) + g_mean / n`.
+fn var_mean(
+    ctx: &Ctx<'_>,
+    (dims, keepdim): (u64, bool),
+    correction: f64,
+    g: Option<&Tensor>,
+    g_mean: Option<&Tensor>,
+) -> Result<Option<Tensor>> {
+    let x = wide(&ctx.input(0)?)?;
+    let shape = x.shape();
+    let (list, count) = folded(dims, &shape);
+    let spread = |t: &Tensor| -> Result<Tensor> {
+        let mut t = wide(t)?;
+        for &d in list.iter().filter(|_| !keepdim) {
+            t = t.unsqueeze(d)?;
+        }
+        Ok(t)
+    };
+    let of_variance = match g {
+        Some(g) => {
+            let by = spread(g)?.mul(2.0 / (count - correction).max(0.0))?;
+            Some(x.sub(&spread(&ctx.output(1)?)?)?.mul(&by)?)
+        }
+        None => None,
+    };
+    match (of_variance, g_mean) {
+        (Some(v), Some(m)) => Ok(Some(v.add(&spread(m)?.div(count)?)?)),
+        (None, Some(m)) => Ok(Some(spread(m)?.div(count)?.expand_to(&shape)?)),
+        (v, None) => Ok(v),
+    }
+}
+
 fn layer_norm(
     ctx: &Ctx<'_>,
     dims: usize,
     g: Option<&Tensor>,
     g_mean: Option<&Tensor>,
     g_rstd: Option<&Tensor>,
-) -> Result<Option<Tensor>> {
-    if let (Some(g), None, None) = (g, g_mean, g_rstd) {
-        let operands =
-            [Some(g.value()), ctx.input_value(0).cloned(), ctx.output_value(1).cloned(), ctx.output_value(2).cloned()];
-        if let Some(gx) = kernel(ctx, &operands)? {
-            return Ok(Some(gx));
+) -> Result<Grads> {
+    let mut grads: Grads = smallvec![None, None, None];
+    let (x, mean, rstd) = (ctx.input_value(0), ctx.output_value(1), ctx.output_value(2));
+    let plain = !ctx.create && g_mean.is_none() && g_rstd.is_none();
+    let kernel = |g: &Tensor, w: Option<&Value>| -> Result<Option<exec::Outputs>> {
+        let (true, Some(x), Some(mean), Some(rstd)) = (plain, x, mean, rstd) else { return Ok(None) };
+        let like = |v: &Value| (v.layout.fresh(), v.dtype);
+        let operands = [Some(&g.value()), Some(x), Some(mean), Some(rstd), w];
+        let operands: Vec<Value> = operands.into_iter().flatten().cloned().collect();
+        let outputs: Vec<_> = [Some(x), w, w].into_iter().flatten().map(like).collect();
+        exec::fused_vjp(ctx.op, &operands, &outputs)
+    };
+    let mut scaled = None;
+    if let Some(g) = g {
+        if let (true, Some(w)) = (ctx.needs & 0b11 != 0, ctx.input_value(1)) {
+            if let Some(out) = kernel(g, Some(w))? {
+                return Ok(out.into_iter().map(|v| Some(Tensor::from_value(v))).collect());
+            }
         }
+        let lead: Vec<isize> = (0..g.rank() - dims).map(|d| d as isize).collect();
+        let over_rows = |t: Tensor| if lead.is_empty() { Ok(t) } else { t.sum(&lead, false) };
+        let g = wide(g)?;
+        if ctx.needs(2) {
+            grads[2] = Some(over_rows(g.clone())?);
+        }
+        if ctx.needs(1) {
+            let hat = wide(&ctx.input(0)?)?.sub(&wide(&ctx.output(1)?)?)?.mul(&wide(&ctx.output(2)?)?)?;
+            grads[1] = Some(over_rows(g.mul(&hat)?)?);
+        }
+        scaled = Some(match ctx.input_value(1) {
+            Some(_) => g.mul(&wide(&ctx.input(1)?)?)?,
+            None => g,
+        });
     }
+    if ctx.needs(0) {
+        let found = match &scaled {
+            Some(g) if Some(g.dtype()) == x.map(|x| x.dtype) => kernel(g, None)?.and_then(|mut out| out.pop()),
+            _ => None,
+        };
+        grads[0] = match found {
+            Some(gx) => Some(Tensor::from_value(gx)),
+            None => normalised(ctx, dims, scaled.as_ref(), g_mean, g_rstd)?,
+        };
+    }
+    Ok(grads)
+}
+
+/// The gradient of what is normalised from those of the result, the mean and 1/std.
+fn normalised(
+    ctx: &Ctx<'_>,
+    dims: usize,
+    g: Option<&Tensor>,
+    g_mean: Option<&Tensor>,
+    g_rstd: Option<&Tensor>,
+) -> Result<Option<Tensor>> {
     let (x, mean, rstd) = (wide(&ctx.input(0)?)?, wide(&ctx.output(1)?)?, wide(&ctx.output(2)?)?);
     let shape = x.shape();
     let list: Vec<isize> = (shape.len() - dims..shape.len()).map(|d| d as isize).collect();
@@ -256,6 +348,25 @@ pub(super) fn definition(op: &Op, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
                 LossReduction::Mean => terms.sum(&[], false)?.div(&valid.to_dtype(log.dtype())?.sum(&[], false)?)?,
             };
             Ok(vec![narrow(loss)?, narrow(log)?])
+        }
+        (&Op::VarMean { dims, keepdim, correction_bits }, [x]) => {
+            let x = wide(x)?;
+            let (list, count) = folded(dims, &x.shape());
+            // A mean over no dims would be one over all.
+            let mean = |t: &Tensor, keepdim| if list.is_empty() { Ok(t.clone()) } else { t.mean(&list, keepdim) };
+            let centred = x.sub(&mean(&x, true)?)?;
+            let freedom = (count - f64::from_bits(correction_bits)).max(0.0);
+            let variance = mean(&centred.mul(&centred)?, keepdim)?.mul(count / freedom)?;
+            Ok(vec![narrow(variance)?, narrow(mean(&x, keepdim)?)?])
+        }
+        (Op::LayerNorm { .. }, [x, w, rest @ ..]) => {
+            let mut all = apply(op.clone(), &[&wide(x)?])?;
+            let y = all[0].mul(&wide(w)?)?;
+            all[0] = match rest.first() {
+                Some(b) => y.add(&wide(b)?)?,
+                None => y,
+            };
+            all.into_iter().map(narrow).collect()
         }
         (&Op::LayerNorm { dims, eps_bits }, [x]) => {
             let x = wide(x)?;

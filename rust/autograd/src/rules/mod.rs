@@ -177,9 +177,12 @@ pub(crate) fn saves(op: &Op, needs: u64) -> Saves {
         | Op::Sort { .. }
         | Op::TopK { .. } => indexing::saves(op, needs),
         Op::Conv { .. } | Op::MaxPool(_) => window::saves(op, needs),
-        Op::Matmul | Op::Softmax { .. } | Op::Linear | Op::CrossEntropy { .. } | Op::LayerNorm { .. } => {
-            fused::saves(op, needs)
-        }
+        Op::Matmul
+        | Op::Softmax { .. }
+        | Op::Linear
+        | Op::CrossEntropy { .. }
+        | Op::LayerNorm { .. }
+        | Op::VarMean { .. } => fused::saves(op, needs),
         Op::Attention { .. } => attention::SAVES,
         Op::Linalg(l) => linalg::saves(*l, needs),
         Op::Custom(_) => Saves::NONE,
@@ -201,7 +204,7 @@ pub(crate) fn shapes(op: &Op) -> u64 {
         // One product of all rows or a batch of products: either is right for what the operand is now.
         Op::Matmul => 0,
         Op::Conv { .. } | Op::Softmax { .. } | Op::CrossEntropy { .. } | Op::LayerNorm { .. } | Op::Linalg(_) => 0,
-        Op::Attention { .. } => 0,
+        Op::Attention { .. } | Op::VarMean { .. } => 0,
     }
 }
 
@@ -230,9 +233,12 @@ pub(crate) fn vjp(ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<Grads> {
 /// Rules of ops with several differentiable outputs, any of whose gradients may be missing.
 fn several(ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<Grads> {
     match ctx.op {
-        Op::Matmul | Op::Softmax { .. } | Op::Linear | Op::CrossEntropy { .. } | Op::LayerNorm { .. } => {
-            fused::vjp(ctx, grads)
-        }
+        Op::Matmul
+        | Op::Softmax { .. }
+        | Op::Linear
+        | Op::CrossEntropy { .. }
+        | Op::LayerNorm { .. }
+        | Op::VarMean { .. } => fused::vjp(ctx, grads),
         &Op::Attention { causal, scale_bits } => attention::vjp(ctx, causal, f64::from_bits(scale_bits), grads),
         Op::Linalg(l) => linalg::vjp(ctx, *l, grads),
         Op::Custom(op) => custom::vjp(ctx, op.as_ref(), grads),

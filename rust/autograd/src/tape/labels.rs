@@ -72,6 +72,7 @@ pub(crate) fn name(op: &Op, label: u16) -> String {
         Op::Linear => "Addmm",
         Op::CrossEntropy { .. } => "NllLoss",
         Op::LayerNorm { .. } => "NativeLayerNorm",
+        Op::VarMean { .. } => "VarMean",
         Op::Attention { .. } => "ScaledDotProductFlashAttentionForCpu",
         Op::Linalg(l) => match l {
             Linalg::Cholesky { .. } => "LinalgCholeskyEx",

@@ -14,7 +14,11 @@ use wengert_ops::{DType, Layout, Operand, View, ViewMut};
 /// A kernel with its calling convention.
 #[derive(Clone, Copy, Debug)]
 pub enum Call<T: 'static> {
-    Value(Value<T>),
+    /// Also with the first operand in the output.
+    Value {
+        apart: Value<T>,
+        over: Value<T>,
+    },
     Truth(Truth<T>),
     /// The last two operands are the row's value and the gradient.
     Vjp(Vjp<T>),
@@ -31,6 +35,8 @@ enum Way {
     Constant,
     /// Dense, but what is written lies there, too: copied into scratch block by block.
     Copied,
+    /// The same, of the first operand, for a kernel that reads it where it writes.
+    Over,
     /// One element for a whole innermost loop: filled into scratch block by block.
     Spread,
     /// Copied into scratch block by block.
@@ -80,40 +86,29 @@ fn is_across(x: &Layout) -> bool {
         && dims.any(|(n, s)| *n >= MANY && *s == 1)
 }
 
-/// Row-major copies of large operands that lie across, since copies go by lines of the cache and kernels by elements.
-/// Where there is no room for one the operand stays as it is.
-fn straightened(
-    operands: &[Operand<'_, Buffer>],
-    used: u8,
-    total: usize,
-) -> SmallVec<[Option<(Buffer, Layout)>; ARRAYS]> {
-    let copied = |(k, operand): (usize, &Operand<'_, Buffer>)| {
-        let Operand::Array(view) = operand else { return None };
-        if used >> k & 1 == 0 || !is_across(view.layout) {
-            return None;
-        }
-        let layout = Layout::contiguous(view.layout.shape());
-        let copy = Buffer::new(total * view.dtype.size()).ok()?;
-        // SAFETY: the copy is fresh.
-        crate::copy::copy(*view, unsafe { ViewMut::new(&copy, &layout, view.dtype) }).ok()?;
-        Some((copy, layout))
-    };
-    operands.iter().enumerate().map(copied).collect()
+/// A row-major copy of an operand that lies across, since copies go by lines of the cache and kernels by elements. None
+/// where it does not, or there is no room for one: then it stays as it is.
+fn straightened(operand: &Operand<'_, Buffer>) -> Option<(Buffer, Layout)> {
+    let Operand::Array(view) = operand else { return None };
+    if !is_across(view.layout) {
+        return None;
+    }
+    let layout = Layout::contiguous(view.layout.shape());
+    let copy = Buffer::new(layout.numel() * view.dtype.size()).ok()?;
+    // SAFETY: the copy is fresh.
+    crate::copy::copy(*view, unsafe { ViewMut::new(&copy, &layout, view.dtype) }).ok()?;
+    Some((copy, layout))
 }
 
 /// Runs `call` over all elements of `out`. A bit of `used` per operand says whether the kernel reads it;
 /// in a VJP call the gradient, the last operand, is always read.
 pub fn run<T: Lane>(call: Call<T>, operands: &[Operand<'_, Buffer>], used: u8, out: &ViewMut<'_, Buffer>) {
-    let total = out.layout().numel();
-    if total == 0 {
-        return;
-    }
-    let across = |operand: &Operand<'_, Buffer>| matches!(operand, Operand::Array(x) if is_across(x.layout));
     // Where the output lies across as well, the plan's order may suit all.
-    if total < nest::GRAIN || is_across(out.layout()) || !operands.iter().any(across) {
+    if out.layout().numel() < nest::GRAIN || is_across(out.layout()) {
         return planned(call, operands, used, out);
     }
-    let copies = straightened(operands, used, total);
+    let straighten = |(k, operand)| if used >> k & 1 == 1 { straightened(operand) } else { None };
+    let copies: SmallVec<[_; ARRAYS]> = operands.iter().enumerate().map(straighten).collect();
     let straight: SmallVec<[Operand<'_, Buffer>; ARRAYS]> = operands
         .iter()
         .zip(&copies)
@@ -127,8 +122,12 @@ pub fn run<T: Lane>(call: Call<T>, operands: &[Operand<'_, Buffer>], used: u8, o
     planned(call, &straight, used, out)
 }
 
+/// [`run`] on the operands as they are.
 fn planned<T: Lane>(call: Call<T>, operands: &[Operand<'_, Buffer>], used: u8, out: &ViewMut<'_, Buffer>) {
     let total = out.layout().numel();
+    if total == 0 {
+        return;
+    }
     let mut layouts: [Option<&Layout>; ARRAYS] = [None; ARRAYS];
     let mut dense = out.layout().is_contiguous();
     for (k, operand) in operands.iter().enumerate() {
@@ -152,6 +151,8 @@ fn planned<T: Lane>(call: Call<T>, operands: &[Operand<'_, Buffer>], used: u8, o
         _ if by_rows && plan.step(k) == 0 && k < count => Way::Spread,
         _ => Way::Moved,
     };
+    let own = out.dtype() == if matches!(call, Call::Truth(_)) { DType::Bool } else { T::DTYPE };
+    let target_way = way(out.layout(), own, count);
     for (k, operand) in operands.iter().enumerate() {
         sources.push(match operand {
             _ if used >> k & 1 == 0 => Source { way: Way::Unused, dtype: T::DTYPE, start: std::ptr::null() },
@@ -162,7 +163,10 @@ fn planned<T: Lane>(call: Call<T>, operands: &[Operand<'_, Buffer>], used: u8, o
             Operand::Array(view) => {
                 let (own, apart) = (view.dtype == T::DTYPE, !overlap(view, out));
                 let start = first(view.buffer, view.layout, view.dtype).cast_const();
+                let start_of_out = first(out.buffer(), out.layout(), out.dtype()).cast_const();
+                let in_place = k == 0 && matches!(call, Call::Value { .. }) && target_way == Way::Dense;
                 let way = match way(view.layout, own, k) {
+                    Way::Dense if !apart && in_place && start == start_of_out => Way::Over,
                     Way::Dense if !apart => Way::Copied,
                     Way::Rows | Way::Spread if !apart => Way::Moved,
                     way => way,
@@ -171,12 +175,7 @@ fn planned<T: Lane>(call: Call<T>, operands: &[Operand<'_, Buffer>], used: u8, o
             }
         });
     }
-    let own = out.dtype() == if matches!(call, Call::Truth(_)) { DType::Bool } else { T::DTYPE };
-    let target = Source {
-        way: way(out.layout(), own, count),
-        dtype: out.dtype(),
-        start: first(out.buffer(), out.layout(), out.dtype()),
-    };
+    let target = Source { way: target_way, dtype: out.dtype(), start: first(out.buffer(), out.layout(), out.dtype()) };
     let job = Job { call, plan: &plan, by_rows, sources: &sources, target };
 
     if total < nest::GRAIN {
@@ -223,7 +222,7 @@ impl<T: Lane> Job<'_, T> {
     unsafe fn range(&self, range: Range<usize>, scratch: &mut [MaybeUninit<Block<T>>; ARRAYS - 1]) {
         let plan = self.plan;
         let whole = self.target.way != Way::Moved
-            && self.sources.iter().all(|s| matches!(s.way, Way::Dense | Way::Rows | Way::Unused));
+            && self.sources.iter().all(|s| matches!(s.way, Way::Dense | Way::Rows | Way::Over | Way::Unused));
         let spread = self.sources.iter().any(|s| s.way == Way::Spread);
         let limit = if whole {
             usize::MAX
@@ -269,7 +268,7 @@ impl<T: Lane> Job<'_, T> {
                         });
                         block.as_ptr().cast()
                     }
-                    Way::Unused => continue,
+                    Way::Over | Way::Unused => continue,
                 };
                 args[k] = std::slice::from_raw_parts(elements, len);
             }
@@ -289,7 +288,10 @@ impl<T: Lane> Job<'_, T> {
             }
         }
         match self.call {
-            Call::Value(kernel) => self.write(place, at, len, |out: &mut [T]| kernel(&args[..count], out)),
+            Call::Value { over, .. } if self.sources[0].way == Way::Over => {
+                self.write(place, at, len, |out: &mut [T]| over(&args[1..count], out))
+            }
+            Call::Value { apart, .. } => self.write(place, at, len, |out: &mut [T]| apart(&args[..count], out)),
             Call::Truth(kernel) => self.write(place, at, len, |out: &mut [u8]| kernel(&args[..count], out)),
             Call::Vjp(kernel) => self.write(place, at, len, |out: &mut [T]| {
                 kernel(&args[..count - 2], args[count - 2], args[count - 1], out)

@@ -16,7 +16,11 @@ pub type Vjp<T> = unsafe fn(&[&[T]], &[T], &[T], &mut [T]);
 pub enum Kernel<T> {
     /// The row does not exist in this number type.
     Absent,
-    Value(Value<T>),
+    /// Also with the first argument in `out`, and the others given.
+    Value {
+        apart: Value<T>,
+        over: Value<T>,
+    },
     Truth(Truth<T>),
 }
 
@@ -31,33 +35,31 @@ pub struct Kernels<T: 'static> {
 /// All bodies are the same but for what they write: arguments become slices of the output's
 /// length, so that the compiler sees no bounds and no aliases.
 macro_rules! value_loop {
-    ($attr:meta, $T:ty, [$($arg:ident),*] $value:expr) => {{
+    ($walk:ident, $attr:meta, $T:ty, [$first:ident $(, $arg:ident)*] $value:expr) => {{
         #[$attr]
-        unsafe fn run(args: &[&[$T]], out: &mut [$T]) {
+        unsafe fn apart(args: &[&[$T]], out: &mut [$T]) {
             let len = out.len();
-            let &[$($arg),*] = args else { return };
+            let &[$first $(, $arg)*] = args else { return };
+            let $first = &$first[..len];
             $(let $arg = &$arg[..len];)*
-            for i in 0..len {
-                $(let $arg = $arg[i];)*
-                out[i] = $value;
-            }
-        }
-        Kernel::Value(run)
-    }};
-}
-macro_rules! float_loop {
-    ($attr:meta, $T:ty, [$($arg:ident),*] $value:expr) => {{
-        #[$attr]
-        unsafe fn run(args: &[&[$T]], out: &mut [$T]) {
-            let len = out.len();
-            let &[$($arg),*] = args else { return };
-            $(let $arg = &$arg[..len];)*
-            by_distance!(len, [$($arg),*] stringify!($value), |i| {
+            $walk!(len, [$first $(, $arg)*] stringify!($value), |i| {
+                let $first = $first[i];
                 $(let $arg = $arg[i];)*
                 out[i] = $value;
             });
         }
-        Kernel::Value(run)
+        #[$attr]
+        unsafe fn over(args: &[&[$T]], out: &mut [$T]) {
+            let len = out.len();
+            let &[$($arg),*] = args else { return };
+            $(let $arg = &$arg[..len];)*
+            $walk!(len, [out $(, $arg)*] stringify!($value), |i| {
+                let $first = out[i];
+                $(let $arg = $arg[i];)*
+                out[i] = $value;
+            });
+        }
+        Kernel::Value { apart, over }
     }};
 }
 macro_rules! truth_loop {
@@ -111,7 +113,16 @@ const fn turns(text: &str) -> bool {
     false
 }
 
-/// `$body` for all elements `$i`: where the row turns, with the vocabulary's functions for small arguments as long as a
+/// `$body` for all elements `$i`.
+macro_rules! one_by_one {
+    ($len:ident, [$($arg:ident),*] $text:expr, |$i:ident| $body:expr) => {
+        for $i in 0..$len {
+            $body
+        }
+    };
+}
+
+/// As [`one_by_one`]; where the row turns, with the vocabulary's functions for small arguments as long as a
 /// chunk's are.
 macro_rules! by_distance {
     ($len:ident, [$($arg:ident),*] $text:expr, |$i:ident| $body:expr) => {
@@ -135,9 +146,7 @@ macro_rules! by_distance {
                 }
             }
         } else {
-            for $i in 0..$len {
-                $body
-            }
+            one_by_one!($len, [$($arg),*] $text, |$i| $body)
         }
     };
 }
@@ -147,7 +156,7 @@ macro_rules! float_kernel {
     (compare $($rest:tt)*) => { truth_loop!($($rest)*) };
     (test $($rest:tt)*) => { truth_loop!($($rest)*) };
     (logic $($rest:tt)*) => { truth_loop!($($rest)*) };
-    ($class:ident $($rest:tt)*) => { float_loop!($($rest)*) };
+    ($class:ident $($rest:tt)*) => { value_loop!(by_distance, $($rest)*) };
 }
 macro_rules! float_vjps {
     ($class:ident $attr:meta, $T:ty, [$($arg:ident),*] $y:ident, []) => { &[] };
@@ -159,7 +168,7 @@ macro_rules! int_kernel {
     (compare $($rest:tt)*) => { truth_loop!($($rest)*) };
     (test $($rest:tt)*) => { truth_loop!($($rest)*) };
     (logic $($rest:tt)*) => { truth_loop!($($rest)*) };
-    ($class:ident $($rest:tt)*) => { value_loop!($($rest)*) };
+    ($class:ident $($rest:tt)*) => { value_loop!(one_by_one, $($rest)*) };
 }
 
 macro_rules! float_kernels {

@@ -53,13 +53,13 @@ pub fn elementwise_with(
 #[inline]
 fn value<T: Lane>(isa: Isa, row: Row, inputs: &[Operand<'_, Buffer>], out: &ViewMut<'_, Buffer>) -> Result<()> {
     let call = match T::kernels(isa).rows[row as usize] {
-        Kernel::Value(kernel) => {
+        Kernel::Value { apart: kernel, over } => {
             // SAFETY: arguments are as long as the output; the kernel's instruction set is this machine's.
             if out.dtype() == T::DTYPE && short::<T, T>(inputs, u8::MAX, out, |args, out| unsafe { kernel(args, out) })
             {
                 return Ok(());
             }
-            Call::Value(kernel)
+            Call::Value { apart: kernel, over }
         }
         Kernel::Truth(kernel) => Call::Truth(kernel),
         Kernel::Absent => {
@@ -94,7 +94,7 @@ pub fn elementwise_short(
     fn value<T: Lane>(row: Row, inputs: &[Operand<'_, Buffer>], out: &ViewMut<'_, Buffer>) -> bool {
         match T::kernels(Isa::current()).rows[row as usize] {
             // SAFETY: arguments are as long as the output; the kernel's instruction set is this machine's.
-            Kernel::Value(kernel) if out.dtype() == T::DTYPE => {
+            Kernel::Value { apart: kernel, .. } if out.dtype() == T::DTYPE => {
                 short::<T, T>(inputs, u8::MAX, out, |args, out| unsafe { kernel(args, out) })
             }
             // SAFETY: as above.

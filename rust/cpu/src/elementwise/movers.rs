@@ -1,5 +1,6 @@
 //! Moving blocks between strided, typed memory and contiguous scratch, one dispatch on dtype a block.
 
+use crate::halves;
 use crate::strided::{dispatch, vectorised, Element};
 use std::mem::MaybeUninit;
 use wengert_ops::rows::voc::i64::I64;
@@ -149,7 +150,13 @@ unsafe fn load_as<S: Element, T: Cell>(from: *const S, patch: Patch, out: &mut [
         let row = from.wrapping_offset(r as isize * row_step);
         match step {
             1 => {
-                load_line(std::slice::from_raw_parts(row, len), out);
+                let row = std::slice::from_raw_parts(row, len);
+                // SAFETY: f32 are numbers, and a block of them may be seen as such to be written.
+                let whole = T::DTYPE == DType::F32
+                    && halves::convert(row, std::slice::from_raw_parts_mut(out.as_mut_ptr().cast::<f32>(), len));
+                if !whole {
+                    load_line(row, out);
+                }
             }
             0 => out.fill(MaybeUninit::new(T::load(*row))),
             -1 => {
@@ -206,7 +213,13 @@ unsafe fn store_as<D: Element, T: Cell>(block: &[T], to: *mut D, patch: Patch) {
     for (r, block) in block[..len * rows].chunks_exact(len).enumerate() {
         let row = to.wrapping_offset(r as isize * row_step);
         if step == 1 {
-            store_line(block, std::slice::from_raw_parts_mut(row, len));
+            let row = std::slice::from_raw_parts_mut(row, len);
+            // SAFETY: of this dtype, the block's numbers are f32.
+            let whole = T::DTYPE == DType::F32
+                && halves::convert(std::slice::from_raw_parts(block.as_ptr().cast::<f32>(), len), row);
+            if !whole {
+                store_line(block, row);
+            }
         } else {
             for (i, v) in block.iter().enumerate() {
                 *row.wrapping_offset(i as isize * step) = v.store();

@@ -4,7 +4,7 @@
 //!
 //! Milakov and Gimelshein, "Online normalizer calculation for softmax" (2018); Dao et al., "FlashAttention" (2022).
 
-use super::{fold2, largest, output, sum, Real};
+use super::{largest, output, sum2, weigh, Real};
 use crate::buffer::Buffer;
 use crate::matmul::{product, Matrix};
 use crate::nest::Nest;
@@ -14,8 +14,8 @@ use std::ops::Range;
 use wengert_ops::{Result, View, ViewMut};
 
 /// Queries and keys of a tile: their scores stay in the second cache.
-const QUERIES: usize = 64;
-const KEYS: usize = 128;
+const QUERIES: usize = 128;
+const KEYS: usize = 256;
 
 /// Sizes, and what does not vary over the leading dims.
 struct Problem<T> {
@@ -76,12 +76,10 @@ unsafe fn scores<T: Real>(
     product(rows.len(), p.e, cols.len(), q, k.t(), s.as_mut_ptr(), KEYS as isize, false, threads);
     for (i, line) in s.chunks_exact_mut(KEYS).take(rows.len()).enumerate() {
         let line = &mut line[..cols.len()];
-        match mask {
-            None => line.iter_mut().for_each(|x| *x = *x * p.scale),
-            Some(m) => {
-                for (j, x) in line.iter_mut().enumerate() {
-                    *x = *x * p.scale + *m.at.offset(i as isize * m.row + j as isize * m.col);
-                }
+        scaled(p.scale, line);
+        if let Some(m) = mask {
+            for (j, x) in line.iter_mut().enumerate() {
+                *x = *x + *m.at.offset(i as isize * m.row + j as isize * m.col);
             }
         }
         if p.causal && cols.end > rows.start + i + 1 {
@@ -90,22 +88,27 @@ unsafe fn scores<T: Real>(
     }
 }
 
+#[inline(always)]
+fn scaled_body<T: Real>(by: T, line: &mut [T]) {
+    line.iter_mut().for_each(|x| *x = *x * by);
+}
+vectorised! { fn scaled<T: Real>(by: T, line: &mut [T]) = scaled_body }
+
 /// One row's scores become weights: rescales what is there if the largest score grows.
 #[inline(always)]
-fn weigh_body<T: Real>(line: &mut [T], top: &mut T, total: &mut T, sums: &mut [T]) {
+fn rescale_body<T: Real>(fma: bool, line: &mut [T], top: &mut T, total: &mut T, sums: &mut [T]) {
     let found = largest(line);
     let new = if found > *top { found } else { *top };
     // A row that has seen nothing yet keeps weights of 0, and NaN where a score is.
     let shift = if new == T::LOWEST { T::ZERO } else { new };
-    let shrink = (*top - shift).exp_falling();
+    let shrink = (*top - shift).exp_falling(fma);
     if shrink < T::ONE {
         sums.iter_mut().for_each(|x| *x = *x * shrink);
     }
-    line.iter_mut().for_each(|x| *x = (*x - shift).exp_falling());
-    *total = *total * shrink + sum(line);
+    *total = *total * shrink + weigh(fma, None, shift, line);
     *top = new;
 }
-vectorised! { fn weigh<T: Real>(line: &mut [T], top: &mut T, total: &mut T, sums: &mut [T]) = weigh_body }
+vectorised! { fn rescale<T: Real>(line: &mut [T], top: &mut T, total: &mut T, sums: &mut [T]) = fma rescale_body }
 
 /// Inputs q, k, v and perhaps a mask; outputs y and the logarithms of the sums of weights.
 pub(super) fn forward<T: Real>(
@@ -145,7 +148,7 @@ pub(super) fn forward<T: Real>(
                 unsafe { scores(&p, q.from(b, first), k.from(b, start), mask, &rows, &cols, &mut tile, false) };
                 for (i, line) in tile.chunks_exact_mut(KEYS).take(n).enumerate() {
                     let line = &mut line[..cols.len()];
-                    weigh(line, &mut tops[i], &mut totals[i], &mut y[i * p.d..(i + 1) * p.d]);
+                    rescale(line, &mut tops[i], &mut totals[i], &mut y[i * p.d..(i + 1) * p.d]);
                 }
                 let weights = dense(tile.as_ptr(), KEYS);
                 // SAFETY: as above; `y` is this task's own.
@@ -197,7 +200,7 @@ pub(super) fn backward<T: Real>(
         for b in entries {
             for (i, x) in along.iter_mut().enumerate() {
                 let at = (b * p.l + i) * p.d;
-                *x = fold2(&g[at..at + p.d], &y[at..at + p.d], |t, g, y| t + g * y);
+                *x = sum2(&g[at..at + p.d], &y[at..at + p.d], |t, g, y| t + g * y);
             }
             for start in (0..p.s).step_by(KEYS) {
                 let cols = start..p.s.min(start + KEYS);
@@ -253,15 +256,15 @@ pub(super) fn backward<T: Real>(
 
 /// Scores become weights, and the gradients of weights those of products before the scale.
 #[inline(always)]
-fn slope_body<T: Real>(sums: T, along: T, scale: T, weights: &mut [T], slopes: &mut [T]) {
+fn slope_body<T: Real>(fma: bool, sums: T, along: T, scale: T, weights: &mut [T], slopes: &mut [T]) {
     let shift = if sums == T::LOWEST { T::ZERO } else { sums };
     for (w, s) in weights.iter_mut().zip(slopes) {
-        *w = (*w - shift).exp_falling();
+        *w = (*w - shift).exp_falling(fma);
         *s = *w * (*s - along) * scale;
     }
 }
 vectorised! {
-    fn slope<T: Real>(sums: T, along: T, scale: T, weights: &mut [T], slopes: &mut [T]) = slope_body
+    fn slope<T: Real>(sums: T, along: T, scale: T, weights: &mut [T], slopes: &mut [T]) = fma slope_body
 }
 
 fn problem<T: Real>(

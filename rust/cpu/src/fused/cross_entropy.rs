@@ -81,14 +81,22 @@ pub(super) fn backward<T: Real>(
         // SAFETY: each range of rows belongs to one task.
         let gx = unsafe { gx.slice_mut(start as isize, end - start) };
         let g = if reduction == LossReduction::None { &g[rows.clone()] } else { g };
-        rows_back(ignore, weight, classes, g, &saved[start..end], &targets[rows], gx);
+        rows_back((ignore, weight), classes, g, &saved[start..end], &targets[rows], gx);
     });
     Ok(())
 }
 
 /// `g` has one element a row or one for all.
 #[inline(always)]
-fn rows_back_body<T: Real>(ignore: i64, weight: T, n: usize, g: &[T], saved: &[T], targets: &[i64], gx: &mut [T]) {
+fn rows_back_body<T: Real>(
+    fma: bool,
+    (ignore, weight): (i64, T),
+    n: usize,
+    g: &[T],
+    saved: &[T],
+    targets: &[i64],
+    gx: &mut [T],
+) {
     let each = g.len() == targets.len();
     // Many short rows at once, so that the exponentials are one long loop, but no more than stay in L1.
     let group = (2048 / n).max(1);
@@ -96,7 +104,7 @@ fn rows_back_body<T: Real>(ignore: i64, weight: T, n: usize, g: &[T], saved: &[T
         let end = targets.len().min(first + group);
         let block = &mut gx[first * n..end * n];
         for (gx, &x) in block.iter_mut().zip(&saved[first * n..end * n]) {
-            *gx = x.exp_falling();
+            *gx = x.exp_falling(fma);
         }
         for (i, gx) in (first..end).zip(block.chunks_exact_mut(n)) {
             if targets[i] == ignore {
@@ -111,6 +119,6 @@ fn rows_back_body<T: Real>(ignore: i64, weight: T, n: usize, g: &[T], saved: &[T
     }
 }
 vectorised! {
-    fn rows_back<T: Real>(ignore: i64, weight: T, n: usize, g: &[T], saved: &[T], targets: &[i64], gx: &mut [T])
-        = rows_back_body
+    fn rows_back<T: Real>(of_rows: (i64, T), n: usize, g: &[T], saved: &[T], targets: &[i64], gx: &mut [T])
+        = fma rows_back_body
 }

@@ -1,17 +1,19 @@
-//! Kernels of ops that also have a definition as compositions: softmax, linear, cross-entropy, layer norm
-//! and attention, forwards and backwards, for f32 and f64.
+//! Kernels of ops that also have a definition as compositions: softmax, linear, cross-entropy, layer
+//! norm, variance and attention, forwards and backwards, for f32 and f64.
 
 mod attention;
 mod cross_entropy;
 mod layer_norm;
 mod linear;
+mod moments;
 mod softmax;
 
 use crate::buffer::Buffer;
+use crate::lanes;
 use crate::matmul::Float;
 use crate::strided::{dense_mut, Number};
 use std::ops::{Add, Div, Mul, Sub};
-use wengert_ops::rows::voc::f32_base;
+use wengert_ops::rows::voc::{f32_base, f32_fma};
 use wengert_ops::{DType, Error, Op, Result, View, ViewMut};
 
 /// See [`wengert_ops::Backend::fused`].
@@ -24,8 +26,8 @@ pub fn fused(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_, Buffer
 }
 
 /// See [`wengert_ops::Backend::fused_vjp`]. Inputs and outputs:
-/// softmax (g, y) → gx; cross-entropy (g, log-softmax, targets) → glogits; layer norm (g, x, mean, rstd) → gx;
-/// attention (g, q, k, v, y, log-sums, mask?) → gq, gk, gv.
+/// softmax (g, y) → gx; cross-entropy (g, log-softmax, targets) → glogits; layer norm (g, x, mean, rstd) → gx
+/// and (g, x, mean, rstd, w) → gx, gw, gb; attention (g, q, k, v, y, log-sums, mask?) → gq, gk, gv.
 pub fn fused_vjp(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_, Buffer>]) -> Result<bool> {
     match inputs.first().map(|x| x.dtype) {
         Some(DType::F32) => backward::<f32>(op, inputs, outputs),
@@ -42,8 +44,11 @@ fn forward<T: Real>(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_,
         (&Op::CrossEntropy { reduction, ignore_index }, [x, t], [loss, saved]) => {
             cross_entropy::forward::<T>(reduction, ignore_index, *x, *t, loss, saved)?
         }
-        (&Op::LayerNorm { dims, eps_bits }, [x], [y, mean, rstd]) => {
-            layer_norm::forward::<T>(dims as usize, f64::from_bits(eps_bits), *x, y, mean, rstd)?
+        (&Op::LayerNorm { dims, eps_bits }, [x, affine @ ..], [y, mean, rstd]) => {
+            layer_norm::forward::<T>(dims as usize, f64::from_bits(eps_bits), *x, affine, y, [mean, rstd])?
+        }
+        (&Op::VarMean { dims, correction_bits, .. }, [x], [variance, mean]) => {
+            moments::forward::<T>(dims, f64::from_bits(correction_bits), *x, [variance, mean])?
         }
         (&Op::Attention { causal, scale_bits }, [q, k, v, mask @ ..], [y, sums]) => {
             attention::forward::<T>(causal, f64::from_bits(scale_bits), [*q, *k, *v], mask.first().copied(), y, sums)?
@@ -60,7 +65,10 @@ fn backward<T: Real>(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_
             cross_entropy::backward::<T>(reduction, ignore_index, *g, *saved, *t, gx)?
         }
         (&Op::LayerNorm { dims, .. }, [g, x, mean, rstd], [gx]) => {
-            layer_norm::backward::<T>(dims as usize, *g, *x, *mean, *rstd, gx)?
+            layer_norm::backward::<T>(dims as usize, [*g, *x, *mean, *rstd], gx)?
+        }
+        (&Op::LayerNorm { dims, .. }, [g, x, mean, rstd, w], [gx, gw, gb]) => {
+            layer_norm::backward_affine::<T>(dims as usize, [*g, *x, *mean, *rstd, *w], gx, [gw, gb])?
         }
         (&Op::Attention { causal, scale_bits }, [g, q, k, v, y, sums, mask @ ..], [gq, gk, gv]) => {
             let inputs = [*g, *q, *k, *v, *y, *sums];
@@ -74,23 +82,19 @@ fn backward<T: Real>(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_
 
 /// A float type with the functions these kernels need.
 trait Real: Float + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> {
-    /// eˣ for x ≤ 0 (also −∞ and NaN).
-    fn exp_falling(self) -> Self;
+    /// eˣ for x ≤ 0 (also −∞ and NaN); `fma` where the caller is compiled for such instructions.
+    fn exp_falling(self, fma: bool) -> Self;
     fn ln(self) -> Self;
     fn sqrt(self) -> Self;
 }
 
 impl Real for f32 {
-    /// Branch-free, so that loops over it vectorise. What would be subnormal is 0: denormal arithmetic is slow,
-    /// and masked scores (−∞) are common.
     #[inline(always)]
-    fn exp_falling(self) -> f32 {
-        const SMALLEST: f32 = -87.33;
-        let y = f32_base::exp(if self < SMALLEST { SMALLEST } else { self });
-        if self < SMALLEST {
-            0.0
+    fn exp_falling(self, fma: bool) -> f32 {
+        if fma {
+            f32_fma::exp_falling(self)
         } else {
-            y
+            f32_base::exp_falling(self)
         }
     }
     #[inline(always)]
@@ -105,7 +109,7 @@ impl Real for f32 {
 
 impl Real for f64 {
     #[inline(always)]
-    fn exp_falling(self) -> f64 {
+    fn exp_falling(self, _: bool) -> f64 {
         f64::exp(self)
     }
     #[inline(always)]
@@ -118,58 +122,42 @@ impl Real for f64 {
     }
 }
 
-/// Partial results a long row is folded into, so that the fold vectorises.
-const LANES: usize = 16;
+/// Elements that are added in `T` before their sum goes to `T::Wide`.
+const BLOCK: usize = 1024;
 
-/// Folds a row, elementwise into `LANES` partial results and those into one.
+/// What `add` makes of two rows of one length, added up.
 #[inline(always)]
-fn fold<T: Number>(x: &[T], start: T, f: impl Fn(T, T) -> T, join: impl Fn(T, T) -> T) -> T {
-    let chunks = x.chunks_exact(LANES);
-    let mut total = chunks.remainder().iter().fold(start, |s, &v| f(s, v));
-    if x.len() >= LANES {
-        let mut lanes = [start; LANES];
-        for chunk in chunks {
-            for l in 0..LANES {
-                lanes[l] = f(lanes[l], chunk[l]);
-            }
-        }
-        for v in lanes {
-            total = join(total, v);
-        }
+fn sum2<T: Number>(x: &[T], y: &[T], add: impl Fn(T, T, T) -> T) -> T {
+    let block = |(x, y)| lanes::fold2(x, y, T::ZERO, &add, T::plus);
+    if x.len() <= BLOCK {
+        return block((x, y));
     }
-    total
+    let wide = x.chunks(BLOCK).zip(y.chunks(BLOCK)).fold(T::Wide::ZERO, |s, part| s.plus(T::Wide::load(block(part))));
+    wide.store()
 }
 
-/// Folds two rows of one length, as [`fold`].
+/// What `add` makes of a row, added up.
 #[inline(always)]
-fn fold2<T: Number>(x: &[T], y: &[T], f: impl Fn(T, T, T) -> T) -> T {
-    let (chunks, others) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
-    let tail = chunks.remainder().iter().zip(others.remainder());
-    let mut total = tail.fold(T::ZERO, |s, (&a, &b)| f(s, a, b));
-    if x.len() >= LANES {
-        let mut lanes = [T::ZERO; LANES];
-        for (a, b) in chunks.zip(others) {
-            for l in 0..LANES {
-                lanes[l] = f(lanes[l], a[l], b[l]);
-            }
-        }
-        for v in lanes {
-            total = total.plus(v);
-        }
-    }
-    total
+fn sum_of<T: Number>(x: &[T], add: impl Fn(T, T) -> T) -> T {
+    sum2(x, x, |s, v, _| add(s, v))
 }
 
 #[inline(always)]
 fn sum<T: Number>(x: &[T]) -> T {
-    fold(x, T::ZERO, T::plus, T::plus)
+    sum_of(x, T::plus)
 }
 
 /// The largest element that is not NaN.
 #[inline(always)]
 fn largest<T: Real>(x: &[T]) -> T {
     let max = |a: T, b: T| if b > a { b } else { a };
-    fold(x, T::LOWEST, max, max)
+    lanes::fold(x, T::LOWEST, max, max)
+}
+
+/// Weights `e^(x − top)` into `y` (of `y` itself without `x`), for `top` the largest of them; their sum.
+#[inline(always)]
+fn weigh<T: Real>(fma: bool, x: Option<&[T]>, top: T, y: &mut [T]) -> T {
+    lanes::map_fold(x, y, T::ZERO, |x| (x - top).exp_falling(fma), T::plus)
 }
 
 /// The output's elements; kernels write contiguous outputs only.
@@ -180,23 +168,4 @@ unsafe fn output<'a, T: Copy>(out: &ViewMut<'a, Buffer>, len: usize) -> Result<&
     dense_mut(out).filter(|s| s.len() == len).ok_or_else(|| {
         Error::internal(format!("fused kernel: output {:?} should be contiguous with {len} elements", out.layout()))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Real;
-
-    #[test]
-    fn exp_is_within_two_ulp_and_keeps_the_ends() {
-        let mut x = 0.0f32;
-        while x > -87.3 {
-            let (y, exact) = (x.exp_falling() as f64, (x as f64).exp());
-            assert!((y - exact).abs() <= exact * 2.0 * f32::EPSILON as f64, "exp({x}) = {y}, not {exact}");
-            x -= 0.00371;
-        }
-        assert_eq!(0f32.exp_falling(), 1.0);
-        assert_eq!(f32::NEG_INFINITY.exp_falling(), 0.0);
-        assert_eq!((-1e30f32).exp_falling(), 0.0);
-        assert!(f32::NAN.exp_falling().is_nan());
-    }
 }

@@ -1,6 +1,6 @@
 //! Softmax and its logarithm along one dim, shifted by the maximum so that nothing overflows.
 
-use super::{fold2, largest, output, sum, Real};
+use super::{largest, output, sum, sum2, weigh, Real};
 use crate::buffer::Buffer;
 use crate::strided::{packed, parallel, vectorised, Ptr};
 use wengert_ops::layout::numel;
@@ -46,40 +46,36 @@ pub(super) fn forward<T: Real>(dim: usize, log: bool, x: View<'_, Buffer>, y: &V
 }
 
 #[inline(always)]
-fn rows_body<T: Real>(log: bool, n: usize, x: &[T], y: &mut [T]) {
+fn rows_body<T: Real>(fma: bool, log: bool, n: usize, x: &[T], y: &mut [T]) {
     // Classes are few in small models: rows of a known length unroll.
     match n {
-        2 => return short_rows::<T, 2>(log, x, y),
-        3 => return short_rows::<T, 3>(log, x, y),
-        4 => return short_rows::<T, 4>(log, x, y),
-        10 => return short_rows::<T, 10>(log, x, y),
+        2 => return short_rows::<T, 2>(fma, log, x, y),
+        3 => return short_rows::<T, 3>(fma, log, x, y),
+        4 => return short_rows::<T, 4>(fma, log, x, y),
+        10 => return short_rows::<T, 10>(fma, log, x, y),
         _ => {}
     }
     for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
         let top = largest(x);
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y = (x - top).exp_falling();
-        }
-        let total = sum(y);
+        let total = weigh(fma, Some(x), top, y);
         if log {
             let log_total = total.ln();
             for (y, &x) in y.iter_mut().zip(x) {
                 *y = x - top - log_total;
             }
         } else {
-            for y in y.iter_mut() {
-                *y = *y / total;
-            }
+            let share = T::ONE / total;
+            y.iter_mut().for_each(|y| *y = *y * share);
         }
     }
 }
 
 #[inline(always)]
-fn short_rows<T: Real, const N: usize>(log: bool, x: &[T], y: &mut [T]) {
+fn short_rows<T: Real, const N: usize>(fma: bool, log: bool, x: &[T], y: &mut [T]) {
     for (x, y) in x.chunks_exact(N).zip(y.chunks_exact_mut(N)) {
         let x: [T; N] = std::array::from_fn(|i| x[i]);
         let top = x.iter().fold(T::LOWEST, |a, &b| if b > a { b } else { a });
-        let powers = x.map(|x| (x - top).exp_falling());
+        let powers = x.map(|x| (x - top).exp_falling(fma));
         let total = powers.iter().fold(T::ZERO, |a, &b| a + b);
         if log {
             let log_total = total.ln();
@@ -89,12 +85,12 @@ fn short_rows<T: Real, const N: usize>(log: bool, x: &[T], y: &mut [T]) {
         }
     }
 }
-vectorised! { pub(super) fn rows<T: Real>(log: bool, n: usize, x: &[T], y: &mut [T]) = rows_body }
+vectorised! { pub(super) fn rows<T: Real>(log: bool, n: usize, x: &[T], y: &mut [T]) = fma rows_body }
 
 /// `width` neighbouring columns of an `n × inner` matrix, line by line. `y` points at the first of them;
 /// they belong to the caller alone.
 #[inline(always)]
-fn columns_body<T: Real>(log: bool, n: usize, inner: usize, width: usize, x: &[T], y: Ptr<T>) {
+fn columns_body<T: Real>(fma: bool, log: bool, n: usize, inner: usize, width: usize, x: &[T], y: Ptr<T>) {
     let (mut top, mut total) = ([T::LOWEST; BLOCK], [T::ZERO; BLOCK]);
     // SAFETY: line i of the block lies within the output, and each is used by itself.
     let line = |i: usize| unsafe { y.slice_mut((i * inner) as isize, width) };
@@ -105,7 +101,7 @@ fn columns_body<T: Real>(log: bool, n: usize, inner: usize, width: usize, x: &[T
     }
     for (i, x) in x.chunks(inner).take(n).enumerate() {
         for (((y, &x), &top), total) in line(i).iter_mut().zip(&x[..width]).zip(&top).zip(&mut total) {
-            *y = (x - top).exp_falling();
+            *y = (x - top).exp_falling(fma);
             *total = *total + *y;
         }
     }
@@ -119,7 +115,7 @@ fn columns_body<T: Real>(log: bool, n: usize, inner: usize, width: usize, x: &[T
     }
 }
 vectorised! {
-    fn columns<T: Real>(log: bool, n: usize, inner: usize, width: usize, x: &[T], y: Ptr<T>) = columns_body
+    fn columns<T: Real>(log: bool, n: usize, inner: usize, width: usize, x: &[T], y: Ptr<T>) = fma columns_body
 }
 
 /// `gx` from `g` and the op's value `y`: `y (g − Σ g y)`, or `g − exp(y) Σ g` for the logarithm.
@@ -152,25 +148,25 @@ pub(super) fn backward<T: Real>(
 }
 
 #[inline(always)]
-fn rows_back_body<T: Real>(log: bool, n: usize, g: &[T], y: &[T], gx: &mut [T]) {
+fn rows_back_body<T: Real>(fma: bool, log: bool, n: usize, g: &[T], y: &[T], gx: &mut [T]) {
     for ((g, y), gx) in g.chunks_exact(n).zip(y.chunks_exact(n)).zip(gx.chunks_exact_mut(n)) {
         if log {
             let total = sum(g);
             for ((gx, &g), &y) in gx.iter_mut().zip(g).zip(y) {
-                *gx = g - y.exp_falling() * total;
+                *gx = g - y.exp_falling(fma) * total;
             }
         } else {
-            let total = fold2(g, y, |s, g, y| s + g * y);
+            let total = sum2(g, y, |s, g, y| s + g * y);
             for ((gx, &g), &y) in gx.iter_mut().zip(g).zip(y) {
                 *gx = y * (g - total);
             }
         }
     }
 }
-vectorised! { fn rows_back<T: Real>(log: bool, n: usize, g: &[T], y: &[T], gx: &mut [T]) = rows_back_body }
+vectorised! { fn rows_back<T: Real>(log: bool, n: usize, g: &[T], y: &[T], gx: &mut [T]) = fma rows_back_body }
 
 #[inline(always)]
-fn columns_back_body<T: Real>(log: bool, n: usize, inner: usize, g: &[T], y: &[T], gx: &mut [T]) {
+fn columns_back_body<T: Real>(fma: bool, log: bool, n: usize, inner: usize, g: &[T], y: &[T], gx: &mut [T]) {
     let size = n * inner;
     for ((g, y), gx) in g.chunks_exact(size).zip(y.chunks_exact(size)).zip(gx.chunks_exact_mut(size)) {
         for first in (0..inner).step_by(BLOCK) {
@@ -184,12 +180,12 @@ fn columns_back_body<T: Real>(log: bool, n: usize, inner: usize, g: &[T], y: &[T
             for ((g, y), gx) in g.chunks_exact(inner).zip(y.chunks_exact(inner)).zip(gx.chunks_exact_mut(inner)) {
                 let line = gx[first..end].iter_mut().zip(&g[first..end]).zip(&y[first..end]);
                 for (((gx, &g), &y), &total) in line.zip(&total) {
-                    *gx = if log { g - y.exp_falling() * total } else { y * (g - total) };
+                    *gx = if log { g - y.exp_falling(fma) * total } else { y * (g - total) };
                 }
             }
         }
     }
 }
 vectorised! {
-    fn columns_back<T: Real>(log: bool, n: usize, inner: usize, g: &[T], y: &[T], gx: &mut [T]) = columns_back_body
+    fn columns_back<T: Real>(log: bool, n: usize, inner: usize, g: &[T], y: &[T], gx: &mut [T]) = fma columns_back_body
 }

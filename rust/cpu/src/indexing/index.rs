@@ -103,9 +103,9 @@ impl Plan {
             let n = self.before.largest();
             parallel(n, before / n * tuples * after, |r| go(&self.before.part(r), &self.tuples, &self.after));
         } else {
-            // Slices of rows no shorter than a few cache lines.
+            // Slices of rows, long ones: rows that are added to lie anywhere.
             let n = self.after.largest();
-            let piece = n.min(64);
+            let piece = n.div_ceil(2 * crate::threads::count()).max(64).min(n);
             let pieces = n.div_ceil(piece);
             parallel(pieces, before * tuples * after / pieces, |r| {
                 go(&self.before, &self.tuples, &self.after.part(r.start * piece..(r.end * piece).min(n)))

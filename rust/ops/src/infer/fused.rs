@@ -1,6 +1,7 @@
 //! Fused primitives: softmax, linear, cross-entropy, layer norm.
 
 use super::matmul::{check_same_dtype, matmul_shapes};
+use super::reduce::reduced_shape;
 use super::{check_dim, exactly, list, one};
 use crate::dtype::DType;
 use crate::error::Result;
@@ -139,11 +140,33 @@ pub(super) fn cross_entropy(inputs: &[Meta], reduction: LossReduction) -> Result
 }
 
 pub(super) fn layer_norm(inputs: &[Meta], dims: usize) -> Result<SmallVec<[Meta; 2]>> {
-    let [x] = exactly("layer_norm", inputs)?;
+    let Some((x, affine)) = inputs.split_first().filter(|(_, affine)| affine.len() <= 2) else {
+        fail!(type_, "layer_norm: expects 1 to 3 inputs, but got {}", inputs.len());
+    };
     let (y, stats) = layer_norm_shapes(&x.shape, dims)?;
     check_float("LayerNormKernelImpl", x.dtype)?;
+    for (name, t) in ["weight", "bias"].iter().zip(affine) {
+        check_same_dtype("layer_norm", x.dtype, t.dtype)?;
+        let normalized = &x.shape[x.shape.len() - dims..];
+        if t.shape[..] != *normalized {
+            fail!(
+                runtime,
+                "layer_norm: Expected {name} to be of same shape as normalized_shape, but got {name} of shape {} and \
+                 normalized_shape = {}",
+                list(&t.shape),
+                list(normalized)
+            );
+        }
+    }
     let stats = Meta { shape: stats, dtype: x.dtype };
     Ok(smallvec![Meta { shape: y, dtype: x.dtype }, stats.clone(), stats])
+}
+
+pub(super) fn var_mean(inputs: &[Meta], dims: u64, keepdim: bool) -> Result<SmallVec<[Meta; 2]>> {
+    let [x] = exactly("var_mean", inputs)?;
+    check_float("std_and_var", x.dtype)?;
+    let out = Meta { shape: reduced_shape("var_mean", &x.shape, dims, keepdim)?, dtype: x.dtype };
+    Ok(smallvec![out.clone(), out])
 }
 
 #[cfg(test)]
@@ -190,9 +213,18 @@ mod tests {
         let norm = |dims, x| infer(&Op::LayerNorm { dims, eps_bits: 1e-5f64.to_bits() }, &[x]);
         let out = norm(2, f32s(&[2, 3, 4])).unwrap();
         assert_eq!(out[..], [f32s(&[2, 3, 4]), f32s(&[2, 1, 1]), f32s(&[2, 1, 1])]);
+        let affine = |w, b| infer(&Op::LayerNorm { dims: 1, eps_bits: 0 }, &[f32s(&[2, 3]), w, b]);
+        assert_eq!(affine(f32s(&[3]), f32s(&[3])).unwrap()[0], f32s(&[2, 3]));
+        refuses(affine(f32s(&[2]), f32s(&[3])), Runtime, "but got weight of shape [2] and normalized_shape = [3]");
+        refuses(affine(f32s(&[3]), f32s(&[1, 3])), Runtime, "but got bias of shape [1, 3]");
+        refuses(affine(f32s(&[3]), Meta::new(&[3], DType::F64)), Runtime, "float != double");
         refuses(norm(3, f32s(&[3, 4])), Runtime, "but got input of size[3, 4]");
         refuses(norm(0, f32s(&[3, 4])), Runtime, "at least 1-dimensional");
         refuses(norm(1, i64s(&[4])), NotImplemented, "\"LayerNormKernelImpl\" not implemented for 'Long'");
+        let var = |keepdim, x| infer(&Op::VarMean { dims: 0b10, keepdim, correction_bits: 0 }, &[x]);
+        assert_eq!(var(false, f32s(&[2, 3])).unwrap()[..], [f32s(&[2]), f32s(&[2])]);
+        assert_eq!(var(true, f32s(&[2, 0])).unwrap()[0], f32s(&[2, 1]));
+        refuses(var(false, i64s(&[2, 3])), NotImplemented, "\"std_and_var\" not implemented for 'Long'");
         let softmax = |dim, x| infer(&Op::Softmax { dim, log: false }, &[x]);
         assert_eq!(softmax(0, f32s(&[])).unwrap()[0], f32s(&[]));
         refuses(softmax(0, i64s(&[2])), NotImplemented, "\"softmax_lastdim_kernel_impl\" not implemented for 'Long'");

@@ -106,6 +106,7 @@ fn outputs_of(name: &str, op: &Op, inputs: &[Meta]) -> Result<SmallVec<[Meta; 2]
         Op::Softmax { dim, log } => fused::softmax(inputs, *dim as usize, *log),
         Op::Linear => fused::linear(inputs),
         Op::CrossEntropy { reduction, .. } => fused::cross_entropy(inputs, *reduction),
+        Op::VarMean { dims, keepdim, .. } => fused::var_mean(inputs, *dims, *keepdim),
         Op::LayerNorm { dims, .. } => fused::layer_norm(inputs, *dims as usize),
         Op::Attention { .. } => attention::attention(inputs),
         Op::Linalg(kind) => linalg::linalg(*kind, inputs),

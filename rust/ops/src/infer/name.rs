@@ -61,6 +61,7 @@ names! {
     Op::Linear => "linear",
     Op::CrossEntropy { .. } => "cross_entropy",
     Op::LayerNorm { .. } => "layer_norm",
+    Op::VarMean { .. } => "var_mean",
     Op::Attention { .. } => "scaled_dot_product_attention",
     Op::Custom(_) => "custom op",
     ;

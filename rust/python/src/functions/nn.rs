@@ -25,6 +25,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
         max_pool3d,
         _cross_entropy,
         _layer_norm,
+        _var_mean,
         _attention
     )
 }
@@ -309,12 +310,36 @@ fn _cross_entropy(
     fresh(py, run(py, x.numel(), || x.cross_entropy(y, reduction, ignore_index))?)
 }
 
-/// Normalised over the trailing `ndims` dims, without weights.
+/// Normalised over the trailing `ndims` dims, times a weight plus a bias where they are given.
 #[pyfunction]
-#[pyo3(signature = (x, ndims, eps))]
-fn _layer_norm(py: Python<'_>, x: Object<'_, '_>, ndims: usize, eps: f64) -> PyResult<Py<PyAny>> {
+#[pyo3(signature = (x, ndims, eps, weight=None, bias=None))]
+fn _layer_norm(
+    py: Python<'_>,
+    x: Object<'_, '_>,
+    ndims: usize,
+    eps: f64,
+    weight: Option<Object<'_, '_>>,
+    bias: Option<Object<'_, '_>>,
+) -> PyResult<Py<PyAny>> {
     let x = need_tensor("layer_norm", "input", x)?;
-    fresh(py, run(py, x.numel(), || x.layer_norm(ndims, eps))?)
+    let weight = weight.map(|w| need_tensor("layer_norm", "weight", w)).transpose()?;
+    let bias = bias.map(|b| need_tensor("layer_norm", "bias", b)).transpose()?;
+    fresh(py, run(py, x.numel(), || x.layer_norm(ndims, weight, bias, eps))?)
+}
+
+/// Variance over dims, with n − correction, and mean.
+#[pyfunction]
+#[pyo3(signature = (x, dims, correction, keepdim))]
+fn _var_mean(
+    py: Python<'_>,
+    x: Object<'_, '_>,
+    dims: Object<'_, '_>,
+    correction: f64,
+    keepdim: bool,
+) -> PyResult<Py<PyAny>> {
+    let (x, dims) = (need_tensor("var_mean", "input", x)?, ints("var_mean", "dim", dims)?);
+    let (variance, mean) = run(py, x.numel(), || x.var_mean(&dims, correction, keepdim))?;
+    tuple(py, vec![variance, mean])
 }
 
 /// softmax(q kᵀ · scale + mask) v; the mask holds numbers to add. Leading dims broadcast.

@@ -5,6 +5,7 @@ use super::{Step, Sweep};
 use crate::counted::Counted;
 use crate::lock::lock;
 use crate::region;
+use crate::rules;
 use crate::tape::node::Edge;
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
@@ -12,13 +13,9 @@ use wengert_ops::{Layout, Op, Result};
 
 impl Sweep {
     /// Work on parts of large gradients in place, so that a loop over rows of one base stays linear:
-    /// a view's gradient is added into the base's slot, a Put's region is zeroed in a slot it owns alone.
+    /// a view's gradient is added into what has arrived at its base, a Put's region is zeroed in a slot it owns alone.
     pub(super) fn shortcut(&mut self, step: &Step, grads: &mut SmallVec<[Option<Tensor>; 2]>) -> Result<bool> {
         let Some(Some(g)) = grads.first() else { return Ok(false) };
-        // A kept shape says that the target's is none to go by.
-        if !step.saved.is_empty() && !matches!(step.op, Op::Put(_)) {
-            return Ok(false);
-        }
         match &step.op {
             Op::Put(region) => {
                 let mut value_grad = None;
@@ -60,15 +57,25 @@ impl Sweep {
                 if !g.device().has_memory() {
                     return Ok(false);
                 }
-                let edge = lock().tape.node(step.node).edges[0].clone();
-                let Edge::Node(n) = edge else { return Ok(false) };
                 let guard = lock();
-                let target = guard.tape.node(n);
-                if target.more.is_some() || target.dtype != g.dtype() {
+                let edge = guard.tape.node(step.node).edges[0].clone();
+                let (base, dtype, device) = match &edge {
+                    Edge::Node(n) => {
+                        let target = guard.tape.node(*n);
+                        if target.more.is_some() {
+                            return Ok(false);
+                        }
+                        (target.layout.fresh(), target.dtype, g.device())
+                    }
+                    Edge::Leaf(leaf) => (leaf.state.get(&guard.key).layout.fresh(), leaf.dtype(), leaf.device()),
+                    Edge::None => return Ok(false),
+                };
+                drop(guard);
+                // Where the shape was kept that the base had, it may have got another since.
+                let kept = rules::kept_shape(&step.saved, 0);
+                if dtype != g.dtype() || device != g.device() || kept.is_some_and(|k| k.shape() != base.shape()) {
                     return Ok(false);
                 }
-                let base = target.layout.fresh();
-                drop(guard);
                 let part = match &step.op {
                     Op::View(view) => match &**view {
                         wengert_ops::ViewOp::Slice { .. }
@@ -87,10 +94,16 @@ impl Sweep {
                 if part.span().1 > base.numel() || part.shape() != g.layout().shape() {
                     return Ok(false);
                 }
-                let guard = lock();
-                let slot = std::mem::take(self.slot(n, &guard));
-                drop(guard);
-                let whole = match slot {
+                let arrived = match &edge {
+                    Edge::Node(n) => std::mem::take(self.slot(*n, &lock())),
+                    Edge::Leaf(leaf) => match self.leaf_index.get(&(Counted::as_ptr(leaf) as usize)) {
+                        // Another stands in its place meanwhile.
+                        Some(&at) => Slot::One(std::mem::replace(&mut self.leaves[at].1, g.clone())),
+                        None => Slot::Empty,
+                    },
+                    Edge::None => Slot::Empty,
+                };
+                let whole = match arrived {
                     Slot::Value(v)
                         if Counted::count(&v.buffer) == 1 && v.layout.is_contiguous() && !v.buffer.is_pinned() =>
                     {
@@ -110,9 +123,19 @@ impl Sweep {
                 // SAFETY: the gradient belongs to this sweep alone, the part lies in it as checked above, and the first
                 // input is the output itself.
                 crate::exec::row_into(wengert_ops::Row::Add, g.dtype(), &inputs, unsafe { target.view_mut()? })?;
-                drop(value);
-                let guard = lock();
-                *self.slot(n, &guard) = Slot::One(whole);
+                drop((value, target));
+                match edge {
+                    Edge::Leaf(leaf) => {
+                        let next = self.leaves.len();
+                        let at = *self.leaf_index.entry(Counted::as_ptr(&leaf) as usize).or_insert(next);
+                        match self.leaves.get_mut(at) {
+                            Some(entry) => entry.1 = whole,
+                            None => self.leaves.push((leaf, whole)),
+                        }
+                    }
+                    Edge::Node(n) => *self.slot(n, &lock()) = Slot::One(whole),
+                    Edge::None => {}
+                }
                 Ok(true)
             }
             _ => Ok(false),

@@ -20,10 +20,12 @@ macro_rules! f32_polynomials {
             sum
         }
 
-        /// `x = n ln 2 + r` with |r| ≤ ln 2 / 2. Adding 1.5 · 2²³ rounds to an integer in the low bits.
+        /// 1.5 · 2²³: adding it rounds to an integer in the low bits.
+        const ROUND: f32 = 12582912.0;
+
+        /// `x = n ln 2 + r` with |r| ≤ ln 2 / 2.
         #[inline(always)]
         fn reduce(x: f32) -> (i32, f32) {
-            const ROUND: f32 = 12582912.0;
             let shifted = fma(x, std::f32::consts::LOG2_E, ROUND);
             let n = shifted - ROUND;
             let r = fma(n, -LN2_LOW, fma(n, -LN2_HIGH, x));
@@ -59,6 +61,16 @@ macro_rules! f32_polynomials {
             // Two steps, because 2¹²⁸ and the subnormals are out of reach of one.
             let half = n >> 1;
             (1.0 + expm1_reduced(r)) * power_of_two(half) * power_of_two(n.wrapping_sub(half))
+        }
+
+        /// `exp` for x ≤ 0, as in a softmax. What would be subnormal is 0: denormal arithmetic is slow, and masked scores
+        /// (−∞) are common.
+        #[inline(always)]
+        pub fn exp_falling(x: f32) -> f32 {
+            const SMALLEST: f32 = -87.33;
+            let (n, r) = reduce(if x < SMALLEST { SMALLEST } else { x });
+            let y = (1.0 + expm1_reduced(r)) * power_of_two(n);
+            select(x < SMALLEST, 0.0, y)
         }
 
         #[inline(always)]
@@ -117,33 +129,22 @@ macro_rules! f32_polynomials {
             select(x < 0.0, e, 1.0) / (1.0 + e)
         }
 
-        /// An odd polynomial up to 1; beyond, the complement as the exponential of a polynomial.
+        /// An odd polynomial up to 1; beyond, the complement as a power of two whose exponent is a polynomial.
         #[inline(always)]
         pub fn erf(x: f32) -> f32 {
-            const NEAR: [f32; 8] = [
-                1.12837917,
-                -0.376126386,
-                0.112837843,
-                -0.0268655106,
-                0.00522119463,
-                -0.000848571456,
-                0.000112733439,
-                -9.67727717e-06,
-            ];
-            const FAR: [f32; 9] = [
-                -0.000202935801,
-                1.12965654,
-                0.633043389,
-                0.108642832,
-                -0.025383387,
-                0.00429058992,
-                -0.000467279407,
-                2.60756578e-05,
-                -3.18727768e-07,
-            ];
-            let near = x * polynomial(x * x, NEAR);
-            let far = 1.0 - exp(-polynomial(within(x.abs(), 1.0, 4.0), FAR));
-            select(x.abs() < 1.0, near, far.copysign(x))
+            const NEAR: [f32; 7] =
+                [0.128379166, -0.37612626, 0.112835854, -0.0268538147, 0.0051883338, -0.000801024085, 7.85400407e-05];
+            const FAR: [f32; 7] =
+                [-0.000510286947, -1.62597513, -0.920764863, -0.14865163, 0.0314584896, -0.00424097339, 0.000267728377];
+            const EXP2: [f32; 6] = [1.0, 0.693146944, 0.240221202, 0.0555071346, 0.00967554189, 0.00132764678];
+            let size = x.abs();
+            let near = fma(x, polynomial(x * x, NEAR), x);
+            let exponent = polynomial(if size > 4.0 { 4.0 } else { size }, FAR);
+            let shifted = exponent + ROUND;
+            let n = shifted - ROUND;
+            let power = power_of_two((shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32));
+            let far = fma(-polynomial(exponent - n, EXP2), power, 1.0);
+            select(size < 1.0, near, far.copysign(x))
         }
 
         #[inline(always)]

@@ -1,5 +1,7 @@
 //! Convolution and its two transposes: windows are unfolded into columns, a few output lines at a time so
-//! that they stay in cache, and multiplied by GEMM.
+//! that they stay in cache, and multiplied by GEMM. Groups of one channel each go by their lines instead.
+
+mod depthwise;
 
 use crate::buffer::Buffer;
 use crate::matmul::{product, worth_threads, Factor, Matrix};
@@ -94,6 +96,10 @@ impl Geometry {
         let work = [self.groups, self.o, self.c, self.taps(), self.points()]
             .iter()
             .fold(self.batch, |work, &n| work.saturating_mul(n));
+        if self.c == 1 && self.groups >= 4 {
+            depthwise::run(self, role, a, b, out, worth_threads(work));
+            return Ok(());
+        }
         // Each task unfolds a block into memory of its own: where there is not so much, none begins.
         let columns = [self.taps(), self.output[2], self.block(), crate::threads::count()];
         room::<T>(columns.iter().fold(self.c, |size, &n| size.saturating_mul(n)))?;
@@ -199,22 +205,29 @@ impl Geometry {
         Ok(())
     }
 
+    /// Where in a channel's plane the input line begins that an output line reads by taps `i` and `j` of the outer dims;
+    /// none in the padding.
+    #[inline(always)]
+    fn input_line(&self, line: usize, i: usize, j: usize) -> Option<usize> {
+        let [depth, height, width] = self.input;
+        let (z, y) = (line / self.output[1], line % self.output[1]);
+        // A position before the input wraps around and is too large as well.
+        let z = (z * self.stride[0] + i * self.dilation[0]).wrapping_sub(self.padding[0]);
+        let y = (y * self.stride[1] + j * self.dilation[1]).wrapping_sub(self.padding[1]);
+        (z < depth && y < height).then(|| (z * height + y) * width)
+    }
+
     /// For each row of the unfolded matrix and line of the block: where the input line starts (if it lies
     /// inside), and the row's slice of columns.
     #[inline(always)]
     fn walk(&self, lines: Range<usize>, mut f: impl FnMut(Option<usize>, usize, Range<usize>)) {
-        let [depth, height, width] = self.input;
         let [kd, kh, kw] = self.kernel;
         let (out_width, count) = (self.output[2], lines.len() * self.output[2]);
         for row in 0..self.c * kd * kh * kw {
             let (c, tap) = (row / (kd * kh * kw), row % (kd * kh * kw));
             let (i, j, k) = (tap / (kh * kw), tap / kw % kh, tap % kw);
             for (n, line) in lines.clone().enumerate() {
-                let (z, y) = (line / self.output[1], line % self.output[1]);
-                // A position before the input wraps around and is too large as well.
-                let z = (z * self.stride[0] + i * self.dilation[0]).wrapping_sub(self.padding[0]);
-                let y = (y * self.stride[1] + j * self.dilation[1]).wrapping_sub(self.padding[1]);
-                let start = (z < depth && y < height).then(|| ((c * depth + z) * height + y) * width);
+                let start = self.input_line(line, i, j).map(|start| c * self.plane() + start);
                 let at = row * count + n * out_width;
                 f(start, k, at..at + out_width);
             }
@@ -263,14 +276,8 @@ impl Geometry {
 
 /// Runs tasks, each with a scratch vector that others had before it.
 fn for_tasks<T: Factor>(count: usize, threads: bool, task: impl Fn(&mut Vec<T>, usize) + Sync) {
-    if threads && count > 1 {
-        let parts = count.min(4 * crate::threads::count());
-        crate::threads::share(parts, |p| {
-            let mut scratch = Vec::new();
-            (count * p / parts..count * (p + 1) / parts).for_each(|i| task(&mut scratch, i));
-        });
-    } else {
+    crate::threads::ranges(count, if threads { count } else { 1 }, |range| {
         let mut scratch = Vec::new();
-        (0..count).for_each(|i| task(&mut scratch, i));
-    }
+        range.for_each(|i| task(&mut scratch, i));
+    });
 }
