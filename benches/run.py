@@ -19,7 +19,17 @@ sys.path.insert(0, str(HERE / "python"))
 
 from paired import Ratio, Result, machine, shown, verdict  # noqa: E402
 
-FILES = ["overhead", "memory", "training", "matmul", "attention", "elementwise"]
+FILES = [
+    "overhead",
+    "memory",
+    "training",
+    "matmul",
+    "convolution",
+    "attention",
+    "elementwise",
+    "reductions",
+    "movement",
+]
 # Measured when asked for: they need hardware that not every machine has.
 OTHERS = ["gpu"]
 

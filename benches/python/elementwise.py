@@ -1,22 +1,35 @@
-"""Rows over a million elements, with strides, broadcasts and dtypes; reductions and softmax."""
+"""Rows of the elementwise table: large and small, over strides, broadcasts and dtypes."""
 
 import numpy as np
-from paired import compare, main, optional
-from programs import MODULES
+from paired import against_better, compare, main
+from programs import each, jitted
 
-COUNT = 1 << 20
-UNARY = ["exp", "log", "tanh", "sigmoid", "sin", "relu", "sqrt", "erf"]
-NUMPY = {"exp", "log", "tanh", "sin", "sqrt"}
-
-
-def tensors(make):
-    """{module name: function}, each with its own inputs."""
-    return {name: make(m) for name, m in MODULES.items()}
+LARGE, SMALL = 1 << 22, 1000
+BARRED = ["add", "mul", "exp", "log", "tanh", "sigmoid", "gelu", "erf", "sin"]
+OTHERS = ["relu", "sqrt"]
 
 
-def unary(m, name, x):
-    f, t = getattr(m, name, None) or getattr(m.special, name), m.tensor(x)
+def called(m, name, x):
+    """A row of that name over `x`, twice where it takes two."""
+    homes = (m, m.special, m.nn.functional)
+    f, t = next(getattr(home, name) for home in homes if hasattr(home, name)), m.tensor(x)
+    if name in ("add", "mul"):
+        return lambda: f(t, t)
     return lambda: f(t)
+
+
+def in_jax(name):
+    """The same in jax, for `jitted`."""
+
+    def make(jax):
+        if name == "gelu":
+            return lambda x: jax.nn.gelu(x, approximate=False)
+        if name in ("add", "mul"):
+            return lambda x: x + x if name == "add" else x * x
+        homes = (jax.numpy, jax.nn, jax.scipy.special)
+        return next(getattr(home, name) for home in homes if hasattr(home, name))
+
+    return make
 
 
 def taped(m, name, x):
@@ -29,62 +42,45 @@ def taped(m, name, x):
     return run
 
 
-def in_jax(name, x):
-    jax = optional("jax")
-    if jax is None:
-        return None
-    homes = (jax.numpy, jax.nn, jax.scipy.special)
-    f = jax.jit(next(getattr(home, name) for home in homes if hasattr(home, name)))
-    x = jax.numpy.asarray(x)
-    return lambda: f(x).block_until_ready()
-
-
 def run(report):
     random = np.random.default_rng(0)
-    x = random.uniform(0.1, 4.0, COUNT).astype(np.float32)
-    for name in UNARY:
-        contenders = tensors(lambda m, name=name: unary(m, name, x))
-        if name in NUMPY:
-            contenders["numpy"] = lambda f=getattr(np, name): f(x)
-        report.add(compare(f"{name}, 1M f32", contenders | {"jax": in_jax(name, x)}, rounds=21))
-    for name in ("tanh", "exp", "relu"):
-        calls = tensors(lambda m, name=name: taped(m, name, x))
-        report.add(compare(f"{name}, 1M f32, forward and backward", calls, rounds=21))
+    large = random.uniform(0.1, 4.0, LARGE).astype(np.float32)
+    for name in BARRED + OTHERS:
+        calls = each(lambda m, name=name: called(m, name, large))
+        calls["jax"] = jitted(in_jax(name), large)
+        report.add(against_better(f"{name}, 4M f32", calls, 1.0 if name in BARRED else None))
+    add, exp = each(lambda m: called(m, "add", large)), each(lambda m: called(m, "exp", large))
+    report.add(
+        compare("exp against our add, 4M", {"wengert": exp["wengert"], "add": add["wengert"]}, "add", 1.15)
+    )
+    for name in BARRED:
+        calls = each(lambda m, name=name: called(m, name, large[:SMALL]))
+        report.add(compare(f"{name}, 1,000 f32", calls, bar=0.5, rounds=15, by_interval=True))
 
+    x = large[: 1 << 20]
+    for name in ("tanh", "exp", "relu"):
+        calls = each(lambda m, name=name: taped(m, name, x))
+        report.add(compare(f"{name}, 1M f32, forward and backward", calls, rounds=15))
     matrix = x.reshape(1024, 1024)
     pairs = {
-        "add, contiguous": (matrix, matrix),
-        "add, row broadcast": (matrix, matrix[0]),
-        "add, column broadcast": (matrix, matrix[:, :1].copy()),
-        "add, f16 + f32": (matrix.astype(np.float16), matrix),
-        "add, i64 + f32": (matrix.astype(np.int64), matrix),
+        "contiguous": (matrix, matrix),
+        "row broadcast": (matrix, matrix[0]),
+        "column broadcast": (matrix, matrix[:, :1].copy()),
+        "f16 + f32": (matrix.astype(np.float16), matrix),
+        "i64 + f32": (matrix.astype(np.int64), matrix),
     }
     for title, (a, b) in pairs.items():
-        contenders = tensors(lambda m, a=a, b=b: (lambda s, t: lambda: s + t)(m.tensor(a), m.tensor(b)))
-        report.add(compare(title, contenders | {"numpy": lambda a=a, b=b: a + b}, rounds=21))
-    contenders = tensors(lambda m: (lambda s, t: lambda: s.T + t)(m.tensor(matrix), m.tensor(matrix)))
-    report.add(
-        compare("add, transposed + contiguous", contenders | {"numpy": lambda: matrix.T + matrix}, rounds=21)
-    )
-
-    folds = {
-        "sum": (lambda t: t.sum(), lambda: matrix.sum()),
-        "sum of rows": (lambda t: t.sum(1), lambda: matrix.sum(1)),
-        "sum of columns": (lambda t: t.sum(0), lambda: matrix.sum(0)),
-        "max of rows": (lambda t: t.amax(1), lambda: matrix.max(1)),
-        "variance of rows": (lambda t: t.var(1), lambda: matrix.var(1, ddof=1)),
-        "largest place": (lambda t: t.argmax(), lambda: matrix.argmax()),
-        "transposed copy": (lambda t: t.T.contiguous(), lambda: np.ascontiguousarray(matrix.T)),
-        "to f16": (lambda t: t.half(), lambda: matrix.astype(np.float16)),
-        "in-place add": (lambda t: t.add_(1.0), None),
-        "softmax of rows": (lambda t: t.softmax(1), None),
-        "log_softmax of rows": (lambda t: t.log_softmax(1), None),
-        "sort of rows": (lambda t: t.sort(1), lambda: np.sort(matrix, 1)),
-    }
-    for title, (fold, rival) in folds.items():
-        calls = tensors(lambda m, fold=fold: (lambda t: lambda: fold(t))(m.tensor(matrix)))
-        report.add(compare(f"{title}, 1024×1024 f32", calls | {"numpy": rival}, rounds=21))
+        calls = each(lambda m, a=a, b=b: (lambda s, t: lambda: s + t)(m.tensor(a), m.tensor(b)))
+        calls["numpy"] = lambda a=a, b=b: a + b
+        report.add(compare(f"add, {title}, 1M", calls, rounds=15))
+    calls = each(lambda m: (lambda s, t: lambda: s.T + t)(m.tensor(matrix), m.tensor(matrix)))
+    report.add(compare("add, transposed + contiguous, 1M", calls, rounds=15))
+    calls = each(lambda m: (lambda t: lambda: t.add_(1.0))(m.tensor(matrix)))
+    report.add(compare("in-place add, 1M", calls, rounds=15))
+    calls = each(lambda m: (lambda t: lambda: t.half())(m.tensor(matrix)))
+    calls["numpy"] = lambda: matrix.astype(np.float16)
+    report.add(compare("f32 to f16, 1M", calls, rounds=15))
 
 
 if __name__ == "__main__":
-    main("Elementwise and reductions", run)
+    main("Elementwise", run)

@@ -1,4 +1,4 @@
-"""Very long chains: time per op, bytes per node, and that what nobody can reach is freed.
+"""Very long chains: time per op, bytes per node, and that what nobody can reach is freed; peaks of training steps.
 
 Each reading is taken in a process of its own, the libraries in turns.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from paired import Result, bootstrap, main
 from programs import MODULES
+from training import STEPS
 
 LENGTH = 1_000_000
 ROUNDS = 3
@@ -70,9 +71,41 @@ def discarded(m, length):
     return {"bytes": (resident() - before) / (length // 10)}
 
 
-def measure(task, module):
+def peak(m, title):
+    """The most memory that a training step takes, with its model, above what the library takes by itself."""
+    (m.ones(64, 64) @ m.ones(64, 64)).sum().item()
+    gc.collect()
+    before = resident()
+    step = STEPS[title][0](m)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+    for _ in range(3):
+        step()
+    return {"bytes": highest() - before}
+
+
+def attention(m, form):
+    """The same for attention over 2048 places, forward and backward: by tiles, or with all scores in memory."""
+    q, k, v = (m.randn(1, 8, 2048, 32, requires_grad=True) for _ in range(3))
+    gc.collect()
+    before = resident()
+    Path("/proc/self/clear_refs").write_text("5")
+    if form == "tiled":
+        out = m.nn.functional.scaled_dot_product_attention(q, k, v)
+    else:
+        out = (q @ k.transpose(-1, -2) / 32**0.5).softmax(-1) @ v
+    out.backward(m.ones_like(out))
+    return {"bytes": highest() - before}
+
+
+def highest():
+    """Bytes of this process that were in memory at most, since that was reset."""
+    line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def measure(task, module, argument=LENGTH):
     """One reading, in a fresh process."""
-    command = [sys.executable, __file__, "--worker", task, module, str(LENGTH)]
+    command = [sys.executable, __file__, "--worker", task, module, str(argument)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -101,14 +134,37 @@ def run(report):
     drops = {name: measure("discarded", m.__name__)["bytes"] for name, m in MODULES.items()}
     report.add(Result("growth of a loop without backward", drops, {}, "", None, "bytes a turn"))
 
+    for title in STEPS:
+        peaks = [
+            {name: measure("peak", m.__name__, title)["bytes"] / 2**20 for name, m in MODULES.items()}
+            for _ in range(ROUNDS)
+        ]
+        add_peaks(report, f"peak of {title}", peaks, "torch", 1.0)
+    peaks = [
+        {
+            who: measure("attention", MODULES["wengert"].__name__, form)["bytes"] / 2**20
+            for who, form in FORMS.items()
+        }
+        for _ in range(ROUNDS)
+    ]
+    add_peaks(report, "peak of attention over 2048 places, and backward", peaks, "all scores", 0.3)
+
+
+FORMS = {"wengert": "tiled", "all scores": "naive"}
+
+
+def add_peaks(report, title, peaks, base, bar):
+    """Readings in MiB, against those of `base`."""
+    medians = {name: sorted(p[name] for p in peaks)[len(peaks) // 2] for name in peaks[0]}
+    ratios = {"wengert": bootstrap([p["wengert"] / p[base] for p in peaks])} if base in medians else {}
+    report.add(Result(title, medians, ratios, base, bar, "MiB"))
+
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--worker"]:
-        task, name, length = sys.argv[2:]
-        print(
-            json.dumps(
-                {"chain": chain, "discarded": discarded}[task](importlib.import_module(name), int(length))
-            )
-        )
+        task, name, argument = sys.argv[2:]
+        readings = {"chain": chain, "discarded": discarded, "peak": peak, "attention": attention}
+        argument = int(argument) if argument.isdigit() else argument
+        print(json.dumps(readings[task](importlib.import_module(name), argument)))
     else:
         main("Memory and long chains", run)

@@ -12,6 +12,20 @@ if optional("torch") is not None:
     MODULES["torch"] = optional("torch")
 
 
+def each(make):
+    """{name: make(module)} for wengert and torch: the same program, each with its own inputs."""
+    return {name: make(m) for name, m in MODULES.items()}
+
+
+def jitted(make, *arrays):
+    """A call of the function `make(jax)` compiled by jax, on these arrays; None without jax."""
+    jax = optional("jax")
+    if jax is None:
+        return None
+    compiled, inputs = jax.jit(make(jax)), [jax.numpy.asarray(a) for a in arrays]
+    return lambda: jax.block_until_ready(compiled(*inputs))
+
+
 def moons(count=100, seed=0):
     """Two half moons like sklearn's, without needing it: points (count, 2) f32 and labels (count,) i64."""
     angle = np.linspace(0, np.pi, count // 2)
@@ -40,15 +54,15 @@ def Moons(m):
     return Dataset()
 
 
-def mlp_step(m, sizes=(2, 3, 2, 2), batch=16, lr=0.1, device="cpu"):
-    """One training step of a perceptron: zero_grad, forward, cross-entropy, backward, Adam."""
+def mlp_step(m, sizes=(2, 3, 2, 2), batch=16, lr=0.1, device="cpu", optimizer="Adam"):
+    """One training step of a perceptron: zero_grad, forward, cross-entropy, backward, the optimizer's step."""
     nn = m.nn
     m.manual_seed(0)
     layers = []
     for before, after in itertools.pairwise(sizes):
         layers += [nn.Linear(before, after), nn.ReLU()]
     model = nn.Sequential(*layers[:-1]).to(device)
-    optimizer = m.optim.Adam(model.parameters(), lr=lr)
+    optimizer = getattr(m.optim, optimizer)(model.parameters(), lr=lr)
     criterion = nn.CrossEntropyLoss()
     random = np.random.default_rng(0)
     x = m.tensor(random.standard_normal((batch, sizes[0])).astype(np.float32)).to(device)

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 from paired import compare, main, optional
-from programs import MODULES, mlp_step
+from programs import MODULES, each, mlp_step
 
 
 def convolutional_step(m, batch=16, device="cpu"):
@@ -65,6 +65,47 @@ def recurrence(m, steps=200):
     return run
 
 
+def encoder(m, batch=8, length=128):
+    """A transformer's encoder layer, 256 wide with 8 heads, forward and backward."""
+    m.manual_seed(0)
+    layer = m.nn.TransformerEncoderLayer(256, 8, 1024, dropout=0.0, batch_first=True)
+    random = np.random.default_rng(0)
+    x, g = (m.tensor(random.standard_normal((batch, length, 256)).astype(np.float32)) for _ in range(2))
+    x.requires_grad_()
+
+    def run():
+        x.grad = None
+        layer.zero_grad()
+        layer(x).backward(g)
+
+    return run
+
+
+def lstm(m, batch=32, length=64):
+    """An LSTM from 128 to 256, forward and backward."""
+    m.manual_seed(0)
+    layer = m.nn.LSTM(128, 256)
+    random = np.random.default_rng(0)
+    x = m.tensor(random.standard_normal((length, batch, 128)).astype(np.float32), requires_grad=True)
+    g = m.tensor(random.standard_normal((length, batch, 256)).astype(np.float32))
+
+    def run():
+        x.grad = None
+        layer.zero_grad()
+        layer(x)[0].backward(g)
+
+    return run
+
+
+# title, program, the bar of issue 5 against torch
+STEPS = {
+    "784-128-10, batch 64, SGD": (lambda m: mlp_step(m, (784, 128, 10), 64, optimizer="SGD"), 0.5),
+    "784-512-512-10, batch 256, Adam": (lambda m: mlp_step(m, (784, 512, 512, 10), 256), 0.85),
+    "transformer encoder layer 256/8/1024 on 8×128": (encoder, 0.7),
+    "LSTM 128→256, length 64, batch 32": (lstm, 0.7),
+}
+
+
 def jax_step(sizes, batch, lr=0.1):
     """The perceptron's step compiled whole by jax, with Adam written out; None without jax."""
     jax = optional("jax")
@@ -108,10 +149,11 @@ def jax_step(sizes, batch, lr=0.1):
 
 
 def run(report):
+    for title, (make, bar) in STEPS.items():
+        report.add(compare(title, each(make), bar=bar, rounds=15, by_interval=True))
     for sizes, batch in (
         ((2, 3, 2, 2), 16),
         ((2, 10, 2), 16),
-        ((784, 128, 10), 64),
         ((512, 512, 512, 10), 256),
     ):
         contenders = {name: mlp_step(m, sizes, batch) for name, m in MODULES.items()}
@@ -122,7 +164,7 @@ def run(report):
         ("hand-written descent step", descent),
         ("recurrence of 200 steps", recurrence),
     ):
-        report.add(compare(title, {name: make(m) for name, m in MODULES.items()}, rounds=21))
+        report.add(compare(title, each(make), rounds=21))
 
 
 if __name__ == "__main__":
