@@ -44,6 +44,14 @@ def test_options(options):
     both(program)
 
 
+def test_a_mask_of_float32_for_other_numbers():
+    def program(lib):
+        q, k, v = (data(lib, *s, seed=i, dtype="float64") for i, s in enumerate(SHAPES["heads"]))
+        return lib.nn.functional.scaled_dot_product_attention(q, k, v, data(lib, 5, 6, seed=9))
+
+    both(program)
+
+
 def test_grouped_queries():
     def program(lib):
         q, k, v = data(lib, 2, 6, 5, 4), data(lib, 2, 2, 5, 4, seed=1), data(lib, 2, 2, 5, 4, seed=2)
@@ -60,6 +68,9 @@ def test_grouped_queries():
         lambda F, x: F.scaled_dot_product_attention(x, x, x, x @ x.T, is_causal=True),
         lambda F, x: F.scaled_dot_product_attention(x, x[:, :2], x),
         lambda F, x: F.scaled_dot_product_attention(x, x, "x"),
+        lambda F, x: F.scaled_dot_product_attention(x, x, x, (x @ x.T).long()),
+        lambda F, x: F.scaled_dot_product_attention(x, x, x, (x @ x.T).double()),
+        lambda F, x: F.scaled_dot_product_attention(x, x, x, (x @ x.T).half()),
     ],
 )
 def test_refusals(bad):

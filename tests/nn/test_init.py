@@ -58,6 +58,32 @@ def test_refusals(name, shape, args):
     assert isinstance(theirs, ValueError)
 
 
+@pytest.mark.parametrize(
+    "name, args",
+    [
+        ("uniform", (-1.0, 2.0)),
+        ("normal", (1.0, 0.5)),
+        ("constant", (2.5,)),
+        ("eye", ()),
+        ("dirac", ()),
+        ("xavier_uniform", (2.0,)),
+        ("xavier_normal", ()),
+        ("kaiming_uniform", ()),
+        ("kaiming_normal", ()),
+        ("orthogonal", ()),
+        ("sparse", (0.3,)),
+    ],
+)
+def test_old_names(name, args):
+    def program(lib):
+        shape = (4, 3, 3) if name == "dirac" else (4, 3)
+        with pytest.warns(FutureWarning, match=f"`nn.init.{name}` is now deprecated in favor of") as caught:
+            filled = fill(lib, name, shape, *args)
+        return [filled, str(caught[0].message), getattr(lib.nn.init, name).__name__]
+
+    both(program, tol=2e-6)
+
+
 def test_gain_and_leaves():
     for kind in ("linear", "conv2d", "sigmoid", "tanh", "relu", "leaky_relu", "selu"):
         both(lambda lib, kind=kind: float(lib.nn.init.calculate_gain(kind)))

@@ -57,6 +57,9 @@ OPTIMIZERS = [
     ("RAdam", {"lr": 0.1, "betas": (0.9, 0.5)}),
     ("RAdam", {"lr": 0.1, "weight_decay": 0.1}),
     ("RAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True}),
+    ("Adafactor", {}),
+    ("Adafactor", {"lr": 0.3, "beta2_decay": -0.5, "eps": (1e-4, 1e-2), "d": 2.0, "weight_decay": 0.1}),
+    ("Adafactor", {"lr": 0.1, "maximize": True}),
     ("ASGD", {"lr": 0.01, "t0": 3.0}),
     ("ASGD", {"lr": 0.01, "lambd": 0.1, "alpha": 0.5, "weight_decay": 0.1, "maximize": True}),
     ("Rprop", {}),
@@ -259,6 +262,21 @@ def test_custom_optimizers_work():
         lambda lib: lib.optim.Adamax([lib.ones(1)], betas=(1, 0.9)),
         lambda lib: lib.optim.NAdam([lib.ones(1)], momentum_decay=-1),
         lambda lib: lib.optim.RAdam([lib.ones(1)], lr=-1),
+        lambda lib: lib.optim.Adafactor([lib.ones(1)], lr=-1),
+        lambda lib: lib.optim.Adafactor([lib.ones(1)], beta2_decay=0.5),
+        lambda lib: lib.optim.Adafactor([lib.ones(1)], eps=(-1.0, 1.0)),
+        lambda lib: lib.optim.Adafactor([lib.ones(1)], eps=(None, -1.0)),
+        lambda lib: lib.optim.Adafactor([lib.ones(1)], d=0.5),
+        lambda lib: lib.optim.Adafactor([lib.ones(1)], weight_decay=-1.0),
+        lambda lib: lib.optim.Muon([lib.ones(1)]),
+        lambda lib: lib.optim.Muon([lib.ones(1, 1)], lr=-1),
+        lambda lib: lib.optim.Muon([lib.ones(1, 1)], lr=lib.ones(2)),
+        lambda lib: lib.optim.Muon([lib.ones(1, 1)], momentum=-1),
+        lambda lib: lib.optim.Muon([lib.ones(1, 1)], weight_decay=-1),
+        lambda lib: lib.optim.Muon([lib.ones(1, 1)], adjust_lr_fn="x"),
+        lambda lib: lib.optim.SparseAdam([lib.ones(1)], lr=0.0),
+        lambda lib: lib.optim.SparseAdam([lib.ones(1)], eps=0.0),
+        lambda lib: lib.optim.SparseAdam([lib.ones(1)], betas=(1.0, 0.9)),
         lambda lib: lib.optim.ASGD([lib.ones(1)], weight_decay=-1),
         lambda lib: lib.optim.Rprop([lib.ones(1)], etas=(1.2, 0.5)),
         lambda lib: lib.optim.LBFGS([lib.ones(1)], lr=-1),
@@ -422,3 +440,46 @@ def test_warnings():
         schedule.step()
     with pytest.warns(UserWarning, match="get_last_lr"):
         schedule.get_lr()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"lr": 0.1, "nesterov": False}, {"lr": 0.1, "weight_decay": 0.5, "adjust_lr_fn": "match_rms_adamw"}],
+    ids=str,
+)
+def test_muon_takes_torchs_steps(options):
+    """To bfloat16's rounding, in which both iterate."""
+
+    def program(lib):
+        params = [data(lib, *shape, seed=i, grad=True) for i, shape in enumerate(((3, 2), (2, 5)))]
+        optimizer, trace = lib.optim.Muon(params, **options), []
+        for _ in range(4):
+            optimizer.zero_grad()
+            sum(((p - 1) ** 2 * (p + 2)).sum() for p in params).backward()
+            optimizer.step()
+            trace += [p.detach().clone() for p in params]
+        return [trace, optimizer.state_dict(), repr(optimizer)]
+
+    both(program, tol=2e-2)
+
+
+def test_muon_makes_steps_of_equal_size_in_all_directions():
+    w = data(wg, 4, 6, grad=True)
+    before = w.detach().clone()
+    (w * data(wg, 4, 6, seed=1)).sum().backward()
+    wg.optim.Muon([w], lr=1.0, weight_decay=0.0).step()
+    sizes = wg.linalg.svdvals(w.detach() - before)
+    assert bool(((sizes > 0.6) & (sizes < 1.3)).all())
+
+
+def test_sparse_adam_refuses_dense_gradients():
+    def program(lib):
+        w = data(lib, 3, grad=True)
+        optimizer = lib.optim.SparseAdam([w])
+        assert "betas: (0.9, 0.999)" in repr(optimizer)
+        optimizer.step()
+        (w * w).sum().backward()
+        optimizer.step()
+
+    ours, _ = both(program)
+    assert "Adam" in str(ours)

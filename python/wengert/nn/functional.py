@@ -45,6 +45,12 @@ from ._functional.dropout import (
     feature_alpha_dropout,
 )
 from ._functional.folding import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
+from ._functional.fractional_pooling import (
+    fractional_max_pool2d,
+    fractional_max_pool2d_with_indices,
+    fractional_max_pool3d,
+    fractional_max_pool3d_with_indices,
+)
 from ._functional.linear import (
     bilinear,
     cosine_similarity,
@@ -79,6 +85,7 @@ from ._functional.margin_loss import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
+from ._functional.multi_head_attention import multi_head_attention_forward
 from ._functional.norm import (
     batch_norm,
     group_norm,
@@ -100,6 +107,15 @@ from ._functional.pooling import (
     avg_pool3d,
     lp_pool1d,
     lp_pool2d,
+    lp_pool3d,
+)
+from ._functional.pooling_with_indices import (
+    adaptive_max_pool1d_with_indices,
+    adaptive_max_pool2d_with_indices,
+    adaptive_max_pool3d_with_indices,
+    max_pool1d_with_indices,
+    max_pool2d_with_indices,
+    max_pool3d_with_indices,
 )
 from ._functional.resize import interpolate, upsample
 from ._functional.sampling import affine_grid, grid_sample

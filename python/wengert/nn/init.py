@@ -1,5 +1,6 @@
 """Initialisation of parameters, in place and unrecorded, drawing torch's random numbers in torch's order."""
 
+import functools
 import math
 import warnings
 
@@ -230,3 +231,32 @@ def sparse_(tensor, sparsity, std=0.01, generator=None):
         for column in range(columns):
             tensor[_core.randperm(rows, device=tensor.device)[:zeros], column] = 0
     return tensor
+
+
+def _old_name(function):
+    """The function under the name without the underscore, which it had once: warns and passes its arguments on."""
+    new = function.__name__
+    old = new[:-1]
+
+    @functools.wraps(function)
+    def renamed(*args, **kwargs):
+        message = f"`nn.init.{old}` is now deprecated in favor of `nn.init.{new}`."
+        warnings.warn(message, FutureWarning, stacklevel=2)
+        return function(*args, **kwargs)
+
+    renamed.__name__ = renamed.__qualname__ = old
+    renamed.__doc__ = f"The old name of :func:`{new}`."
+    return renamed
+
+
+uniform = _old_name(uniform_)
+normal = _old_name(normal_)
+constant = _old_name(constant_)
+eye = _old_name(eye_)
+dirac = _old_name(dirac_)
+xavier_uniform = _old_name(xavier_uniform_)
+xavier_normal = _old_name(xavier_normal_)
+kaiming_uniform = _old_name(kaiming_uniform_)
+kaiming_normal = _old_name(kaiming_normal_)
+orthogonal = _old_name(orthogonal_)
+sparse = _old_name(sparse_)

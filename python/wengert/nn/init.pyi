@@ -3,6 +3,7 @@
 
 from typing import Any
 
+import functools
 import math
 import warnings
 from wengert import _core as _core
@@ -28,3 +29,15 @@ def kaiming_uniform_(tensor: Any, a: Any = ..., mode: Any = ..., nonlinearity: A
 def kaiming_normal_(tensor: Any, a: Any = ..., mode: Any = ..., nonlinearity: Any = ..., generator: Any = ...) -> Any: ...
 def orthogonal_(tensor: Any, gain: Any = ..., generator: Any = ...) -> Any: ...
 def sparse_(tensor: Any, sparsity: Any, std: Any = ..., generator: Any = ...) -> Any: ...
+def _old_name(function: Any) -> Any: ...
+uniform: Any
+normal: Any
+constant: Any
+eye: Any
+dirac: Any
+xavier_uniform: Any
+xavier_normal: Any
+kaiming_uniform: Any
+kaiming_normal: Any
+orthogonal: Any
+sparse: Any

@@ -24,11 +24,21 @@ def _check(query, key, value):
             )
 
 
+def hiding(hidden, dtype):
+    """Numbers to add to scores: −∞ where `hidden`, a tensor of bools, is True, else 0."""
+    return _core.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill(hidden, float("-inf"))
+
+
 def _added(mask, dtype):
     """A mask as numbers to add."""
-    if mask.dtype != _core.bool:
-        return mask if mask.dtype == dtype else mask.to(dtype)
-    return _core.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, float("-inf"))
+    if mask.dtype == _core.bool:
+        return hiding(~mask, dtype)
+    if mask.dtype not in (dtype, _core.float32):
+        raise RuntimeError(
+            "scaled_dot_product_attention: Expected attn_mask dtype to be bool or float or to match query dtype, but "
+            f"got attn_mask of {mask.dtype} and query of {dtype}; convert the mask, with .bool() if it is of 0 and 1"
+        )
+    return mask.to(dtype)
 
 
 def _weights(scores, mask):
@@ -64,7 +74,8 @@ def scaled_dot_product_attention(
         enable_gqa: key and value have fewer heads (dim −3), each of which serves several of the query's.
 
     Raises:
-        RuntimeError: for fewer than two dims, differing dtypes, or a mask beside `is_causal`.
+        RuntimeError: for fewer than two dims, differing dtypes, a mask of other numbers than the query's or
+            float32, or a mask beside `is_causal`.
 
     Dao et al., "FlashAttention" (2022), https://arxiv.org/abs/2205.14135.
 

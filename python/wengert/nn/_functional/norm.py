@@ -27,7 +27,9 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
             f"Given normalized_shape={list(shape)}, expected input with shape [{listed}], "
             f"but got input of size{list(input.shape)}"
         )
-    return _affine(_core._layer_norm(input, len(shape), eps), weight, bias)
+    if any(isinstance(t, _core.Tensor) and t.dtype != input.dtype for t in (weight, bias)):
+        return _affine(_core._layer_norm(input, len(shape), eps), weight, bias)
+    return _core._layer_norm(input, len(shape), eps, weight, bias)
 
 
 def rms_norm(input, normalized_shape, weight=None, eps=None):
@@ -57,20 +59,19 @@ def batch_norm(
             raise ValueError(
                 f"Expected more than 1 value per channel when training, got input size {input.shape}"
             )
-        mean = input.mean(dims, keepdim=True)
-        centred = input - mean
-        var = (centred * centred).mean(dims, keepdim=True)
+        var, mean = _core._var_mean(input, dims, 0.0, True)
         if training and running_mean is not None:
             with no_grad():
                 running_mean.mul_(1 - momentum).add_(mean.reshape(-1), alpha=momentum)
                 unbiased = var.reshape(-1) * (count / (count - 1))
                 running_var.mul_(1 - momentum).add_(unbiased, alpha=momentum)
     else:
-        centred = input - _channels(running_mean, input.ndim)
-        var = _channels(running_var, input.ndim)
-    weight = None if weight is None else _channels(weight, input.ndim)
+        mean, var = _channels(running_mean, input.ndim), _channels(running_var, input.ndim)
+    scale = (var + eps).rsqrt()
+    if weight is not None:
+        scale = scale * _channels(weight, input.ndim)
     bias = None if bias is None else _channels(bias, input.ndim)
-    return _affine(centred * (var + eps).rsqrt(), weight, bias)
+    return _affine((input - mean) * scale, None, bias)
 
 
 def instance_norm(
@@ -127,7 +128,26 @@ def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
         raise ValueError(f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)")
     if input.numel() == 0:
         return input
-    border = [(0, 0)] * input.ndim
-    border[1] = (size // 2, (size - 1) // 2)
-    means = _core._pad(input * input, border, 0.0).unfold(1, size, 1).sum(-1) / size
+    means = _window_sums(input * input, size // 2, (size - 1) // 2) / size
     return input / (means * alpha + k).pow(beta)
+
+
+def _window_sums(x, before, after):
+    """Sums over each channel and so many before and after it."""
+    border = [(0, 0)] * x.ndim
+    border[1] = (before, after)
+    return _core._pad(x, border, 0.0).unfold(1, before + after + 1, 1).sum(-1)
+
+
+def cross_map_lrn2d(input, size, alpha, beta, k):
+    """x / (k + alpha / size · sum of x² over neighbouring channels)^beta of (N, C, H, W), as PyTorch sums.
+
+    The neighbours are the (size − 1) // 2 channels on either side, and for channels farther from it channel 0.
+    """
+    if input.ndim != 4:
+        raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.ndim}D instead.")
+    squares, reach = input * input, (size + 1) // 2
+    behind = _core.arange(input.shape[1], device=input.device) >= reach
+    sums = _window_sums(squares, reach - 1, reach - 1)
+    sums = sums + squares[:, :1] * behind.to(input.dtype).reshape(-1, 1, 1)
+    return input * (sums * (alpha / size) + k).pow(-beta)

@@ -3,8 +3,11 @@
 import math
 
 from wengert import _core
+from wengert._core import max_pool1d, max_pool2d, max_pool3d
 
 from .conv import each
+
+_MAX_POOLS = {1: max_pool1d, 2: max_pool2d, 3: max_pool3d}
 
 
 def _windows(name, size, kernel, stride, padding, ceil_mode, device):
@@ -104,7 +107,12 @@ def avg_pool3d(
 
 
 def _lp_pool(n, input, norm_type, kernel_size, stride, ceil_mode):
+    if norm_type == 0:
+        raise ValueError(f"lp_pool{n}d: norm_type must be a non-zero value, but got {norm_type}")
     kernel = each("kernel_size", kernel_size, n)
+    if math.isinf(norm_type):
+        sign = math.copysign(1, norm_type)
+        return sign * _MAX_POOLS[n](sign * input.abs(), kernel, stride, 0, 1, ceil_mode)
     means = _avg_pool(n, input.pow(norm_type), kernel, stride, 0, ceil_mode, True)
     sums = means.sign() * means.abs().relu() * math.prod(kernel)
     return sums.pow(1.0 / norm_type)
@@ -118,12 +126,22 @@ def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
 def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     """(Σ x^p)^(1/p) of each window of (N, C, H, W) or (C, H, W), p being `norm_type`.
 
+    For p = ±∞ it is the largest, or smallest, |x|.
+
+    Raises:
+        ValueError: if p is 0.
+
     Example:
         >>> import wengert as wg
         >>> wg.nn.functional.lp_pool2d(wg.tensor([[[3.0, 4.0]]]), 2, (1, 2))
         tensor([[[5.]]])
     """
     return _lp_pool(2, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    """(Σ x^p)^(1/p) of each window of (N, C, D, H, W) or (C, D, H, W), p being `norm_type`; see :func:`lp_pool2d`."""
+    return _lp_pool(3, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 def _parts(size, out, device):

@@ -6,6 +6,7 @@ from wengert._core import relu, sigmoid, tanh
 from .. import functional as F
 from .. import init
 from ..parameter import Parameter
+from .attention import MultiheadAttention  # noqa: F401 - a name of PyTorch's activation module
 from .module import Module
 
 

@@ -8,6 +8,7 @@ from wengert._core import relu as relu, sigmoid as sigmoid, tanh as tanh
 from .. import functional as F
 from .. import init as init
 from ..parameter import Parameter as Parameter
+from .attention import MultiheadAttention as MultiheadAttention
 from .module import Module as Module
 
 class _InPlace(Module):

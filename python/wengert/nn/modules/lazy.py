@@ -5,7 +5,7 @@ from wengert._core import Tensor
 from wengert.autograd.grad_mode import no_grad
 
 from ..parameter import Parameter
-from .batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from .batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .linear import Linear
 from .module import Module
@@ -319,3 +319,28 @@ class LazyBatchNorm3d(_LazyNorm, BatchNorm3d):
     """`BatchNorm3d` whose `num_features` is the first input's."""
 
     cls_to_become = BatchNorm3d
+
+
+class LazyInstanceNorm1d(_LazyNorm, InstanceNorm1d):
+    """`InstanceNorm1d`, affine and tracking unless told otherwise, whose `num_features` is the first input's dim 1.
+
+    Example:
+        >>> import wengert as wg
+        >>> layer = wg.nn.LazyInstanceNorm1d()
+        >>> layer(wg.ones(2, 3, 4)).shape, layer.num_features
+        (torch.Size([2, 3, 4]), 3)
+    """
+
+    cls_to_become = InstanceNorm1d
+
+
+class LazyInstanceNorm2d(_LazyNorm, InstanceNorm2d):
+    """`InstanceNorm2d` whose `num_features` is the first input's dim 1."""
+
+    cls_to_become = InstanceNorm2d
+
+
+class LazyInstanceNorm3d(_LazyNorm, InstanceNorm3d):
+    """`InstanceNorm3d` whose `num_features` is the first input's dim 1."""
+
+    cls_to_become = InstanceNorm3d

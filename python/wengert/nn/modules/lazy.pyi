@@ -7,7 +7,7 @@ from wengert import _core as _core
 from wengert._core import Tensor as Tensor
 from wengert.autograd.grad_mode import no_grad as no_grad
 from ..parameter import Parameter as Parameter
-from .batchnorm import BatchNorm1d as BatchNorm1d, BatchNorm2d as BatchNorm2d, BatchNorm3d as BatchNorm3d
+from .batchnorm import BatchNorm1d as BatchNorm1d, BatchNorm2d as BatchNorm2d, BatchNorm3d as BatchNorm3d, InstanceNorm1d as InstanceNorm1d, InstanceNorm2d as InstanceNorm2d, InstanceNorm3d as InstanceNorm3d
 from .conv import Conv1d as Conv1d, Conv2d as Conv2d, Conv3d as Conv3d, ConvTranspose1d as ConvTranspose1d, ConvTranspose2d as ConvTranspose2d, ConvTranspose3d as ConvTranspose3d
 from .linear import Linear as Linear
 from .module import Module as Module
@@ -93,5 +93,17 @@ class LazyBatchNorm2d(_LazyNorm, BatchNorm2d):
 
 
 class LazyBatchNorm3d(_LazyNorm, BatchNorm3d):
+    cls_to_become: Any
+
+
+class LazyInstanceNorm1d(_LazyNorm, InstanceNorm1d):
+    cls_to_become: Any
+
+
+class LazyInstanceNorm2d(_LazyNorm, InstanceNorm2d):
+    cls_to_become: Any
+
+
+class LazyInstanceNorm3d(_LazyNorm, InstanceNorm3d):
     cls_to_become: Any
 

@@ -59,6 +59,10 @@ class Linear(Module):
         )
 
 
+class NonDynamicallyQuantizableLinear(Linear):
+    """`Linear` by the name under which attention prints its output projection."""
+
+
 class Bilinear(Module):
     """y_k = x₁ᵀ W_k x₂ + b_k: (*, in1), (*, in2) → (*, out)."""
 

@@ -6,6 +6,7 @@ from wengert import _core
 
 from .. import functional as F
 from .. import init
+from .._functional.norm import cross_map_lrn2d
 from ..parameter import Parameter
 from .module import Module
 
@@ -119,18 +120,45 @@ class GroupNorm(Module):
         )
 
 
-class LocalResponseNorm(Module):
-    """x / (k + alpha · mean of x² over `size` neighbouring channels)^beta of (N, C, …)."""
-
-    def __init__(self, size, alpha=1e-4, beta=0.75, k=1.0):
+class _ResponseNorm(Module):
+    def __init__(self, size, alpha, beta, k):
         super().__init__()
         self.size = size
         self.alpha = alpha
         self.beta = beta
         self.k = k
 
+    def extra_repr(self):
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class LocalResponseNorm(_ResponseNorm):
+    """x / (k + alpha · mean of x² over `size` neighbouring channels)^beta of (N, C, …)."""
+
+    def __init__(self, size, alpha=1e-4, beta=0.75, k=1.0):
+        super().__init__(size, alpha, beta, k)
+
     def forward(self, input):
         return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
 
-    def extra_repr(self):
-        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+class CrossMapLRN2d(_ResponseNorm):
+    """Older form of :class:`LocalResponseNorm`, of (N, C, H, W).
+
+    The numbers are PyTorch's, which counts channel 0 among the neighbours of every channel; the gradient is that of
+    these numbers, which PyTorch's is not.
+
+    Raises:
+        ValueError: for an input that is not 4-D.
+
+    Example:
+        >>> import wengert as wg
+        >>> wg.nn.CrossMapLRN2d(1, alpha=3.0, beta=0.5)(wg.ones(1, 1, 1, 1))
+        tensor([[[[0.5000]]]])
+    """
+
+    def __init__(self, size, alpha=1e-4, beta=0.75, k=1):
+        super().__init__(size, alpha, beta, k)
+
+    def forward(self, input):
+        return cross_map_lrn2d(input, self.size, self.alpha, self.beta, self.k)

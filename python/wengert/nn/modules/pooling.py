@@ -1,6 +1,7 @@
 """Pooling layers."""
 
 from .. import functional as F
+from .._functional.conv import each
 from .module import Module
 
 
@@ -135,6 +136,75 @@ class LPPool2d(_LPPool):
 
     def forward(self, input):
         return F.lp_pool2d(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+
+
+class LPPool3d(_LPPool):
+    """(Σ x^p)^(1/p) of each window of (N, C, D, H, W), p being `norm_type`."""
+
+    def forward(self, input):
+        return F.lp_pool3d(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+
+
+class _FractionalMaxPool(Module):
+    _dims = 0
+
+    def __init__(
+        self,
+        kernel_size,
+        output_size=None,
+        output_ratio=None,
+        return_indices=False,
+        _random_samples=None,
+    ):
+        super().__init__()
+        name, n = type(self).__name__, self._dims
+        self.kernel_size = each("kernel_size", kernel_size, n)
+        if min(self.kernel_size) <= 0:
+            raise ValueError(f"{name}: kernel_size must be greater than 0, but got {kernel_size}")
+        if output_size is None and output_ratio is None:
+            raise ValueError(f"{name} requires specifying either an output size, or a pooling ratio")
+        if output_size is not None and output_ratio is not None:
+            raise ValueError(f"{name}: only one of output_size and output_ratio may be specified")
+        self.return_indices = return_indices
+        self.register_buffer("_random_samples", _random_samples)
+        self.output_size = None if output_size is None else each("output_size", output_size, n)
+        self.output_ratio = None if output_ratio is None else each("output_ratio", output_ratio, n)
+        if output_ratio is not None and not all(0 < ratio < 1 for ratio in self.output_ratio):
+            raise ValueError(f"{name}: output_ratio must be between 0 and 1 (got {output_ratio})")
+
+    def _args(self):
+        sizes = self.output_size, self.output_ratio
+        return self.kernel_size, *sizes, self.return_indices, self._random_samples
+
+
+class FractionalMaxPool2d(_FractionalMaxPool):
+    """Largest values of `output_size` windows, or of a share `output_ratio` of the size, of (N, C, H, W); they
+    overlap, at places that are drawn anew each time.
+
+    Raises:
+        ValueError: unless one of `output_size` and `output_ratio` is given, the latter between 0 and 1.
+
+    Graham, "Fractional Max-Pooling" (2014), https://arxiv.org/abs/1412.6071.
+
+    Example:
+        >>> import wengert as wg
+        >>> wg.nn.FractionalMaxPool2d(2, output_ratio=0.7)(wg.zeros(1, 1, 10, 20)).shape
+        torch.Size([1, 1, 7, 14])
+    """
+
+    _dims = 2
+
+    def forward(self, input):
+        return F.fractional_max_pool2d(input, *self._args())
+
+
+class FractionalMaxPool3d(_FractionalMaxPool):
+    """Largest values of windows at drawn places of (N, C, D, H, W); see :class:`FractionalMaxPool2d`."""
+
+    _dims = 3
+
+    def forward(self, input):
+        return F.fractional_max_pool3d(input, *self._args())
 
 
 class _AdaptiveAvgPool(Module):

@@ -4,6 +4,7 @@
 from typing import Any
 
 from .. import functional as F
+from .._functional.conv import each as each
 from .module import Module as Module
 
 class _MaxPool(Module):
@@ -57,6 +58,26 @@ class LPPool1d(_LPPool):
 
 
 class LPPool2d(_LPPool):
+    def forward(self, input: Any) -> Any: ...
+
+
+class LPPool3d(_LPPool):
+    def forward(self, input: Any) -> Any: ...
+
+
+class _FractionalMaxPool(Module):
+    _dims: Any
+    def __init__(self, kernel_size: Any, output_size: Any = ..., output_ratio: Any = ..., return_indices: Any = ..., _random_samples: Any = ...) -> None: ...
+    def _args(self) -> Any: ...
+
+
+class FractionalMaxPool2d(_FractionalMaxPool):
+    _dims: Any
+    def forward(self, input: Any) -> Any: ...
+
+
+class FractionalMaxPool3d(_FractionalMaxPool):
+    _dims: Any
     def forward(self, input: Any) -> Any: ...
 
 

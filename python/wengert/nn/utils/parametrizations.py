@@ -1,13 +1,14 @@
-"""Weights of a given norm or largest singular value, as parametrizations."""
+"""Weights of a given norm or largest singular value, and orthogonal ones, as parametrizations."""
 
 from wengert import _core
 from wengert.autograd.grad_mode import no_grad
 
 from ..functional import normalize
 from ..modules.module import Module
+from ._orthogonal import _Orthogonal
 from .parametrize import register_parametrization
 
-__all__ = ["spectral_norm", "weight_norm"]
+__all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
 
 def norm_except(v, dim):
@@ -115,6 +116,38 @@ def spectral_norm(module, name="weight", n_power_iterations=1, eps=1e-12, dim=No
         dim = 1 if getattr(module, "transposed", False) else 0
     weight = getattr(module, name)
     register_parametrization(module, name, _SpectralNorm(weight, n_power_iterations, dim, eps))
+    return module
+
+
+def orthogonal(module, name="weight", orthogonal_map=None, *, use_trivialization=True):
+    """The weight as a matrix, or a batch of them, with orthonormal columns, or rows where these are fewer.
+
+    Args:
+        orthogonal_map: how it is computed: "matrix_exp" (if left out, for square matrices), "cayley" or
+            "householder" (if left out, for others).
+        use_trivialization: multiply by the matrix that was last assigned, a buffer `base`. Without it only
+            "householder" can be assigned to.
+
+    Raises:
+        ValueError: if the module has no such tensor, it has fewer than two dims, or there is no such map.
+
+    Lezcano-Casado, "Trivializations for Gradient-Based Optimization on Manifolds" (2019),
+    https://arxiv.org/abs/1909.09501.
+
+    Example:
+        >>> layer = wg.nn.utils.parametrizations.orthogonal(wg.nn.Linear(3, 5))
+        >>> wg.allclose(layer.weight.T @ layer.weight, wg.eye(3), atol=1e-6)
+        True
+    """
+    weight = getattr(module, name, None)
+    if not isinstance(weight, _core.Tensor):
+        raise ValueError(f"Module '{module}' has no parameter or buffer with name '{name}'")
+    if weight.ndim < 2:
+        raise ValueError(f"Expected a matrix or batch of matrices. Got a tensor of {weight.ndim} dimensions.")
+    if orthogonal_map is None:
+        orthogonal_map = "matrix_exp" if weight.shape[-2] == weight.shape[-1] else "householder"
+    parametrization = _Orthogonal(weight, orthogonal_map, use_trivialization)
+    register_parametrization(module, name, parametrization, unsafe=True)
     return module
 
 

@@ -1,6 +1,6 @@
 """Parametrizations: a module's tensor computed, by modules, from another that is trained in its place."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from wengert._core import Tensor
 from wengert.autograd.grad_mode import no_grad
@@ -63,7 +63,9 @@ class ParametrizationList(ModuleList):
         with no_grad():
             for module in reversed(modules):
                 if hasattr(module, "right_inverse"):
-                    start = module.right_inverse(start)
+                    # One that cannot be inverted starts from the tensor itself.
+                    with suppress(NotImplementedError):
+                        start = module.right_inverse(start)
         self.is_tensor = isinstance(start, Tensor)
         self.ntensors = 1 if self.is_tensor else len(start)
         if self.is_tensor:

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from contextlib import contextmanager as contextmanager
+from contextlib import contextmanager as contextmanager, suppress as suppress
 from wengert._core import Tensor as Tensor
 from wengert.autograd.grad_mode import no_grad as no_grad
 from ..modules.container import ModuleDict as ModuleDict, ModuleList as ModuleList
