@@ -49,11 +49,7 @@ class Binomial(ProbsOrLogits, Distribution):
     def sample(self, sample_shape=()):
         shape = self._extended_shape(sample_shape)
         with wg.no_grad():
-            tries = int(self.total_count.max()) if self.total_count.numel() else 0
-            probs = self.probs
-            wins = wg.rand(*shape, tries, dtype=probs.dtype, device=probs.device) < probs.unsqueeze(-1)
-            held = wg.arange(tries, device=probs.device) < self.total_count.unsqueeze(-1)
-            return (wins & held).sum(-1).to(probs.dtype)
+            return wg.binomial(self.total_count.expand(shape), self.probs.expand(shape))
 
     def log_prob(self, value):
         self._validate_sample(value)

@@ -151,6 +151,115 @@ class independent(Constraint):
         return f"Independent({self.base_constraint!r}, {self.reinterpreted_batch_ndims})"
 
 
+class _Parts(Constraint):
+    """Constraints on the parts of one dim."""
+
+    def __init__(self, cseq, dim):
+        self.cseq = list(cseq)
+        if not all(isinstance(c, Constraint) for c in self.cseq):
+            raise AssertionError(f"{type(self).__name__}: every part must be a Constraint")
+        self.dim = dim
+
+    @property
+    def is_discrete(self):
+        return any(c.is_discrete for c in self.cseq)
+
+    @property
+    def event_dim(self):
+        return max(c.event_dim for c in self.cseq)
+
+    def __repr__(self):
+        return type(self).__name__.capitalize() + "()"
+
+
+class cat(_Parts):
+    """Each constraint for its part of `dim`, parts of the given lengths (1 each by default).
+
+    Example:
+        >>> c = wg.distributions.constraints
+        >>> c.cat([c.positive, c.real], lengths=[1, 2]).check(wg.tensor([-1.0, -1.0, 0.0]))
+        tensor([False,  True,  True])
+    """
+
+    def __init__(self, cseq, dim=0, lengths=None):
+        super().__init__(cseq, dim)
+        self.lengths = [1] * len(self.cseq) if lengths is None else list(lengths)
+        if len(self.lengths) != len(self.cseq):
+            raise AssertionError("cat: one length for each constraint is wanted")
+
+    def check(self, value):
+        parts = value.split(self.lengths, self.dim)
+        return wg.cat([c.check(part) for c, part in zip(self.cseq, parts, strict=True)], self.dim)
+
+
+class stack(_Parts):
+    """Each constraint for its slice of `dim`.
+
+    Example:
+        >>> c = wg.distributions.constraints
+        >>> c.stack([c.positive, c.real]).check(wg.tensor([-1.0, -1.0]))
+        tensor([False,  True])
+    """
+
+    def __init__(self, cseq, dim=0):
+        super().__init__(cseq, dim)
+
+    def check(self, value):
+        pairs = zip(self.cseq, value.unbind(self.dim), strict=True)
+        return wg.stack([c.check(part) for c, part in pairs], self.dim)
+
+
+class _Dependent(Constraint):
+    """A set that depends on other values, and so cannot be checked alone."""
+
+    def __init__(self, *, is_discrete=False, event_dim=0):
+        self.is_discrete = is_discrete
+        self.event_dim = event_dim
+
+    def __call__(self, *, is_discrete=None, event_dim=None):
+        """The same with other properties, as in ``constraints.dependent(event_dim=1)``."""
+        return _Dependent(
+            is_discrete=self.is_discrete if is_discrete is None else is_discrete,
+            event_dim=self.event_dim if event_dim is None else event_dim,
+        )
+
+    def check(self, x):
+        raise ValueError("Cannot determine validity of dependent constraint")
+
+    def __repr__(self):
+        return "Dependent()"
+
+
+def is_dependent(constraint):
+    """Whether a constraint depends on other values.
+
+    Example:
+        >>> wg.distributions.constraints.is_dependent(wg.distributions.constraints.dependent)
+        True
+    """
+    return isinstance(constraint, _Dependent)
+
+
+class dependent_property(property, _Dependent):
+    """A property that is a constraint: `support` of distributions whose parameters bound it; a decorator.
+
+    Example:
+        >>> class Below(wg.distributions.Distribution):
+        ...     @wg.distributions.constraints.dependent_property(is_discrete=False, event_dim=0)
+        ...     def support(self):
+        ...         return wg.distributions.constraints.less_than(2.0)
+        >>> Below(validate_args=False).support
+        less_than(upper_bound=2.0)
+    """
+
+    def __init__(self, fn=None, *, is_discrete=False, event_dim=0):
+        property.__init__(self, fn)
+        _Dependent.__init__(self, is_discrete=is_discrete, event_dim=event_dim)
+
+    def __call__(self, fn):
+        return dependent_property(fn, is_discrete=self.is_discrete, event_dim=self.event_dim)
+
+
 def _is_simplex(value):
     return (value >= 0).all(-1) & ((value.sum(-1) - 1).abs() < 1e-6)
 
@@ -165,6 +274,34 @@ def _is_positive_definite(value):
     if not bool(symmetric.all()):
         return symmetric
     return wg.linalg.eigvalsh(value)[..., 0] > 0
+
+
+def _is_square(value):
+    fits = value.shape[-2] == value.shape[-1]
+    return wg.full(value.shape[:-2], fits, dtype=wg.bool, device=value.device)
+
+
+def _is_symmetric(value):
+    if value.shape[-2] != value.shape[-1]:
+        return _is_square(value)
+    return wg.isclose(value, value.mT, atol=1e-6).all(-2).all(-1)
+
+
+def _is_positive_semidefinite(value):
+    symmetric = _is_symmetric(value)
+    if not bool(symmetric.all()):
+        return symmetric
+    return (wg.linalg.eigvalsh(value) >= 0).all(-1)
+
+
+def _is_lower_triangular(value):
+    return (value.tril() == value).reshape(*value.shape[:-2], -1).all(-1)
+
+
+def _is_corr_cholesky(value):
+    tolerance = wg.finfo(value.dtype).eps * value.shape[-1] * 10
+    unit = (wg.linalg.norm(value.detach(), dim=-1) - 1).abs().lt(tolerance).all(-1)
+    return unit & _is_lower_cholesky(value)
 
 
 def _is_one_hot(value):
@@ -183,3 +320,9 @@ simplex = _Plain("Simplex()", _is_simplex, 1)
 one_hot = _Plain("OneHot()", _is_one_hot, 1, True)
 lower_cholesky = _Plain("LowerCholesky()", _is_lower_cholesky, 2)
 positive_definite = _Plain("PositiveDefinite()", _is_positive_definite, 2)
+positive_semidefinite = _Plain("PositiveSemidefinite()", _is_positive_semidefinite, 2)
+lower_triangular = _Plain("LowerTriangular()", _is_lower_triangular, 2)
+corr_cholesky = _Plain("CorrCholesky()", _is_corr_cholesky, 2)
+square = _Plain("Square()", _is_square, 2)
+symmetric = _Plain("Symmetric()", _is_symmetric, 2)
+dependent = _Dependent()

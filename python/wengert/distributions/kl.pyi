@@ -10,6 +10,7 @@ from .beta import Beta as Beta
 from .binomial import Binomial as Binomial
 from .categorical import Categorical as Categorical
 from .cauchy import Cauchy as Cauchy
+from .continuous_bernoulli import ContinuousBernoulli as ContinuousBernoulli
 from .dirichlet import Dirichlet as Dirichlet
 from .distribution import Distribution as Distribution
 from .exponential import Exponential as Exponential
@@ -18,9 +19,11 @@ from .geometric import Geometric as Geometric
 from .half_normal import HalfNormal as HalfNormal
 from .independent import Independent as Independent
 from .laplace import Laplace as Laplace
+from .lowrank_multivariate_normal import LowRankMultivariateNormal as LowRankMultivariateNormal
 from .multivariate_normal import MultivariateNormal as MultivariateNormal
 from .normal import Normal as Normal
 from .one_hot_categorical import OneHotCategorical as OneHotCategorical
+from .pareto import Pareto as Pareto
 from .poisson import Poisson as Poisson
 from .transformed_distribution import TransformedDistribution as TransformedDistribution
 from .uniform import Uniform as Uniform
@@ -48,3 +51,7 @@ def _uniform_and_normal(p: Any, q: Any) -> Any: ...
 def _independents(p: Any, q: Any) -> Any: ...
 def _transformed(p: Any, q: Any) -> Any: ...
 def _multivariate_normals(p: Any, q: Any) -> Any: ...
+def _pareto(p: Any, q: Any) -> Any: ...
+def _continuous_bernoulli(p: Any, q: Any) -> Any: ...
+def _full(d: Any) -> Any: ...
+def _low_rank_normal(p: Any, q: Any) -> Any: ...

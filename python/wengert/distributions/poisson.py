@@ -1,7 +1,6 @@
 """The Poisson distribution."""
 
 import wengert as wg
-from wengert._functions._dims import wide_float
 
 from . import constraints
 from .distribution import Distribution
@@ -34,17 +33,8 @@ class Poisson(Distribution):
         return self.rate.floor()
 
     def sample(self, sample_shape=()):
-        shape = self._extended_shape(sample_shape)
         with wg.no_grad():
-            rate = self.rate.expand(shape).to(wide_float(self.rate))
-            # Events at exponential distances are counted until the rate is reached.
-            count, place = wg.zeros_like(rate), wg.zeros_like(rate)
-            while True:
-                place = place + wg.empty_like(rate).exponential_()
-                more = place <= rate
-                if not bool(more.any()):
-                    return count.to(self.rate.dtype)
-                count = count + more
+            return wg.poisson(self.rate.expand(self._extended_shape(sample_shape)))
 
     def log_prob(self, value):
         self._validate_sample(value)

@@ -4,7 +4,6 @@
 from typing import Any
 
 import wengert as wg
-from wengert._functions._dims import wide_float as wide_float
 from . import constraints as constraints
 from .distribution import Distribution as Distribution
 from .utils import broadcast_all as broadcast_all

@@ -41,6 +41,9 @@ class TransformedDistribution(Distribution):
             base_distribution = base_distribution.expand(shape[:kept])
         missing = event_dim - len(base_distribution.event_shape)
         self.base_dist = Independent(base_distribution, missing) if missing else base_distribution
+        for transform in self.transforms:
+            shape = wg.Size(transform.forward_shape(shape))
+            event_dim += transform.codomain.event_dim - transform.domain.event_dim
         cut = len(shape) - event_dim
         super().__init__(shape[:cut], shape[cut:], validate_args)
 
@@ -79,6 +82,7 @@ class TransformedDistribution(Distribution):
         for transform in reversed(self.transforms):
             x = transform._inv_call(y)
             step = transform.log_abs_det_jacobian(x, y)
+            event_dim += transform.domain.event_dim - transform.codomain.event_dim
             total = total - sum_rightmost(step, event_dim - transform.domain.event_dim)
             y = x
         return total + sum_rightmost(self.base_dist.log_prob(y), event_dim - len(self.base_dist.event_shape))

@@ -4,12 +4,15 @@
 from typing import Any
 
 from . import lr_scheduler as lr_scheduler, swa_utils as swa_utils
+from .adafactor import Adafactor as Adafactor
 from .adam import Adam as Adam, AdamW as AdamW
 from .adam_variants import Adamax as Adamax, NAdam as NAdam, RAdam as RAdam
 from .by_sign import ASGD as ASGD, Rprop as Rprop
 from .lbfgs import LBFGS as LBFGS
+from .muon import Muon as Muon
 from .optimizer import Optimizer as Optimizer
 from .scaled import Adadelta as Adadelta, Adagrad as Adagrad, RMSprop as RMSprop
 from .sgd import SGD as SGD
-__all__ = ['ASGD', 'LBFGS', 'SGD', 'Adadelta', 'Adagrad', 'Adam', 'AdamW', 'Adamax', 'NAdam', 'Optimizer', 'RAdam', 'RMSprop', 'Rprop', 'lr_scheduler', 'swa_utils']
+from .sparse_adam import SparseAdam as SparseAdam
+__all__ = ['ASGD', 'LBFGS', 'SGD', 'Adadelta', 'Adafactor', 'Adagrad', 'Adam', 'AdamW', 'Adamax', 'Muon', 'NAdam', 'Optimizer', 'RAdam', 'RMSprop', 'Rprop', 'SparseAdam', 'lr_scheduler', 'swa_utils']
 def __getattr__(name: Any) -> Any: ...
