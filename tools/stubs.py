@@ -276,7 +276,9 @@ def parameters(function, skip_first=False):
                 starred = True
             parts.append(f"{p.name}: {kind}" + ("" if p.default is p.empty else " = ..."))
     if hasattr(function, "__name__") and REGISTRY.get(function.__name__) and REGISTRY[function.__name__].out:
-        parts.append("out: Any = ...") if starred else parts.extend(["*", "out: Any = ..."])
+        own = ["out: Any = ..."] if starred else ["*", "out: Any = ..."]
+        end = len(parts) - any(part.startswith("**") for part in parts)
+        parts[end:end] = own
     return parts
 
 

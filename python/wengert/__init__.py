@@ -77,12 +77,36 @@ _LATER = {
             "channels_last_3d",
             "compile",
             "get_default_device",
+            "get_deterministic_debug_mode",
             "get_float32_matmul_precision",
+            "get_num_interop_threads",
             "is_autocast_enabled",
             "is_deterministic_algorithms_warn_only_enabled",
+            "is_warn_always_enabled",
             "set_default_device",
+            "set_deterministic_debug_mode",
             "set_float32_matmul_precision",
+            "set_flush_denormal",
+            "set_num_interop_threads",
+            "set_warn_always",
             "use_deterministic_algorithms",
+        )
+    },
+    **{
+        name: ("_autocast_settings", name)
+        for name in (
+            "clear_autocast_cache",
+            "get_autocast_cpu_dtype",
+            "get_autocast_dtype",
+            "get_autocast_gpu_dtype",
+            "is_autocast_cache_enabled",
+            "is_autocast_cpu_enabled",
+            "set_autocast_cache_enabled",
+            "set_autocast_cpu_dtype",
+            "set_autocast_cpu_enabled",
+            "set_autocast_dtype",
+            "set_autocast_enabled",
+            "set_autocast_gpu_dtype",
         )
     },
     **{
@@ -110,6 +134,10 @@ _LATER = {
             "rrelu",
             "triplet_margin_loss",
         )
+    },
+    **{
+        name: ("nn._functional.recurrent", name)
+        for name in ("gru_cell", "lstm_cell", "rnn_relu_cell", "rnn_tanh_cell")
     },
     **{
         name: ("nn.functional", name)

@@ -5,6 +5,11 @@ from typing import Any
 
 import wengert as _wg
 from wengert import _core as _core
+from wengert._special.bessel import bessel_j0 as bessel_j0, bessel_j1 as bessel_j1, bessel_y0 as bessel_y0, bessel_y1 as bessel_y1, spherical_bessel_j0 as spherical_bessel_j0
+from wengert._special.gamma import gammainc as gammainc, gammaincc as gammaincc, zeta as zeta
+from wengert._special.modified_bessel import i0 as i0, i0e as i0e, i1 as i1, i1e as i1e, modified_bessel_i0 as modified_bessel_i0, modified_bessel_i1 as modified_bessel_i1, modified_bessel_k0 as modified_bessel_k0, modified_bessel_k1 as modified_bessel_k1, scaled_modified_bessel_k0 as scaled_modified_bessel_k0, scaled_modified_bessel_k1 as scaled_modified_bessel_k1
+from wengert._special.normal import erfcx as erfcx, log_ndtr as log_ndtr, ndtri as ndtri
+from wengert._special.polynomials import chebyshev_polynomial_t as chebyshev_polynomial_t, chebyshev_polynomial_u as chebyshev_polynomial_u, chebyshev_polynomial_v as chebyshev_polynomial_v, chebyshev_polynomial_w as chebyshev_polynomial_w, hermite_polynomial_h as hermite_polynomial_h, hermite_polynomial_he as hermite_polynomial_he, laguerre_polynomial_l as laguerre_polynomial_l, legendre_polynomial_p as legendre_polynomial_p, shifted_chebyshev_polynomial_t as shifted_chebyshev_polynomial_t, shifted_chebyshev_polynomial_u as shifted_chebyshev_polynomial_u, shifted_chebyshev_polynomial_v as shifted_chebyshev_polynomial_v, shifted_chebyshev_polynomial_w as shifted_chebyshev_polynomial_w
 _SAME: Any
 _OTHER: Any
 def entr(input: Any) -> Any: ...

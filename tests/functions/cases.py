@@ -455,3 +455,7 @@ FACTORS = {
     "linalg.qr": lambda t: t.f(4, 3),
     "linalg.eigh": lambda t: t.spd(3),
 }
+
+from cases_more import MORE  # noqa: E402 - it takes the maker of cases from here
+
+CASES.update(MORE)

@@ -73,6 +73,17 @@ CALLS = {
     "pixel_shuffle": [((f(1, 4, 2, 2), 2), {})],
     "pixel_unshuffle": [((f(1, 1, 4, 4), 2), {})],
     "channel_shuffle": [((f(1, 4, 2, 2), 2), {})],
+    **{
+        f"rnn_{kind}_cell": [
+            ((f(3, 4), f(3, 2), f(2, 4, seed=1), f(2, 2, seed=2), f(2, seed=3), f(2, seed=4)), {}),
+            ((f(3, 4), f(3, 2), f(2, 4, seed=1), f(2, 2, seed=2)), {}),
+        ]
+        for kind in ("tanh", "relu")
+    },
+    "gru_cell": [((f(3, 4), f(3, 2), f(6, 4, seed=1), f(6, 2, seed=2), f(6, seed=3), f(6, seed=4)), {})],
+    "lstm_cell": [
+        ((f(3, 4), (f(3, 2), f(3, 2, seed=5)), f(8, 4, seed=1), f(8, 2, seed=2), f(8), f(8, seed=4)), {})
+    ],
     "constant_pad_nd": [((f(2, 3), (1, -1, 0, 2)), {"value": 3.0})],
 }
 SETTINGS = {
@@ -88,6 +99,14 @@ SETTINGS = {
     "get_default_device",
     "is_autocast_enabled",
     "set_default_device",
+    # Tried in test_settings.py.
+    "get_deterministic_debug_mode",
+    "get_num_interop_threads",
+    "is_warn_always_enabled",
+    "set_deterministic_debug_mode",
+    "set_flush_denormal",
+    "set_num_interop_threads",
+    "set_warn_always",
 }
 
 

@@ -23,6 +23,13 @@ RANDOM = {
     "bernoulli_": lambda m: m.empty(40).bernoulli_(0.7),
     "rand_like": lambda m: m.rand_like(m.zeros(3, 2)),
     "randint_like": lambda m: m.randint_like(m.zeros(6), 9),
+    "poisson": lambda m: m.poisson(m.linspace(0, 40, 200)),
+    "poisson double": lambda m: m.poisson(m.full((50,), 1000.0, dtype=m.float64)),
+    "binomial": lambda m: m.binomial(m.full((300,), 20.0), m.linspace(0, 1, 300)),
+    "binomial wide": lambda m: m.binomial(m.arange(300.0).double(), m.linspace(0, 1, 300).double()),
+    "counts then rand": lambda m: m.cat([m.poisson(m.full((9,), 2.0)), m.rand(3), m.poisson(m.ones(3))]),
+    "geometric_": lambda m: m.empty(40).geometric_(0.2),
+    "geometric_ of ints": lambda m: m.empty(40, dtype=m.int64).geometric_(0.001),
     "a mixture": lambda m: m.cat(
         [m.rand(3).double(), m.randperm(5).double(), m.randint(7, (3,)).double(), m.rand(2)]
     ),
@@ -42,6 +49,10 @@ NORMAL = {
     "normal": lambda m: m.normal(2.0, 3.0, (25,)),
     "normal of tensors": lambda m: m.normal(m.arange(4.0), m.ones(4)),
     "normal_": lambda m: m.empty(6).normal_(-1, 0.5),
+    "log_normal_": lambda m: m.empty(40).log_normal_(0.5, 0.3).log(),
+    "log_normal_ double": lambda m: m.empty(14, dtype=m.float64).log_normal_().log(),
+    "log_normal_ then randn": lambda m: m.cat([m.empty(3).log_normal_().log(), m.randn(2)]),
+    "cauchy_": lambda m: m.empty(30).cauchy_(0.5, 2.0).atan(),
     "exponential_": lambda m: m.empty(30).exponential_(1.5),
     "dropout": lambda m: m.nn.functional.dropout(m.ones(50), 0.4),
     "linear layer": lambda m: m.nn.Linear(7, 5).weight.detach(),
@@ -141,3 +152,43 @@ def test_distributions_have_their_moments():
     assert e.min().item() >= 0 and abs(e.mean().item() - 0.5) < 0.01
     p = wg.randperm(1000)
     assert p.sort()[0].tolist() == list(range(1000))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda m: m.empty(3, dtype=m.int64).cauchy_(),
+        lambda m: m.empty(3).cauchy_(0, -1),
+        lambda m: m.empty(3).log_normal_(0, 0),
+        lambda m: m.empty(3, dtype=m.int64).log_normal_(),
+        lambda m: m.empty(3).geometric_(0),
+        lambda m: m.empty(3).geometric_(1.0),
+        lambda m: m.empty(3, dtype=m.bool).geometric_(0.3),
+        lambda m: m.ones(3, requires_grad=True).cauchy_(),
+        lambda m: m.poisson(m.tensor([1, 2])),
+        lambda m: m.poisson(m.tensor([-1.0])),
+        lambda m: m.binomial(m.tensor([10]), m.tensor([0.2])),
+        lambda m: m.binomial(m.tensor([10.0]), m.tensor([0.2]).double()),
+        lambda m: m.binomial(10, m.tensor([0.2])),
+        lambda m: m.binomial(m.ones(2), m.ones(3)),
+    ],
+)
+def test_refusals_are_torchs(draw):
+    torch = pytest.importorskip("torch")
+    with pytest.raises(Exception) as theirs:
+        draw(torch)
+    with pytest.raises(Exception) as ours:
+        draw(wg)
+    assert isinstance(ours.value, type(theirs.value)), (ours.value, theirs.value)
+
+
+def test_counts_of_no_elements_and_of_a_generator():
+    assert wg.poisson(wg.empty(0, 2)).shape == (0, 2) and wg.empty(0).log_normal_().shape == (0,)
+    g = wg.Generator().manual_seed(4)
+    first = wg.binomial(wg.full((20,), 9.0), wg.full((20,), 0.4), generator=g)
+    g.manual_seed(4)
+    assert wg.equal(first, wg.binomial(wg.full((20,), 9.0), wg.tensor([0.4]), g))
+    x = wg.full((3,), 5.0, requires_grad=True)
+    wg.poisson(x).sum().backward()
+    assert x.grad.tolist() == [0, 0, 0]
+    assert wg.binomial(wg.tensor([float("nan")]), wg.tensor([0.5])).isnan().all()

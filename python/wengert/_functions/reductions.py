@@ -57,22 +57,14 @@ def _spread(name, input, dim, unbiased, correction):
 
 def _var_mean(name, input, dim, unbiased, keepdim, correction):
     dims, correction = _spread(name, input, dim, unbiased, correction)
-    x = widen(input)
-    if x.ndim:
-        mean = x.mean(dims, keepdim=True)
-        square = (x - mean).square().sum(dims, keepdim=keepdim)
-        count = product([x.shape[d] for d in dims])
-        if not keepdim:
-            mean = mean.reshape(square.shape)
-    else:
-        mean, square, count = x, (x - x).square(), 1
+    count = product([input.shape[d] for d in dims]) if input.ndim else 1
     if count <= correction:
         warnings.warn(
             f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor "
             "(input numel divided by output numel).",
             stacklevel=4,
         )
-    return square / max(count - correction, 0), mean
+    return _core._var_mean(widen(input), dims, correction, keepdim)
 
 
 @composed(out="cast")
@@ -263,7 +255,7 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
     return vector_norm_over("norm()", input, float(p), dim, keepdim, dtype)
 
 
-@composed(out=True)
+@composed(inplace=True, out=True)
 def renorm(input, p, dim, maxnorm):
     """Scales each slice along `dim` whose p-norm exceeds `maxnorm` down to it.
 

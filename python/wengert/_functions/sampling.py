@@ -1,4 +1,6 @@
-"""Random choices composed from the core's generators."""
+"""Random choices and fillings composed from the core's generators."""
+
+import math
 
 from .. import _core
 from ._compose import composed
@@ -40,3 +42,80 @@ def multinomial(input, num_samples, replacement=False, *, generator=None):
         (*weights.shape[:-1], num_samples), dtype=reach.dtype, device=weights.device, generator=generator
     )
     return searchsorted(reach, draws).clamp(max=weights.shape[-1] - 1)
+
+
+def _filling(definition):
+    """Registers a definition of random numbers in the input's shape as an in-place method alone."""
+    return composed(method=False, function=False, inplace=True)(definition)
+
+
+def _normals(input, generator):
+    """Standard normal numbers, of float64 where there is one, drawn as a loop over the elements would draw them."""
+    options = {"dtype": wide_float(input), "device": input.device, "generator": generator}
+    count = input.numel()
+    if not input.is_cpu:
+        return _core.randn(count, **options)
+    # From 16 on the core draws them as PyTorch's vectors do, in another order.
+    return _core.cat(
+        [_core.randn(min(15, count - k), **options) for k in range(0, count, 15)] or [input.reshape(-1)]
+    )
+
+
+@_filling
+def cauchy(input, median=0, sigma=1, *, generator=None):
+    """Numbers of the Cauchy distribution with this median and half-width `sigma`, PyTorch's for the same seed.
+
+    Raises:
+        RuntimeError: for a dtype that is not floating point, or `sigma` ≤ 0.
+
+    Example:
+        >>> wg.empty(2).cauchy_().shape
+        torch.Size([2])
+    """
+    if not input.is_floating_point():
+        raise RuntimeError(
+            f"cauchy_(): the Cauchy distribution is continuous; expected a float, got {input.dtype}"
+        )
+    if not sigma > 0:
+        raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma}")
+    u = _core.rand(input.shape, dtype=wide_float(input), device=input.device, generator=generator)
+    return (median + sigma * (math.pi * (u - 0.5)).tan()).to(input.dtype)
+
+
+@_filling
+def log_normal(input, mean=1, std=2, *, generator=None):
+    """Powers of e whose exponents are normal with this mean and `std`; PyTorch's to rounding for the same seed.
+
+    Raises:
+        NotImplementedError: for a dtype that is not floating point.
+        RuntimeError: for `std` ≤ 0.
+
+    Example:
+        >>> bool((wg.empty(2).log_normal_() > 0).all())
+        True
+    """
+    if not std > 0:
+        raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std}")
+    if not input.is_floating_point():
+        raise NotImplementedError(f"log_normal_(): expected a floating point tensor, got {input.dtype}")
+    return (_normals(input, generator) * std + mean).exp().to(input.dtype).reshape(input.shape)
+
+
+@_filling
+def geometric(input, p, *, generator=None):
+    """How many tries the first success takes that has probability `p`: 1, 2, …; PyTorch's for the same seed.
+
+    Raises:
+        NotImplementedError: for a bool tensor.
+        RuntimeError: unless 0 < `p` < 1.
+
+    Example:
+        >>> bool((wg.empty(2).geometric_(0.5) >= 1).all())
+        True
+    """
+    if not 0 < p < 1:
+        raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
+    if input.dtype == _core.bool:
+        raise NotImplementedError("geometric_(): not implemented for bool tensors")
+    u = _core.rand(input.shape, dtype=wide_float(input), device=input.device, generator=generator)
+    return (u.log() / math.log1p(-p)).ceil().to(input.dtype)

@@ -3,4 +3,5 @@
 
 from typing import Any
 
-from .compare import assert_close as assert_close
+from .compare import assert_allclose as assert_allclose, assert_close as assert_close
+from .make import make_tensor as make_tensor

@@ -1,5 +1,7 @@
 """`assert_close`: equality within a tolerance that depends on the dtype."""
 
+import warnings
+
 from .. import _core
 from .._core import Tensor
 
@@ -45,6 +47,35 @@ def assert_close(
         if msg is None:
             raise
         raise AssertionError(msg(str(error)) if callable(msg) else msg) from None
+
+
+_OLD_TOLERANCES = {
+    _core.float16: (1e-3, 1e-3),
+    _core.float32: (1e-4, 1e-5),
+    _core.float64: (1e-5, 1e-8),
+}
+
+
+def assert_allclose(actual, expected, rtol=None, atol=None, equal_nan=True, msg=""):
+    """:func:`assert_close` with wider tolerances, NaNs that are equal, and dtypes that need not be; deprecated.
+
+    Example:
+        >>> import warnings; warnings.simplefilter("ignore")
+        >>> wg.testing.assert_allclose(wg.tensor([1., 2.]), [1., 2.00001])
+    """
+    warnings.warn(
+        "assert_allclose() is deprecated; use assert_close() instead", category=FutureWarning, stacklevel=2
+    )
+    if not isinstance(actual, Tensor):
+        actual = _core.tensor(actual)
+    if not isinstance(expected, Tensor):
+        expected = _core.tensor(expected, dtype=actual.dtype)
+    if rtol is None and atol is None:
+        found = [_OLD_TOLERANCES.get(x.dtype, (0.0, 0.0)) for x in (actual, expected)]
+        rtol, atol = (max(pair) for pair in zip(*found, strict=True))
+    assert_close(
+        actual, expected, rtol=rtol, atol=atol, equal_nan=equal_nan, check_dtype=False, msg=msg or None
+    )
 
 
 def _compare(actual, expected, options, where):
