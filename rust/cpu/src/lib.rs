@@ -14,6 +14,7 @@ mod crew;
 pub mod elementwise;
 pub mod extreme;
 pub mod fused;
+mod gemm;
 mod halves;
 pub mod indexing;
 mod lanes;

@@ -1,14 +1,14 @@
-//! Matrix products of any strides: tiny ones in plain loops, large ones through the gemm crate,
+//! Matrix products of any strides: tiny ones in plain loops, large ones by blocks (see [`crate::gemm`]),
 //! matrix–vector products as streams over the matrix.
 
 use crate::buffer::Buffer;
+use crate::gemm::Product;
 use crate::strided::{dispatch, filled, load, parallel, room, store, vectorised, Element, Nest, Number, Ptr, GRAIN};
 use crate::threads;
-use gemm::Parallelism;
 use smallvec::SmallVec;
 use wengert_ops::{contract, Category, DType, Layout, Result, View, ViewMut};
 
-/// Up to this many multiplications a product runs in plain loops: gemm's set-up would cost more.
+/// Up to this many multiplications a product runs in plain loops: setting up blocks would cost more.
 const TINY: usize = 4096;
 /// From this many multiplications on, threads pay.
 const THREADED: usize = 4 * 64 * 64 * 64;
@@ -49,17 +49,26 @@ impl<T> Matrix<T> {
 
 /// A number type whose matrices [`product`] multiplies.
 pub(crate) trait Factor: Number {
-    /// Whether the gemm crate has kernels for it; products of others stay plain loops.
-    const GEMM: bool;
+    /// The product by blocks; `false` where there is no such way or no memory for it, with the output as it was.
+    ///
+    /// # Safety
+    /// As [`product`].
+    unsafe fn by_blocks(product: &Product<Self>, threads: bool) -> bool;
 }
-impl Factor for f32 {
-    const GEMM: bool = true;
+macro_rules! factor {
+    ($($T:ident)*) => {$(
+        impl Factor for $T {
+            unsafe fn by_blocks(product: &Product<$T>, threads: bool) -> bool {
+                product.run(threads)
+            }
+        }
+    )*};
 }
-impl Factor for f64 {
-    const GEMM: bool = true;
-}
+factor!(f32 f64);
 impl Factor for i64 {
-    const GEMM: bool = false;
+    unsafe fn by_blocks(_: &Product<i64>, _: bool) -> bool {
+        false
+    }
 }
 
 /// A floating-point number type.
@@ -181,73 +190,19 @@ pub(crate) unsafe fn product<T: Factor>(
     accumulate: bool,
     threads: bool,
 ) {
-    if !T::GEMM || product_of(m, k, n) <= TINY {
-        return tiny(m, k, n, a, b, out, out_row, accumulate);
-    }
-    if n == 1 && gemv(m, k, a, b.at, b.row, out, out_row, accumulate) {
-        return;
-    }
-    if m == 1 && gemv(n, k, b.t(), a.at, a.col, out, 1, accumulate) {
-        return;
-    }
-    if threads {
-        return by_parts(m, k, n, a, b, out, out_row, accumulate);
-    }
-    let scale = if accumulate { T::ONE } else { T::ZERO };
-    let (no, yes) = (false, accumulate);
-    gemm::gemm(
-        m,
-        n,
-        k,
-        out,
-        1,
-        out_row,
-        yes,
-        a.at,
-        a.col,
-        a.row,
-        b.at,
-        b.col,
-        b.row,
-        scale,
-        T::ONE,
-        no,
-        no,
-        no,
-        Parallelism::None,
-    );
-}
-
-/// [`product`] by several threads, each of which has some of the rows or of the columns.
-///
-/// # Safety
-/// As [`product`].
-#[allow(clippy::too_many_arguments)]
-unsafe fn by_parts<T: Factor>(
-    m: usize,
-    k: usize,
-    n: usize,
-    a: Matrix<T>,
-    b: Matrix<T>,
-    out: *mut T,
-    out_row: isize,
-    accumulate: bool,
-) {
-    /// Parts begin at multiples of this, so that micro-kernels are whole.
-    const EDGE: usize = 48;
-    let length = m.max(n);
-    let parts = threads::count().min(length.div_ceil(EDGE)).max(1);
-    let edge = |i: usize| (length * i / parts).next_multiple_of(EDGE).min(length);
-    let y = Ptr::new(out);
-    threads::share(parts, |i| {
-        let (from, count) = (edge(i), edge(i + 1) - edge(i));
-        if count > 0 && m >= n {
-            let (rows, y) = (a.t().moved(from).t(), y.at(from as isize * out_row));
-            product(count, k, n, rows, b, y, out_row, accumulate, false);
-        } else if count > 0 {
-            product(m, k, count, a, b.moved(from), y.at(from as isize), out_row, accumulate, false);
+    if product_of(m, k, n) > TINY {
+        if n == 1 && gemv(m, k, a, b.at, b.row, out, out_row, accumulate) {
+            return;
         }
-    });
+        if m == 1 && gemv(n, k, b.t(), a.at, a.col, out, 1, accumulate) {
+            return;
+        }
+        let product = Product { m, k, n, a, b, out: Ptr::new(out), out_row, add: accumulate };
+        if T::by_blocks(&product, threads) {
+            return;
+        }
+    }
+    tiny(m, k, n, a, b, out, out_row, accumulate);
 }
 
 /// Panels of up to 8 columns whose sums stay in registers.
