@@ -5,6 +5,7 @@
 //! million numbers takes. Here the caller takes parts at once, and whoever comes takes some off it; a helper that is late
 //! costs nothing. Helpers look for more work for a little while before they sleep.
 
+use crate::processors::{Id, Processors};
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
@@ -43,8 +44,26 @@ pub(crate) struct Crew {
     dismissed: AtomicBool,
     /// What a helper panicked with.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
-    door: Mutex<()>,
+    door: Mutex<Helpers>,
     bell: Condvar,
+}
+
+#[derive(Default)]
+struct Helpers {
+    ids: Vec<Id>,
+    /// Where they may run, if that was said.
+    places: Option<Processors>,
+}
+
+impl Helpers {
+    /// Keeps them off the processor of the calling thread.
+    fn stand_aside(&mut self) {
+        let beside = Processors::beside();
+        if let (Some(places), true) = (&beside, beside != self.places) {
+            self.ids.iter().for_each(|&id| places.admit(id));
+            self.places = beside;
+        }
+    }
 }
 
 // SAFETY: `job` is written only as said there; what it points to may be called by several threads.
@@ -71,7 +90,7 @@ impl Crew {
             asleep: AtomicUsize::new(0),
             dismissed: AtomicBool::new(false),
             panic: Mutex::new(None),
-            door: Mutex::new(()),
+            door: Mutex::default(),
             bell: Condvar::new(),
         }));
         for n in 1..threads {
@@ -94,7 +113,8 @@ impl Crew {
         self.calls.fetch_add(1, Ordering::SeqCst);
         // Who goes to sleep after this has seen the call.
         if self.asleep.load(Ordering::SeqCst) > 0 {
-            let _door = locked(&self.door);
+            let mut helpers = locked(&self.door);
+            helpers.stand_aside();
             self.bell.notify_all();
         }
     }
@@ -133,6 +153,11 @@ impl Crew {
     /// What a helper does all its life.
     fn help(&self) {
         let mut seen = 0;
+        {
+            let mut helpers = locked(&self.door);
+            helpers.ids.push(Id::own());
+            helpers.places = None;
+        }
         while !self.dismissed.load(Ordering::SeqCst) {
             seen = self.wait(seen);
             self.inside.fetch_add(1, Ordering::SeqCst);

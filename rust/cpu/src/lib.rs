@@ -23,6 +23,7 @@ pub mod matmul;
 pub mod nest;
 pub mod optim;
 pub mod pool;
+mod processors;
 pub mod random;
 pub mod reduce;
 pub mod scan;
