@@ -321,6 +321,7 @@ fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
         | Op::CrossEntropy { .. }
         | Op::LayerNorm { .. }
         | Op::VarMean { .. }
+        | Op::LstmCell
         | Op::Attention { .. } => {
             let all = outs()?;
             return Devices.fused(op, &views, &all);

@@ -337,6 +337,16 @@ fn networks() -> Vec<Case> {
         cases.push(Case::via(op.clone(), vec![floats(75, &[2, 3, 2])], only(1)));
         cases.push(Case::of(op, vec![floats(75, &[2, 3, 2])]));
     }
+    for k in 0..3 {
+        let inputs = || vec![floats(76, &[2, 8]), floats(77, &[2, 2])];
+        let only = move |x: &[Tensor], op: &Op| Ok(vec![apply(op.clone(), &[&x[0], &x[1]])?.swap_remove(k)]);
+        cases.push(Case::via(Op::LstmCell, inputs(), only));
+        if k == 0 {
+            cases.push(Case::of(Op::LstmCell, inputs()));
+            cases.push(Case::via(Op::LstmCell, inputs(), only).only(&[0]));
+            cases.push(Case::via(Op::LstmCell, inputs(), only).only(&[1]));
+        }
+    }
     for (batch, causal, masked) in [(&[][..], false, false), (&[2][..], true, false), (&[2, 1][..], false, true)] {
         let op = Op::Attention { causal, scale_bits: 0.7f64.to_bits() };
         let shape = |own: [usize; 2]| [batch, &own[..]].concat();

@@ -32,6 +32,7 @@ unsafe impl Send for Buffer {}
 unsafe impl Sync for Buffer {}
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
 static IDLE: AtomicUsize = AtomicUsize::new(0);
 static POOL: Mutex<Pool> = Mutex::new([const { Vec::new() }; 64 * STEPS]);
 
@@ -41,6 +42,25 @@ type Pool = [Vec<usize>; 64 * STEPS];
 /// Bytes held by live heap buffers.
 pub fn live_bytes() -> usize {
     LIVE.load(Ordering::Relaxed)
+}
+
+/// The largest [`live_bytes`] so far, or since [`forget_most`].
+pub fn most_bytes() -> usize {
+    MOST.load(Ordering::Relaxed)
+}
+
+/// Counts the largest number of live bytes anew.
+pub fn forget_most() {
+    MOST.store(live_bytes(), Ordering::Relaxed);
+}
+
+/// Notes `bytes` more of live memory.
+fn add_live(bytes: usize) {
+    let live = LIVE.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    // A plain read first: most allocations make no record.
+    if live > MOST.load(Ordering::Relaxed) {
+        MOST.fetch_max(live, Ordering::Relaxed);
+    }
 }
 
 /// Bytes the pool keeps for reuse.
@@ -168,7 +188,7 @@ fn allocate(len: usize) -> Result<NonNull<u8>> {
         let reused = pool().and_then(|mut pool| pool[class(capacity)].pop());
         if let Some(address) = reused {
             IDLE.fetch_sub(capacity, Ordering::Relaxed);
-            LIVE.fetch_add(capacity, Ordering::Relaxed);
+            add_live(capacity);
             return NonNull::new(address as *mut u8).ok_or_else(out_of_memory);
         }
     }
@@ -179,7 +199,7 @@ fn allocate(len: usize) -> Result<NonNull<u8>> {
             system::allocate(capacity).ok_or_else(out_of_memory)?
         }
     };
-    LIVE.fetch_add(capacity, Ordering::Relaxed);
+    add_live(capacity);
     Ok(fresh)
 }
 

@@ -26,6 +26,7 @@ pub mod pool;
 mod processors;
 pub mod random;
 pub mod reduce;
+mod register;
 pub mod scan;
 pub mod sort;
 pub mod strided;

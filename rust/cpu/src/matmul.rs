@@ -2,7 +2,8 @@
 //! matrix–vector products as streams over the matrix.
 
 use crate::buffer::Buffer;
-use crate::gemm::Product;
+use crate::elementwise::Isa;
+use crate::gemm::{Item, Kernels, Product};
 use crate::strided::{dispatch, filled, load, parallel, room, store, vectorised, Element, Nest, Number, Ptr, GRAIN};
 use crate::threads;
 use smallvec::SmallVec;
@@ -54,12 +55,17 @@ pub(crate) trait Factor: Number {
     /// # Safety
     /// As [`product`].
     unsafe fn by_blocks(product: &Product<Self>, threads: bool) -> bool;
+    /// The loops that products by blocks are made of.
+    fn kernels() -> Option<&'static Kernels<Self>>;
 }
 macro_rules! factor {
     ($($T:ident)*) => {$(
         impl Factor for $T {
             unsafe fn by_blocks(product: &Product<$T>, threads: bool) -> bool {
                 product.run(threads)
+            }
+            fn kernels() -> Option<&'static Kernels<$T>> {
+                Some(Item::kernels(Isa::current()))
             }
         }
     )*};
@@ -68,6 +74,9 @@ factor!(f32 f64);
 impl Factor for i64 {
     unsafe fn by_blocks(_: &Product<i64>, _: bool) -> bool {
         false
+    }
+    fn kernels() -> Option<&'static Kernels<i64>> {
+        None
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod arrays;
 
-use arrays::{close, slope, Array};
+use arrays::{close, slope, tolerance, Array};
 use std::sync::Arc;
 use wengert_cpu::fused::{fused, fused_vjp};
 use wengert_ops::{DType, ErrorKind, LossReduction, Op};
@@ -14,8 +14,13 @@ fn run(op: &Op, inputs: &[&Array], outputs: &[&Array]) {
 }
 
 fn run_vjp(op: &Op, inputs: &[&Array], out: &Array) {
+    back(op, inputs, &[out]);
+}
+
+fn back(op: &Op, inputs: &[&Array], outputs: &[&Array]) {
     let inputs: Vec<_> = inputs.iter().map(|x| x.view()).collect();
-    assert!(fused_vjp(op, &inputs, &[out.out()]).unwrap());
+    let outputs: Vec<_> = outputs.iter().map(|x| x.out()).collect();
+    assert!(fused_vjp(op, &inputs, &outputs).unwrap());
 }
 
 /// Softmax of dense values along the middle of (outer, n, inner).
@@ -275,5 +280,44 @@ fn variance_and_mean_over_any_dims_of_any_strides() {
         let (v, m) = (Array::zeros(DType::F32, &[]), Array::zeros(DType::F32, &[]));
         run(&op, &[&Array::noise(DType::F32, &[n], 1)], &[&v, &m]);
         assert!(v.f64s()[0].is_nan() && m.f64s()[0].is_nan() == (n == 0));
+    }
+}
+
+#[test]
+fn lstm_cells_step_and_go_back() {
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    for (rows, m) in [(1, 1), (3, 7), (2, 64), (130, 65)] {
+        for dtype in [DType::F32, DType::F64] {
+            let noise = |shape: &[usize], seed| Array::noise(dtype, shape, seed);
+            let (sums, c) = (noise(&[rows, 4 * m], 1), noise(&[rows, m], 2));
+            let (gh, gnext) = (noise(&[rows, m], 3), noise(&[rows, m], 4));
+            let zeros = |n: usize| Array::zeros(dtype, &[rows, n]);
+            let (h, next, values) = (zeros(m), zeros(m), zeros(4 * m));
+            run(&Op::LstmCell, &[&sums, &c], &[&h, &next, &values]);
+            let (gsums, gc) = (zeros(4 * m), zeros(m));
+            back(&Op::LstmCell, &[&gh, &gnext, &c, &next, &values], &[&gsums, &gc]);
+            let (mut wanted, mut wanted_next) = (Vec::new(), Vec::new());
+            let (mut wanted_gsums, mut wanted_gc) = (vec![0.0; rows * 4 * m], Vec::new());
+            let (sums, c, gh, gnext) = (sums.f64s(), c.f64s(), gh.f64s(), gnext.f64s());
+            for at in 0..rows * m {
+                let (row, k) = (at / m, at % m);
+                let of = |gate: usize| row * 4 * m + gate * m + k;
+                let (i, f, o) = (sigmoid(sums[of(0)]), sigmoid(sums[of(1)]), sigmoid(sums[of(3)]));
+                let g = sums[of(2)].tanh();
+                let new = f * c[at] + i * g;
+                wanted.push(o * new.tanh());
+                wanted_next.push(new);
+                let slope = gnext[at] + gh[at] * o * (1.0 - new.tanh().powi(2));
+                wanted_gsums[of(0)] = slope * g * i * (1.0 - i);
+                wanted_gsums[of(1)] = slope * c[at] * f * (1.0 - f);
+                wanted_gsums[of(2)] = slope * i * (1.0 - g * g);
+                wanted_gsums[of(3)] = gh[at] * new.tanh() * o * (1.0 - o);
+                wanted_gc.push(slope * f);
+            }
+            close(&h.f64s(), &wanted, tolerance(dtype));
+            close(&next.f64s(), &wanted_next, tolerance(dtype));
+            close(&gsums.f64s(), &wanted_gsums, tolerance(dtype));
+            close(&gc.f64s(), &wanted_gc, tolerance(dtype));
+        }
     }
 }

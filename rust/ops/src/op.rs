@@ -71,6 +71,9 @@ pub enum Op {
     /// Normalisation over the trailing `dims` dims, times a weight plus a bias: inputs x and optionally these, of the
     /// trailing dims' shape; outputs y, mean, 1/std.
     LayerNorm { dims: u8, eps_bits: u64 },
+    /// The step of an LSTM from its gates: inputs the sums `[…, 4m]` that go into the input, forget, cell and output gates,
+    /// and the cell's state c `[…, m]`. Outputs h and the new c, and the gates' values, all that the gradient needs.
+    LstmCell,
     /// `softmax(q kᵀ · scale + mask) v` over leading dims that all inputs share: inputs q `[…, l, e]`, k `[…, s, e]`,
     /// v `[…, s, d]` and optionally the mask `[…, l, s]`, numbers to add; causal, query i sees keys 0 … i alone.
     /// Outputs y `[…, l, d]` and the logarithms of the softmax's denominators `[…, l]`; of a query that sees no key

@@ -164,7 +164,8 @@ impl Random {
             21 => Op::Linear,
             22 => {
                 use LossReduction::*;
-                match self.next() % 8 {
+                match self.next() % 9 {
+                    8 => Op::LstmCell,
                     // Three inputs that fit each other are rare.
                     0..4 => Op::Attention { causal: flag, scale_bits: self.next() },
                     4 => Op::VarMean { dims: self.mask(), keepdim: flag, correction_bits: self.next() },
@@ -236,7 +237,7 @@ fn answers_or_refuses() {
         }
     }
     // Every kind of op but the custom one must have been answered at least once, or the test tests nothing.
-    assert_eq!(answered.len(), 28, "some op was always refused");
+    assert_eq!(answered.len(), 29, "some op was always refused");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod autograd;
 mod class;
 mod construct;
 mod convert;
+mod cpu;
 mod creation;
 mod error;
 mod function;
@@ -63,6 +64,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     function::register(m)?;
     optim::register(m)?;
     modes::register(m)?;
+    cpu::register(m)?;
     gpu::register(m)?;
     Ok(())
 }

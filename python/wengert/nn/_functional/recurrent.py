@@ -5,7 +5,7 @@ Nₜ, which never grow: sequences of different lengths, the longest first. A sta
 The input's part of the gates is one product for the whole sequence; a step adds what comes of the state.
 """
 
-from wengert._core import Tensor, cat, linear, stack, tensor
+from wengert._core import Tensor, _lstm_cell, cat, linear, stack, tensor
 
 from .dropout import dropout
 from .packing import padded
@@ -25,10 +25,7 @@ def _relu_step(gates, state, w_hh, b_hh=None, w_hr=None):
 
 
 def _lstm_step(gates, state, w_hh, b_hh=None, w_hr=None):
-    h, c = state
-    i, f, g, o = _parted(gates + linear(h, w_hh, b_hh), 4)
-    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-    h = o.sigmoid() * c.tanh()
+    h, c = _lstm_cell(gates + linear(state[0], w_hh, b_hh), state[1])
     return h if w_hr is None else linear(h, w_hr), c
 
 

@@ -50,6 +50,13 @@ impl Tensor {
         }
     }
 
+    /// An LSTM's step from the sums `[…, 4m]` that go into its gates and the state c `[…, m]`: h and the new c.
+    pub fn lstm_cell(&self, c: &Tensor) -> Result<(Tensor, Tensor)> {
+        let mut out = apply(Op::LstmCell, &[self, c])?;
+        let next = out.swap_remove(1);
+        Ok((out.swap_remove(0), next))
+    }
+
     /// Softmax along a dim.
     pub fn softmax(&self, dim: isize) -> Result<Tensor> {
         let dim = wrap_dim("softmax", dim, self.rank())? as u8;

@@ -23,15 +23,19 @@ pub(super) fn saves(op: &Op, needs: u64) -> Saves {
 
 pub(super) fn vjp(ctx: &Ctx<'_>, g: &Tensor) -> Result<Grads> {
     match *ctx.op {
-        Op::Gather { dim } => Ok(smallvec![Some(add_at(&ctx.input_shape(0)?, dim, &ctx.input(1)?, g)?)]),
+        Op::Gather { dim } => Ok(smallvec![Some(add_at(ctx.create, &ctx.input_shape(0)?, dim, &ctx.input(1)?, g)?)]),
         Op::Sort { dim, .. } | Op::TopK { dim, .. } => {
-            Ok(smallvec![Some(add_at(&ctx.input_shape(0)?, dim, &ctx.output(1)?.detach(), g)?)])
+            Ok(smallvec![Some(add_at(ctx.create, &ctx.input_shape(0)?, dim, &ctx.output(1)?.detach(), g)?)])
         }
         Op::Scatter { dim, mode } => scatter(ctx, dim as isize, mode, g),
         Op::Index { dims } => {
             let zeros = Tensor::zeros(&ctx.input_shape(0)?, g.dtype(), g.device())?;
             let indices = indices(ctx, 1)?;
-            Ok(smallvec![Some(zeros.index_put(dims, &refs(&indices), g, true)?)])
+            if ctx.create {
+                return Ok(smallvec![Some(zeros.index_put(dims, &refs(&indices), g, true)?)]);
+            }
+            zeros.index_put_(dims, &refs(&indices), g, true)?;
+            Ok(smallvec![Some(zeros)])
         }
         Op::IndexPut { dims, accumulate } => {
             let indices = if ctx.needs(1) || !accumulate { indices(ctx, 2)? } else { Vec::new() };
@@ -84,13 +88,18 @@ fn at_least_1d(t: &Tensor) -> Result<Tensor> {
 }
 
 /// Zeros of a shape with `g` added at the positions.
-fn add_at(shape: &[usize], dim: u8, index: &Tensor, g: &Tensor) -> Result<Tensor> {
+fn add_at(create: bool, shape: &[usize], dim: u8, index: &Tensor, g: &Tensor) -> Result<Tensor> {
     let zeros = Tensor::zeros(shape, g.dtype(), g.device())?;
     if index.numel() == 0 {
         return Ok(zeros);
     }
-    let sum = at_least_1d(&zeros)?.scatter(ScatterMode::Add, dim as isize, &at_least_1d(index)?, &at_least_1d(g)?)?;
-    sum.reshape_to(shape)
+    let (flat, index, g) = (at_least_1d(&zeros)?, at_least_1d(index)?, at_least_1d(g)?);
+    if create {
+        return flat.scatter(ScatterMode::Add, dim as isize, &index, &g)?.reshape_to(shape);
+    }
+    flat.scatter_(ScatterMode::Add, dim as usize, &index, &g)?;
+    drop(flat);
+    Ok(zeros)
 }
 
 fn scatter(ctx: &Ctx<'_>, dim: isize, mode: ScatterMode, g: &Tensor) -> Result<Grads> {

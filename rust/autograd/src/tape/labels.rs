@@ -73,6 +73,7 @@ pub(crate) fn name(op: &Op, label: u16) -> String {
         Op::CrossEntropy { .. } => "NllLoss",
         Op::LayerNorm { .. } => "NativeLayerNorm",
         Op::VarMean { .. } => "VarMean",
+        Op::LstmCell => "ThnnFusedLstmCell",
         Op::Attention { .. } => "ScaledDotProductFlashAttentionForCpu",
         Op::Linalg(l) => match l {
             Linalg::Cholesky { .. } => "LinalgCholeskyEx",

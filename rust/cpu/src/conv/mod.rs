@@ -1,11 +1,13 @@
-//! Convolution and its two transposes: windows are unfolded into columns, a few output lines at a time so
-//! that they stay in cache, and multiplied by GEMM. Groups of one channel each go by their lines instead.
+//! Convolution and its two transposes: windows of stride 1 are multiplied where they lie, others are unfolded into
+//! columns, a few output lines at a time so that they stay in cache. Groups of one channel each go by their lines.
 
 mod depthwise;
+mod direct;
 
 use crate::buffer::Buffer;
 use crate::matmul::{product, worth_threads, Factor, Matrix};
 use crate::strided::{dense_mut, filled, load, packed, room, store, Ptr};
+use direct::Windows;
 use std::borrow::Cow;
 use std::ops::{Deref, Range};
 use wengert_ops::contract::ConvGeometry;
@@ -96,18 +98,58 @@ impl Geometry {
         let work = [self.groups, self.o, self.c, self.taps(), self.points()]
             .iter()
             .fold(self.batch, |work, &n| work.saturating_mul(n));
+        let threads = worth_threads(work);
+        if let Some(windows) = Windows::of(self, role) {
+            return self.directly(&windows, role, a, b, out, threads);
+        }
         if self.c == 1 && self.groups >= 4 {
-            depthwise::run(self, role, a, b, out, worth_threads(work));
+            depthwise::run(self, role, a, b, out, threads);
             return Ok(());
         }
         // Each task unfolds a block into memory of its own: where there is not so much, none begins.
         let columns = [self.taps(), self.output[2], self.block(), crate::threads::count()];
         room::<T>(columns.iter().fold(self.c, |size, &n| size.saturating_mul(n)))?;
         match role {
-            ConvRole::Forward => self.forward(a, b, out, worth_threads(work)),
-            ConvRole::Input => self.input_gradient(a, b, out, worth_threads(work)),
-            ConvRole::Weight => self.weight_gradient(a, b, out, worth_threads(work))?,
+            ConvRole::Forward => self.forward(a, b, out, threads),
+            ConvRole::Input => self.input_gradient(a, b, out, threads),
+            ConvRole::Weight => self.weight_gradient(a, b, out, threads)?,
         }
+        Ok(())
+    }
+
+    /// All roles by windows that are read where they lie.
+    fn directly<T: Factor>(
+        &self,
+        windows: &Windows<T>,
+        role: ConvRole,
+        a: &[T],
+        b: &[T],
+        out: &mut [T],
+        threads: bool,
+    ) -> Result<()> {
+        room::<T>(windows.room().saturating_mul(crate::threads::count()))?;
+        let (plane, points) = (self.plane(), self.points());
+        if role == ConvRole::Weight {
+            return self.summed(out, threads, |room, image, sum| {
+                let (gy, x) = (&a[image * self.o * points..][..self.o * points], &b[image * self.c * plane..]);
+                windows.weight(gy, &x[..self.c * plane], sum, room);
+            });
+        }
+        let (read, written, lines) = match role {
+            ConvRole::Input => (self.o * points, self.c * plane, self.input[1]),
+            _ => (self.c * plane, self.o * points, self.output[1]),
+        };
+        let (weights, size) = (windows.weights(self, role, b)?, self.o * self.c * self.taps());
+        let (images, y) = (self.batch * self.groups, Ptr::new(out.as_mut_ptr()));
+        // Few images: threads share the lines of each.
+        let parts =
+            if threads && images < 2 * crate::threads::count() { lines.min(crate::threads::count()) } else { 1 };
+        for_tasks(images * parts, threads, |room, task| {
+            let (image, part) = (task / parts, task % parts);
+            let w = &weights[image % self.groups * size..][..size];
+            let y = Ptr::new(y.at((image * written) as isize));
+            windows.correlate(&a[image * read..][..read], w, y, lines * part / parts..lines * (part + 1) / parts, room);
+        });
         Ok(())
     }
 
@@ -164,43 +206,49 @@ impl Geometry {
         for_tasks(images, threads, task);
     }
 
-    /// `gw = Σ gy · unfold(x)ᵀ` over examples. Each task sums some examples of a group, then the sums join in
-    /// order, so the result does not depend on timing.
+    /// `gw = Σ gy · unfold(x)ᵀ` over examples.
     fn weight_gradient<T: Factor>(&self, gy: &[T], x: &[T], gw: &mut [T], threads: bool) -> Result<()> {
         let (rows, points, plane) = (self.c * self.taps(), self.points(), self.plane());
-        let (width, block, size) = (self.output[2], self.block(), self.o * self.c * self.taps());
-        let parts = if threads { self.batch.min(8) } else { 1 };
-        let part = |columns: &mut Vec<T>, group: usize, examples: Range<usize>, sum: &mut [T]| {
-            for example in examples {
-                let image = example * self.groups + group;
-                let x = &x[image * self.c * plane..][..self.c * plane];
-                for start in (0..self.lines()).step_by(block) {
-                    let lines = start..self.lines().min(start + block);
-                    let (first, count) = (lines.start * width, lines.len() * width);
-                    let gy =
-                        Matrix { at: gy[image * self.o * points + first..].as_ptr(), row: points as isize, col: 1 };
-                    columns.resize(rows * count, T::ZERO);
-                    self.unfold(x, lines, columns);
-                    let unfolded = Matrix { at: columns.as_ptr(), row: count as isize, col: 1 };
-                    let alone = threads && parts * self.groups == 1;
-                    // SAFETY: sizes as allocated; `sum` belongs to this call.
-                    unsafe {
-                        product(self.o, count, rows, gy, unfolded.t(), sum.as_mut_ptr(), rows as isize, true, alone)
-                    };
-                }
+        let (width, block) = (self.output[2], self.block());
+        self.summed(gw, threads, |columns, image, sum| {
+            let x = &x[image * self.c * plane..][..self.c * plane];
+            for start in (0..self.lines()).step_by(block) {
+                let lines = start..self.lines().min(start + block);
+                let (first, count) = (lines.start * width, lines.len() * width);
+                let gy = Matrix { at: gy[image * self.o * points + first..].as_ptr(), row: points as isize, col: 1 };
+                columns.resize(rows * count, T::ZERO);
+                self.unfold(x, lines, columns);
+                let unfolded = Matrix { at: columns.as_ptr(), row: count as isize, col: 1 };
+                let alone = threads && self.batch * self.groups == 1;
+                // SAFETY: sizes as allocated; `sum` belongs to this call.
+                unsafe { product(self.o, count, rows, gy, unfolded.t(), sum.as_mut_ptr(), rows as isize, true, alone) };
             }
-        };
+        })
+    }
+
+    /// Sums over examples: `add` adds those of an image (an example's group) to a group's weights. Each task sums some
+    /// examples of a group, then the sums join in order, so the result does not depend on timing.
+    fn summed<T: Factor>(
+        &self,
+        out: &mut [T],
+        threads: bool,
+        add: impl Fn(&mut Vec<T>, usize, &mut [T]) + Sync,
+    ) -> Result<()> {
+        let size = self.o * self.c * self.taps();
+        let parts = if threads { self.batch.min(8).min(32 / self.groups.min(32)) } else { 1 };
         let mut sums = filled(T::ZERO, parts * self.groups * size)?;
-        let out = Ptr::new(sums.as_mut_ptr());
-        for_tasks(parts * self.groups, threads, |columns: &mut Vec<T>, task| {
+        let place = Ptr::new(sums.as_mut_ptr());
+        for_tasks(parts * self.groups, threads, |scratch, task| {
             let (p, group) = (task / self.groups, task % self.groups);
-            let examples = self.batch * p / parts..self.batch * (p + 1) / parts;
             // SAFETY: each task has a sum of its own.
-            part(columns, group, examples, unsafe { out.slice_mut((task * size) as isize, size) });
+            let sum = unsafe { place.slice_mut((task * size) as isize, size) };
+            for example in self.batch * p / parts..self.batch * (p + 1) / parts {
+                add(scratch, example * self.groups + group, sum);
+            }
         });
-        gw.copy_from_slice(&sums[..self.groups * size]);
+        out.copy_from_slice(&sums[..self.groups * size]);
         for sum in sums[self.groups * size..].chunks_exact(self.groups * size) {
-            gw.iter_mut().zip(sum).for_each(|(y, &s)| *y = y.plus(s));
+            out.iter_mut().zip(sum).for_each(|(y, &s)| *y = y.plus(s));
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! Kernels of ops that also have a definition as compositions: softmax, linear, cross-entropy, layer
-//! norm, variance and attention, forwards and backwards, for f32 and f64.
+//! norm, variance, attention and the LSTM cell, forwards and backwards, for f32 and f64.
 
 mod attention;
 mod cross_entropy;
 mod layer_norm;
 mod linear;
+mod lstm;
 mod moments;
 mod softmax;
 
@@ -27,7 +28,7 @@ pub fn fused(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_, Buffer
 
 /// See [`wengert_ops::Backend::fused_vjp`]. Inputs and outputs:
 /// softmax (g, y) → gx; cross-entropy (g, log-softmax, targets) → glogits; layer norm (g, x, mean, rstd) → gx
-/// and (g, x, mean, rstd, w) → gx, gw, gb; attention (g, q, k, v, y, log-sums, mask?) → gq, gk, gv.
+/// and (g, x, mean, rstd, w) → gx, gw, gb; LSTM cell (gh, gc', c, c', gates) → ggates, gc; attention (g, q, k, v, y, log-sums, mask?) → gq, gk, gv.
 pub fn fused_vjp(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_, Buffer>]) -> Result<bool> {
     match inputs.first().map(|x| x.dtype) {
         Some(DType::F32) => backward::<f32>(op, inputs, outputs),
@@ -50,6 +51,7 @@ fn forward<T: Real>(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_,
         (&Op::VarMean { dims, correction_bits, .. }, [x], [variance, mean]) => {
             moments::forward::<T>(dims, f64::from_bits(correction_bits), *x, [variance, mean])?
         }
+        (Op::LstmCell, [gates, c], [h, next, values]) => lstm::forward::<T>(*gates, *c, [h, next, values])?,
         (&Op::Attention { causal, scale_bits }, [q, k, v, mask @ ..], [y, sums]) => {
             attention::forward::<T>(causal, f64::from_bits(scale_bits), [*q, *k, *v], mask.first().copied(), y, sums)?
         }
@@ -70,6 +72,9 @@ fn backward<T: Real>(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_
         (&Op::LayerNorm { dims, .. }, [g, x, mean, rstd, w], [gx, gw, gb]) => {
             layer_norm::backward_affine::<T>(dims as usize, [*g, *x, *mean, *rstd, *w], gx, [gw, gb])?
         }
+        (Op::LstmCell, [gh, gnext, c, next, values], [ggates, gc]) => {
+            lstm::backward::<T>([*gh, *gnext, *c, *next, *values], [ggates, gc])?
+        }
         (&Op::Attention { causal, scale_bits }, [g, q, k, v, y, sums, mask @ ..], [gq, gk, gv]) => {
             let inputs = [*g, *q, *k, *v, *y, *sums];
             let mask = mask.first().copied();
@@ -86,9 +91,27 @@ trait Real: Float + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self>
     fn exp_falling(self, fma: bool) -> Self;
     fn ln(self) -> Self;
     fn sqrt(self) -> Self;
+    fn tanh(self, fma: bool) -> Self;
+    fn sigmoid(self, fma: bool) -> Self;
 }
 
 impl Real for f32 {
+    #[inline(always)]
+    fn tanh(self, fma: bool) -> f32 {
+        if fma {
+            f32_fma::tanh(self)
+        } else {
+            f32_base::tanh(self)
+        }
+    }
+    #[inline(always)]
+    fn sigmoid(self, fma: bool) -> f32 {
+        if fma {
+            f32_fma::sigmoid(self)
+        } else {
+            f32_base::sigmoid(self)
+        }
+    }
     #[inline(always)]
     fn exp_falling(self, fma: bool) -> f32 {
         if fma {
@@ -108,6 +131,14 @@ impl Real for f32 {
 }
 
 impl Real for f64 {
+    #[inline(always)]
+    fn tanh(self, _: bool) -> f64 {
+        f64::tanh(self)
+    }
+    #[inline(always)]
+    fn sigmoid(self, _: bool) -> f64 {
+        wengert_ops::rows::voc::f64::sigmoid(self)
+    }
     #[inline(always)]
     fn exp_falling(self, _: bool) -> f64 {
         f64::exp(self)

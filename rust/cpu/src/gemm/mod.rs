@@ -6,18 +6,17 @@
 
 mod dot;
 mod pack;
-mod register;
 mod scratch;
 mod tile;
 
 use crate::elementwise::Isa;
 use crate::matmul::Matrix;
+use crate::register::{for_each_isa, Register};
 use crate::strided::{Number, Ptr};
 use crate::threads;
-use dot::Rows;
-use register::{Plain, Register};
+pub(crate) use dot::Rows;
 use scratch::Scratch;
-use tile::{Left, Strip};
+pub(crate) use tile::{tiles, Left, Steps, Strip};
 
 /// Steps of a block along the depth: a strip of the right operand, with a tile of the left, stays in the first cache.
 const DEPTH: usize = 384;
@@ -30,13 +29,13 @@ const LARGE: usize = 1 << 24;
 
 /// The loops for one type and instruction set.
 pub(crate) struct Kernels<T> {
-    /// Columns of a strip.
-    width: usize,
+    /// Columns of a strip, two registers.
+    pub width: usize,
     /// Rows of a tile.
     rows: usize,
-    strip: unsafe fn(&Strip<T>),
-    dot: unsafe fn(&Rows<T>),
-    pack_left: unsafe fn(Matrix<T>, usize, usize, *mut T),
+    pub strip: unsafe fn(&Strip<T>),
+    pub dot: unsafe fn(&Rows<T>),
+    pub pack_left: unsafe fn(Matrix<T>, usize, usize, *mut T),
     pack_right: unsafe fn(Matrix<T>, usize, usize, *mut T),
 }
 
@@ -68,29 +67,16 @@ pub(crate) trait Item: Number {
     fn kernels(isa: Isa) -> &'static Kernels<Self>;
 }
 
-macro_rules! item {
-    ($T:ident, $lanes:literal, $wide:ident, $widest:ident) => {
-        impl Item for $T {
-            fn kernels(isa: Isa) -> &'static Kernels<$T> {
-                static BASE: Kernels<$T> = kernels!($T, Plain<$T, $lanes>);
-                #[cfg(target_arch = "x86_64")]
-                {
-                    use std::arch::x86_64::*;
-                    static AVX2: Kernels<$T> = kernels!($T, $wide, "avx2,fma");
-                    static AVX512: Kernels<$T> = kernels!($T, $widest, "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma");
-                    match isa {
-                        Isa::Avx512 => return &AVX512,
-                        Isa::Avx2 => return &AVX2,
-                        Isa::Base => {}
-                    }
-                }
-                &BASE
-            }
-        }
-    };
+impl Item for f32 {
+    fn kernels(isa: Isa) -> &'static Kernels<f32> {
+        for_each_isa!(isa, f32, Kernels<f32>, kernels)
+    }
 }
-item!(f32, 4, __m256, __m512);
-item!(f64, 2, __m256d, __m512d);
+impl Item for f64 {
+    fn kernels(isa: Isa) -> &'static Kernels<f64> {
+        for_each_isa!(isa, f64, Kernels<f64>, kernels)
+    }
+}
 
 /// `out = a @ b (+ out)`; `out` has rows `out_row` apart.
 #[derive(Clone, Copy)]
@@ -199,8 +185,13 @@ impl<T: Item> Product<T> {
                     rows: self.m,
                     depth: self.k,
                     width: to - from,
-                    left: self.a,
-                    right: self.b.moved(from),
+                    left: self.a.at,
+                    left_row: self.a.row,
+                    right: self.b.moved(from).at,
+                    right_rows: Steps::Even(self.b.col),
+                    lines: 1,
+                    left_line: 0,
+                    right_line: 0,
                     out: self.out.at(from as isize),
                     out_row: self.out_row,
                     add: self.add,
@@ -221,7 +212,7 @@ impl<T: Item> Product<T> {
             let columns = (strips.len() * kernels.width).min(block.columns - strips.start * kernels.width);
             let pack = self.packs_left(kernels, columns);
             let most = if pack { ROWS } else { rows.len().max(1) };
-            for (from, count) in tile::tiles(rows.len(), most) {
+            for (from, count) in tiles(rows.len(), most) {
                 let first = (rows.start + from) as isize;
                 // SAFETY: positions lie in the operands and the output; each part has some of the output to itself.
                 unsafe {
@@ -241,7 +232,10 @@ impl<T: Item> Product<T> {
                             depth: block.depth,
                             left,
                             right: block.right.at((s * block.right_strip) as isize),
-                            right_row: block.right_row,
+                            right_rows: Steps::Even(block.right_row),
+                            lines: 1,
+                            right_line: 0,
+                            out_line: 0,
                             out: block.out.at(first * self.out_row + column as isize),
                             out_row: self.out_row,
                             width: kernels.width.min(block.columns - column),
@@ -341,7 +335,7 @@ mod tests {
     #[test]
     fn cuts_cover_all_rows() {
         for rows in 0..60 {
-            let cuts: Vec<_> = tile::tiles(rows, 12).collect();
+            let cuts: Vec<_> = tiles(rows, 12).collect();
             assert!(cuts.iter().all(|&(_, count)| 0 < count && count <= 12));
             assert_eq!(cuts.iter().fold(0, |end, &(first, count)| (first == end) as usize * (end + count)), rows);
         }

@@ -1,8 +1,8 @@
 //! Copies of operands in the order in which tiles read them.
 
-use super::register::Register;
 use super::tile::tiles;
 use crate::matmul::Matrix;
+use crate::register::Register;
 
 /// `depth` rows and `columns` columns of the right operand, strip by strip and in these row by row.
 ///

@@ -1,26 +1,38 @@
 //! The innermost loops: a tile of the output, all of whose sums stay in registers.
 
-use super::register::Register;
 use crate::matmul::Matrix;
+use crate::register::Register;
 
 /// The left operand of a strip: a matrix, or tiles of it that were packed one after the other, column by column.
 #[derive(Clone, Copy)]
-pub(super) enum Left<T> {
+pub(crate) enum Left<T> {
     Matrix(Matrix<T>),
     Tiles(*const T),
 }
 
+/// Where the rows of an operand lie from its start, in items.
+#[derive(Clone, Copy)]
+pub(crate) enum Steps {
+    Even(isize),
+    /// As many as there are rows.
+    Table(*const isize),
+}
+
 /// Some rows of the output by at most two registers' columns.
 #[derive(Clone, Copy)]
-pub(super) struct Strip<T> {
+pub(crate) struct Strip<T> {
     pub rows: usize,
     pub depth: usize,
     pub left: Left<T>,
-    /// Rows of neighbours, `right_row` apart.
+    /// Rows of neighbours.
     pub right: *const T,
-    pub right_row: isize,
+    pub right_rows: Steps,
     pub out: *mut T,
     pub out_row: isize,
+    /// The same is done for so many, all with the same left operand.
+    pub lines: usize,
+    pub right_line: isize,
+    pub out_line: isize,
     /// Columns.
     pub width: usize,
     /// Whether the output is added to.
@@ -29,7 +41,7 @@ pub(super) struct Strip<T> {
 
 /// How `rows` are cut into tiles of at most `most`: their number, and rows of the first and of the last ones.
 #[inline(always)]
-pub(super) fn tiles(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(crate) fn tiles(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let count = rows.div_ceil(most);
     let (each, more) = (rows / count.max(1), rows % count.max(1));
     (0..count).map(move |i| (i * each + i.min(more), each + usize::from(i < more)))
@@ -49,7 +61,10 @@ pub(super) unsafe fn strip<R: Register>(s: &Strip<R::Item>) {
         macro_rules! rows {
             ($($M:literal)*) => {
                 match rows {
-                    $($M if $M <= R::ROWS => tile::<R, $M>(s, a, out),)*
+                    $($M if $M <= R::ROWS => for line in 0..s.lines as isize {
+                        let (right, out) = (s.right.offset(line * s.right_line), out.offset(line * s.out_line));
+                        tile::<R, $M>(s, a, right, out);
+                    },)*
                     _ => unreachable!("tiles have at most {} rows", R::ROWS),
                 }
             };
@@ -61,13 +76,38 @@ pub(super) unsafe fn strip<R: Register>(s: &Strip<R::Item>) {
 /// # Safety
 /// As [`strip`], for `M` rows.
 #[inline(always)]
-unsafe fn tile<R: Register, const M: usize>(s: &Strip<R::Item>, a: Matrix<R::Item>, out: *mut R::Item) {
+unsafe fn tile<R: Register, const M: usize>(
+    s: &Strip<R::Item>,
+    a: Matrix<R::Item>,
+    right: *const R::Item,
+    out: *mut R::Item,
+) {
+    macro_rules! width {
+        ($N:literal, $PART:literal, $last:expr) => {
+            match s.right_rows {
+                Steps::Even(step) => sums::<R, M, $N, $PART>(
+                    s,
+                    a,
+                    (0..s.depth).map(|p| right.wrapping_offset(p as isize * step)),
+                    out,
+                    $last,
+                ),
+                Steps::Table(steps) => sums::<R, M, $N, $PART>(
+                    s,
+                    a,
+                    (0..s.depth).map(|p| right.wrapping_offset(*steps.add(p))),
+                    out,
+                    $last,
+                ),
+            }
+        };
+    }
     if s.width == 2 * R::LANES {
-        sums::<R, M, 2, false>(s, a, out, R::LANES);
+        width!(2, false, R::LANES)
     } else if s.width > R::LANES {
-        sums::<R, M, 2, true>(s, a, out, s.width - R::LANES);
+        width!(2, true, s.width - R::LANES)
     } else {
-        sums::<R, M, 1, true>(s, a, out, s.width);
+        width!(1, true, s.width)
     }
 }
 
@@ -79,6 +119,7 @@ unsafe fn tile<R: Register, const M: usize>(s: &Strip<R::Item>, a: Matrix<R::Ite
 unsafe fn sums<R: Register, const M: usize, const N: usize, const PART: bool>(
     s: &Strip<R::Item>,
     a: Matrix<R::Item>,
+    rows: impl Iterator<Item = *const R::Item>,
     out: *mut R::Item,
     last: usize,
 ) {
@@ -93,8 +134,7 @@ unsafe fn sums<R: Register, const M: usize, const N: usize, const PART: bool>(
     let mut sums = [[R::zero(); N]; M];
     // Three rows to a pointer: the processor adds one stride or two by itself.
     let mut lines: [*const R::Item; 5] = std::array::from_fn(|g| a.at.wrapping_offset(3 * g as isize * a.row));
-    let mut right = s.right;
-    for _ in 0..s.depth {
+    for right in rows {
         let b: [R; N] = std::array::from_fn(|j| load(right, j));
         for i in 0..M {
             let x = R::splat(*lines[i / 3].offset((i % 3) as isize * a.row));
@@ -105,7 +145,6 @@ unsafe fn sums<R: Register, const M: usize, const N: usize, const PART: bool>(
         for line in &mut lines {
             *line = line.wrapping_offset(a.col);
         }
-        right = right.wrapping_offset(s.right_row);
     }
     for (i, sums) in sums.into_iter().enumerate() {
         let out = out.offset(i as isize * s.out_row);

@@ -169,6 +169,26 @@ pub(super) fn var_mean(inputs: &[Meta], dims: u64, keepdim: bool) -> Result<Smal
     Ok(smallvec![out.clone(), out])
 }
 
+pub(super) fn lstm_cell(inputs: &[Meta]) -> Result<SmallVec<[Meta; 2]>> {
+    let [gates, c] = exactly("lstm_cell", inputs)?;
+    check_float("lstm_cell", gates.dtype)?;
+    check_same_dtype("lstm_cell", gates.dtype, c.dtype)?;
+    let fits = match (gates.shape.split_last(), c.shape.split_last()) {
+        (Some((&n, rows)), Some((&m, lead))) => m.checked_mul(4) == Some(n) && rows == lead,
+        _ => false,
+    };
+    if !fits {
+        fail!(
+            runtime,
+            "lstm_cell: expected gates of shape [..., 4 * hidden_size] and a state of shape [..., hidden_size], but got {} \
+             and {}",
+            list(&gates.shape),
+            list(&c.shape)
+        );
+    }
+    Ok(smallvec![c.clone(), c.clone(), gates.clone()])
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::infer;
@@ -176,6 +196,21 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind::*;
     use crate::op::Op;
+
+    #[test]
+    fn lstm_cells() {
+        let out = [&[5, 2][..], &[5, 2], &[5, 8]];
+        assert_eq!(shapes(&Op::LstmCell, &[f32s(&[5, 8]), f32s(&[5, 2])]), out);
+        for (gates, c) in [(&[5, 7][..], &[5, 2][..]), (&[5, 8], &[4, 2]), (&[8], &[]), (&[], &[])] {
+            refuses(
+                infer(&Op::LstmCell, &[f32s(gates), f32s(c)]),
+                Runtime,
+                "expected gates of shape [..., 4 * hidden_size]",
+            );
+        }
+        let halves = Meta::new(&[2], DType::F16);
+        refuses(infer(&Op::LstmCell, &[f32s(&[8]), halves]), Runtime, "same dtype");
+    }
 
     #[test]
     fn linears() {

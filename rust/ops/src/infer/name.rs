@@ -62,6 +62,7 @@ names! {
     Op::CrossEntropy { .. } => "cross_entropy",
     Op::LayerNorm { .. } => "layer_norm",
     Op::VarMean { .. } => "var_mean",
+    Op::LstmCell => "lstm_cell",
     Op::Attention { .. } => "scaled_dot_product_attention",
     Op::Custom(_) => "custom op",
     ;

@@ -25,6 +25,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
         max_pool3d,
         _cross_entropy,
         _layer_norm,
+        _lstm_cell,
         _var_mean,
         _attention
     )
@@ -308,6 +309,14 @@ fn _cross_entropy(
         other => return Err(PyValueError::new_err(format!("{other} is not a valid value for reduction"))),
     };
     fresh(py, run(py, x.numel(), || x.cross_entropy(y, reduction, ignore_index))?)
+}
+
+/// An LSTM's h and c after a step, from the sums that go into its gates and c before.
+#[pyfunction]
+fn _lstm_cell(py: Python<'_>, gates: Object<'_, '_>, c: Object<'_, '_>) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
+    let (gates, c) = (need_tensor("lstm_cell", "gates", gates)?, need_tensor("lstm_cell", "c", c)?);
+    let (h, next) = run(py, gates.numel(), || gates.lstm_cell(c))?;
+    Ok((fresh(py, h)?, fresh(py, next)?))
 }
 
 /// Normalised over the trailing `ndims` dims, times a weight plus a bias where they are given.

@@ -7,6 +7,7 @@ mod fast;
 mod gradients;
 mod marks;
 mod paths;
+mod products;
 mod shortcut;
 
 use crate::anomaly;
@@ -385,7 +386,7 @@ impl Sweep {
         if !self.create && !self.anomaly && step.node_hooks.is_empty() && self.shortcut(&step, &mut grads)? {
             return Ok(());
         }
-        let ctx = Ctx {
+        let mut ctx = Ctx {
             op: &step.op,
             saved: &step.saved,
             needs: step.needs,
@@ -393,6 +394,7 @@ impl Sweep {
             metas: &step.metas,
             create: self.create,
         };
+        ctx.needs &= !self.add_products(&step, &ctx, &grads)?;
         let mut results = rules::vjp(&ctx, &grads)?;
         if !matches!(step.op, Op::Custom(_)) {
             // A write of a number has no edge for its value.

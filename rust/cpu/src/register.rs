@@ -1,9 +1,12 @@
-//! A vector register as the tiles of a product use it, for each instruction set.
+//! A vector register as the loops of products and windows use it, for each instruction set.
+//!
+//! Loops are generic over it and are compiled for each by [`for_each_isa`]; elsewhere plain slices, which the compiler turns
+//! into vectors, do as well (see `strided::vectorised`).
 
 use crate::strided::Number;
 
 /// Some neighbouring numbers, in one register.
-pub(super) trait Register: Copy {
+pub(crate) trait Register: Copy {
     type Item: Number;
     const LANES: usize;
     /// Rows of the largest tile: with two registers to a row, all sums stay in registers.
@@ -37,7 +40,7 @@ pub(super) trait Register: Copy {
 
 /// A register that the compiler chooses, for machines without those below.
 #[derive(Clone, Copy)]
-pub(super) struct Plain<T, const N: usize>([T; N]);
+pub(crate) struct Plain<T, const N: usize>([T; N]);
 
 impl<T: Number, const N: usize> Register for Plain<T, N> {
     type Item = T;
@@ -243,3 +246,31 @@ mod x86 {
         |to, mask, value| _mm256_maskstore_pd(to, mask, value),
         totals totals_pd, turn 4 turn_pd);
 }
+
+/// One of three statics that `$make!` makes of the type `$T`, its register and the features that this takes: that for the
+/// instruction set `$isa`, which the machine has.
+macro_rules! for_each_isa {
+    ($isa:expr, f32, $Made:ty, $make:ident) => {
+        $crate::register::for_each_isa!(@ $isa, f32, 4, __m256, __m512, $Made, $make)
+    };
+    ($isa:expr, f64, $Made:ty, $make:ident) => {
+        $crate::register::for_each_isa!(@ $isa, f64, 2, __m256d, __m512d, $Made, $make)
+    };
+    (@ $isa:expr, $T:ident, $lanes:literal, $wide:ident, $widest:ident, $Made:ty, $make:ident) => {{
+        static BASE: $Made = $make!($T, $crate::register::Plain<$T, $lanes>);
+        #[cfg(target_arch = "x86_64")]
+        {
+            use $crate::elementwise::Isa;
+            static AVX2: $Made = $make!($T, std::arch::x86_64::$wide, "avx2,fma");
+            static AVX512: $Made =
+                $make!($T, std::arch::x86_64::$widest, "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma");
+            match $isa {
+                Isa::Avx512 => return &AVX512,
+                Isa::Avx2 => return &AVX2,
+                Isa::Base => {}
+            }
+        }
+        &BASE
+    }};
+}
+pub(crate) use for_each_isa;
