@@ -35,15 +35,17 @@ def documented():
 
     for module in modules():
         yield from example(module.__name__, module)
-        for name, value in vars(module).items():
+        for name in dir(module):
+            # By name, since functions load on first use; some submodules are still to be written.
+            value = getattr(module, name, None)
             home = getattr(value, "__module__", None)
             if name.startswith("_") or not callable(value) or (home or "wengert").split(".")[0] != "wengert":
                 continue
             full = f"{module.__name__}.{name}"
             yield from example(full, value)
             if isinstance(value, type):
-                for member, inner in vars(value).items():
-                    yield from example(f"{full}.{member}", inner)
+                for member in list(vars(value)):
+                    yield from example(f"{full}.{member}", getattr(value, member, None))
 
 
 def run(name, text, names):

@@ -7,16 +7,18 @@
     x.grad                      # tensor(8.)
 
 The kernels, the tape and the Tensor class are Rust (`wengert._core`); what is composed of them is
-Python, in `wengert._functions`. Submodules load on first use.
+Python, in `wengert._functions`. Submodules and composed functions load on first use.
 """
 
 import atexit as _atexit
 import math as _math
-from types import MethodType as _MethodType
 
 from . import _core
 from ._core import Tensor  # noqa: F401
-from ._functions import _compose, inplace_functions, legacy
+from ._functions import _late
+from ._functions import legacy as _legacy
+from ._functions import tensor_methods as _tensor_methods  # noqa: F401
+from ._functions.inplace_functions import NAMES as _INPLACE
 from ._functions.legacy import set_default_tensor_type  # noqa: F401
 from ._printoptions import set_printoptions  # noqa: F401
 from ._size import Size  # noqa: F401
@@ -25,8 +27,8 @@ from .version import __version__  # noqa: F401
 
 inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
 newaxis = None
-# The core makes shapes of checked sizes, so past Size.__new__, whose Python would cost more than the rest.
-_core._register_size(_MethodType(tuple.__new__, Size))
+_core._register_size(Size._of_checked)
+_late.stand_in()
 # What GPUs in use have compiled and measured is there for the next process.
 _atexit.register(_core._gpu_keep)
 
@@ -39,6 +41,7 @@ _SUBMODULES = frozenset(
         "backends",
         "compiler",
         "config",
+        "cpu",
         "cuda",
         "debug",
         "distributed",
@@ -159,18 +162,18 @@ _LATER = {
         )
     },
 }
+# The names of composed functions, which load their topic on first use.
+_FUNCTIONS = _late.FUNCTIONS[None]
 
 
 def _export():
-    """Composed functions first, then the core's names, which win but for those that a composition stands over."""
-    exported = [e for e in _compose.REGISTRY.values() if e.function and e.namespace is None]
-    names = {entry.name: entry.call for entry in exported}
-    elsewhere = {row["name"] for row in _core._rows() if row["home"]} | {e.name for e in exported if e.over}
-    names.update(
-        (name, value)
+    """The core's names, but for those of submodules and those that a composed or in-place function stands over."""
+    elsewhere = {row["name"] for row in _core._rows() if row["home"]}.union(_FUNCTIONS, _INPLACE)
+    names = {
+        name: value
         for name, value in vars(_core).items()
         if not name.startswith("_") and name not in elsewhere
-    )
+    }
     names.update(
         float=_core.float32,
         double=_core.float64,
@@ -181,7 +184,7 @@ def _export():
         bool=_core.bool,
     )
     names["Size"] = Size
-    return names | inplace_functions.FUNCTIONS | legacy.TYPES
+    return names | _legacy.TYPES
 
 
 globals().update(_export())
@@ -196,15 +199,24 @@ def __getattr__(name):
         except ModuleNotFoundError as error:
             if error.name != f"{__name__}.{name}":
                 raise
-    if name in _LATER:
+    if name == "__all__":
+        # What `import *` is to bring: all that is public, with the functions still to be loaded.
+        return sorted({n for n in globals() if not n.startswith("_")}.union(_FUNCTIONS, _INPLACE))
+    if name in _FUNCTIONS:
+        value = _late.function(name)
+    elif name in _INPLACE:
+        value = getattr(Tensor, name)
+    elif name in _LATER:
         module, attribute = _LATER[name]
-        value = globals()[name] = getattr(import_module("." + module, __name__), attribute)
-        return value
-    raise AttributeError(f"wengert has no {name!r} yet (module 'wengert' has no attribute {name!r})")
+        value = getattr(import_module("." + module, __name__), attribute)
+    else:
+        raise AttributeError(f"wengert has no {name!r} yet (module 'wengert' has no attribute {name!r})")
+    globals()[name] = value
+    return value
 
 
 def __dir__():
-    return sorted({*globals(), *_SUBMODULES, *_LATER})
+    return sorted({*globals(), *_SUBMODULES, *_LATER, *_FUNCTIONS, *_INPLACE})
 
 
 def typename(obj):

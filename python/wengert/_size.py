@@ -26,6 +26,9 @@ class Size(tuple):
                 return tuple.__new__(cls, _integers(sizes))
         return tuple.__new__(cls, sizes)
 
+    # For the core, which has checked its sizes: past `__new__`, whose Python would cost more than the rest.
+    _of_checked = classmethod(tuple.__new__)
+
     def __repr__(self):
         return f"torch.Size([{', '.join(map(str, self))}])"
 

@@ -4,8 +4,20 @@ Every function takes batches of matrices in the last two dims.
 """
 
 from ._core import LinAlgError
-from ._functions._compose import REGISTRY as _REGISTRY
+from ._functions import _late
 
-_OURS = {entry.name: entry.call for entry in _REGISTRY.values() if entry.namespace == "linalg"}
-globals().update(_OURS)
-__all__ = ["LinAlgError", *sorted(_OURS)]
+_FUNCTIONS = _late.FUNCTIONS["linalg"]
+__all__ = ["LinAlgError", *sorted(_FUNCTIONS)]
+
+
+def __getattr__(name):
+    if name in _FUNCTIONS:
+        value = globals()[name] = _late.function(name, "linalg")
+        return value
+    raise AttributeError(
+        f"wengert has no linalg.{name} yet (module 'wengert.linalg' has no attribute {name!r})"
+    )
+
+
+def __dir__():
+    return sorted({*globals(), *_FUNCTIONS})

@@ -4,5 +4,7 @@
 from typing import Any
 
 from ._core import LinAlgError as LinAlgError
-from ._functions._compose import REGISTRY as _REGISTRY
-_OURS: Any
+from ._functions import _late as _late
+_FUNCTIONS: Any
+def __getattr__(name: Any) -> Any: ...
+def __dir__() -> Any: ...

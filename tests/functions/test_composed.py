@@ -6,8 +6,9 @@ import wengert as wg
 from cases import CASES, FACTORS, Makers
 from support import is_put
 from torch_parity import check_same, leaves, to_wengert
-from wengert._functions._compose import REGISTRY
+from wengert._functions import load_all
 
+REGISTRY = load_all()
 # Tried in test_more.py, test_torch_level.py, test_memory.py, test_factors.py and tests/tensor/test_random.py: an
 # in-place form only, random numbers, a capsule, an error, unspecified elements, a gradient that torch lacks.
 ELSEWHERE = {"fill_diagonal", "multinomial", "to_dlpack", "imag", "empty_permuted", "detach_copy"}

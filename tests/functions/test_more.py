@@ -4,8 +4,9 @@ import sys
 
 import pytest
 import wengert as wg
-from wengert._functions._compose import REGISTRY
+from wengert._functions import load_all
 
+REGISTRY = load_all()
 F64 = wg.float64
 
 

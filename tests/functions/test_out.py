@@ -10,8 +10,9 @@ from cases import CASES, Makers
 from support import outcome
 from test_composed import find
 from torch_parity import found, mapped, same_outcome, to_wengert
-from wengert._functions._compose import REGISTRY
+from wengert._functions import load_all
 
+REGISTRY = load_all()
 X = torch.tensor([[0.5, -1.0, 2.0], [3.0, 0.0, -2.5]], dtype=torch.float64)
 I = torch.tensor([[0, 2, 1], [1, 1, 0]])
 L = torch.tensor([[3, -1, 2], [0, 5, 4]])

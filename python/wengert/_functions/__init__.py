@@ -1,31 +1,15 @@
-"""Composed functions by topic. Importing a topic registers its definitions (see `_compose`)."""
+"""Composed functions by topic. A topic registers its definitions (see `_compose`) when it loads, on first use of one
+of them (see `_late`).
+"""
 
-from . import (  # noqa: F401
-    comparing,
-    creation,
-    einsum,
-    elementwise,
-    extras,
-    histograms,
-    householder,
-    indexing,
-    ldl,
-    linear_algebra,
-    low_rank,
-    lu,
-    matrix_checks,
-    memory,
-    ordering,
-    predicates,
-    products,
-    random_counts,
-    reductions,
-    sampling,
-    scattering,
-    shaping,
-    special_methods,
-    tensor_methods,
-    torch_level,
-    view_copies,
-    windows,
-)
+
+def load_all():
+    """Loads every topic and returns the registry, which is then whole: for tests and tools that enumerate it."""
+    from importlib import import_module
+    from pkgutil import iter_modules
+
+    from ._compose import REGISTRY
+
+    for found in iter_modules(__path__, __name__ + "."):
+        import_module(found.name)
+    return REGISTRY

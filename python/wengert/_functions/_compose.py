@@ -8,9 +8,18 @@ import warnings
 
 from .._core import Tensor, _write_out
 from ._dims import ints
+from ._late import KERNELS
 
 REGISTRY = {}
-"""Every composed function: ``"name"`` or ``"namespace.name"`` → `Composed`. Tests enumerate it."""
+"""Every composed function of the topics loaded so far (`load_all` loads the rest): its `key` → `Composed`."""
+
+METHODS = {}
+"""What those topics attach to Tensor: name → method. It stands there from its first use on (see `_late`)."""
+
+
+def key(name, namespace=None):
+    """Where the registry has a function: ``"name"`` or ``"namespace.name"``."""
+    return f"{namespace}.{name}" if namespace else name
 
 
 class Composed:
@@ -57,28 +66,27 @@ def composed(
     def register(definition):
         call = _call(definition, out, keywords or {}, old_order)
         for name in (definition.__name__.rstrip("_"), *aliases):
-            key = f"{namespace}.{name}" if namespace else name
             alias_of = None if name == definition.__name__.rstrip("_") else definition.__name__.rstrip("_")
-            REGISTRY[key] = Composed(
+            REGISTRY[key(name, namespace)] = Composed(
                 name, call, method, inplace, function, namespace, alias_of, bool(out), over
             )
             if method:
-                _attach(name, _starred(name, call) if starred else call, over)
+                attach(name, _starred(name, call) if starred else call, over)
             if inplace:
-                _attach(name + "_", _inplace(name, call), over)
+                attach(name + "_", _inplace(name, call), over)
         return call
 
     return register
 
 
-def _attach(name, call, over):
-    # Otherwise a kernel of the core wins over a composition of the same name.
-    if over or name not in Tensor.__dict__:
-        setattr(Tensor, name, call)
+def attach(name, method, over=False):
+    """Makes a topic's function Tensor's method, unless the core has a kernel of that name; `over` puts it over that."""
+    if over or name not in KERNELS:
+        METHODS[name] = method
 
 
 def _inplace(name, call):
-    kernel = Tensor.__dict__.get(name + "_")
+    kernel = KERNELS.get(name + "_")
 
     def inplace(self, *args, **kwargs):
         if kernel is not None and not args and not kwargs:
@@ -86,6 +94,7 @@ def _inplace(name, call):
         return self._assign_(call(self, *args, **kwargs))
 
     inplace.__name__ = inplace.__qualname__ = name + "_"
+    inplace.__module__ = call.__module__
     inplace.__doc__ = f"In-place version of :func:`wengert.{name}`."
     return inplace
 
@@ -204,6 +213,7 @@ def _starred(name, call):
         return call(self, ints("dims", dims), **named) if dims else call(self, **named)
 
     method.__name__ = method.__qualname__ = name
+    method.__module__ = call.__module__
     method.__doc__ = call.__doc__
     return method
 

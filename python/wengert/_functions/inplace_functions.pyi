@@ -3,6 +3,5 @@
 
 from typing import Any
 
-from .._core import Tensor as Tensor
 _NAMES: Any
-FUNCTIONS: Any
+NAMES: Any

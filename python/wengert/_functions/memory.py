@@ -5,7 +5,7 @@ import warnings
 
 from .. import _core
 from .._core import Tensor
-from ._compose import composed
+from ._compose import attach, composed
 from ._dims import ints
 
 
@@ -195,12 +195,7 @@ for _method in (
     dense_dim,
     sparse_dim,
 ):
-    setattr(Tensor, _method.__name__, _method)
-for _kind in ("ipu", "maia", "mkldnn", "mtia", "nested", "sparse_csr", "vulkan", "xla", "xpu", "mps"):
-    if not hasattr(Tensor, "is_" + _kind):
-        setattr(
-            Tensor, "is_" + _kind, property(lambda self: False, doc="False: there are no such tensors here.")
-        )
+    attach(_method.__name__, _method)
 
 
 @composed(method=False)

@@ -7,7 +7,7 @@ import math
 import warnings
 from .. import _core as _core
 from .._core import Tensor as Tensor
-from ._compose import composed as composed
+from ._compose import attach as attach, composed as composed
 from ._dims import ints as ints
 def _resized(self: Any, sizes: Any, name: Any) -> Any: ...
 def resize(self: Any, *sizes: Any) -> Any: ...

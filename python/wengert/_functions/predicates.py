@@ -3,7 +3,6 @@
 import math
 
 from .. import _core
-from .._core import Tensor
 from ._compose import composed
 
 
@@ -82,9 +81,6 @@ def real(input):
         tensor([2.])
     """
     return input
-
-
-Tensor.real = property(real, doc="The tensor itself: it is real.")
 
 
 @composed(out="cast")

@@ -5,7 +5,6 @@ from typing import Any
 
 import math
 from .. import _core as _core
-from .._core import Tensor as Tensor
 from ._compose import composed as composed
 def is_conj(input: Any) -> Any: ...
 def is_neg(input: Any) -> Any: ...

@@ -1,7 +1,5 @@
 """What a Tensor is to Python beyond its kernels: printing, copying, pickling, membership."""
 
-from numbers import Number
-
 from .. import _core
 from .._core import Tensor
 
@@ -19,6 +17,8 @@ def _format(self, spec):
 
 
 def _contains(self, element):
+    from numbers import Number
+
     if isinstance(element, (Tensor, Number)):
         return bool((self == element).any())
     raise RuntimeError(
@@ -179,5 +179,8 @@ for _name, _method in (
     ("share_memory_", _share_memory),
     ("__array_priority__", 1000),
     ("__array_wrap__", _array_wrap),
+    ("real", property(lambda self: self, doc="The tensor itself: it is real.")),
 ):
     setattr(Tensor, _name, _method)
+for _kind in ("ipu", "maia", "mkldnn", "mtia", "nested", "sparse_csr", "vulkan", "xla", "xpu", "mps"):
+    setattr(Tensor, "is_" + _kind, property(lambda self: False, doc="False: there are no such tensors here."))

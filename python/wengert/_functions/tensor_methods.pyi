@@ -3,7 +3,6 @@
 
 from typing import Any
 
-from numbers import Number as Number
 from .. import _core as _core
 from .._core import Tensor as Tensor
 def _repr(self: Any, *, tensor_contents: Any = ...) -> Any: ...

@@ -1,7 +1,6 @@
 """Sums, means and maxima of looked-up rows."""
 
 from wengert import _core
-from wengert._functions.ordering import searchsorted
 
 from .linear import _renormalise
 
@@ -70,6 +69,8 @@ def embedding_bag(
         bags = starts.numel()
         if bags and int(starts[0]) != 0:
             raise RuntimeError(f"embedding_bag: the first offset must be 0, but got {int(starts[0])}")
+        from wengert._functions.ordering import searchsorted
+
         bag = searchsorted(starts, _core.arange(input.numel(), device=input.device), right=True) - 1
     else:
         raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.ndim}")

@@ -4,7 +4,6 @@
 from typing import Any
 
 from wengert import _core as _core
-from wengert._functions.ordering import searchsorted as searchsorted
 from .linear import _renormalise as _renormalise
 def embedding_bag(input: Any, weight: Any, offsets: Any = ..., max_norm: Any = ..., norm_type: Any = ..., scale_grad_by_freq: Any = ..., mode: Any = ..., sparse: Any = ..., per_sample_weights: Any = ..., include_last_offset: Any = ..., padding_idx: Any = ...) -> Any: ...
 def _largest(rows: Any, bag: Any, counts: Any) -> Any: ...

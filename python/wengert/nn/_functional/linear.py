@@ -2,7 +2,6 @@
 
 from wengert import _core
 from wengert._core import Tensor, linear
-from wengert._functions.shaping import broadcast_tensors
 from wengert.autograd.grad_mode import no_grad
 
 __all__ = [
@@ -121,6 +120,8 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
         >>> wg.nn.functional.cosine_similarity(wg.tensor([3.0, 4.0]), wg.tensor([1.0, 0.0]), dim=0)
         tensor(0.6000)
     """
+    from wengert._functions.shaping import broadcast_tensors
+
     dtype = _core.result_type(x1, x2)
     if not dtype.is_floating_point:
         raise RuntimeError(f"expected common dtype to be floating point, yet common dtype is {dtype}")

@@ -5,7 +5,6 @@ from typing import Any
 
 from wengert import _core as _core
 from wengert._core import Tensor as Tensor, linear as linear
-from wengert._functions.shaping import broadcast_tensors as broadcast_tensors
 from wengert.autograd.grad_mode import no_grad as no_grad
 __all__ = ['bilinear', 'cosine_similarity', 'embedding', 'linear', 'normalize', 'one_hot', 'pairwise_distance', 'pdist']
 def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = ...) -> Any: ...

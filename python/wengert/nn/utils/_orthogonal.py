@@ -1,7 +1,6 @@
 """Matrices with orthonormal columns, computed from any matrix."""
 
 from wengert import _core, linalg
-from wengert._functions.householder import geqrf
 from wengert.autograd.grad_mode import no_grad
 
 from ..modules.module import Module
@@ -26,7 +25,7 @@ def _reflections(vectors):
 
 def _vectors(q):
     """What `_reflections` makes orthonormal columns from: what `geqrf` gives, with signs alone on the diagonal."""
-    found, tau = geqrf(q)
+    found, tau = q.geqrf()
     signs = found.diagonal(dim1=-2, dim2=-1).sign()
     # Without a reflection the column stays, where `_reflections` turns it round by one of its own axis.
     found.diagonal(dim1=-2, dim2=-1).copy_(_core.where(tau == 0, -signs, signs))

@@ -4,7 +4,6 @@
 from typing import Any
 
 from wengert import _core as _core, linalg as linalg
-from wengert._functions.householder import geqrf as geqrf
 from wengert.autograd.grad_mode import no_grad as no_grad
 from ..modules.module import Module as Module
 _MAPS: Any

@@ -1,7 +1,5 @@
 """Modules whose parameters are not initialised."""
 
-import inspect
-
 from ..modules.module import Module
 
 __all__ = ["skip_init"]
@@ -20,6 +18,8 @@ def skip_init(module_cls, *args, **kwargs):
         >>> wg.nn.utils.skip_init(wg.nn.Linear, 2, 3).weight.shape
         torch.Size([3, 2])
     """
+    import inspect
+
     if not issubclass(module_cls, Module):
         raise RuntimeError(f"Expected a Module; got {module_cls}")
     if "device" not in inspect.signature(module_cls).parameters:

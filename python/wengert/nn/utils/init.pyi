@@ -3,7 +3,6 @@
 
 from typing import Any
 
-import inspect
 from ..modules.module import Module as Module
 __all__ = ['skip_init']
 def skip_init(module_cls: Any, *args: Any, **kwargs: Any) -> Any: ...
