@@ -17,7 +17,7 @@ CRATES := --workspace --exclude wengert-python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help deps build demo figure test test-quick test-rust sanitize parity-full bench bench-overhead bench-gpu lint format stubs wheel clean
+.PHONY: help deps build demo figure test test-quick test-rust sanitize parity-full bench bench-overhead bench-counts bench-check bench-gpu lint format stubs wheel clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,12 @@ bench: $(BUILT) $(STAMPS)/extra-test ## every benchmark; writes benches/RESULTS.
 
 bench-overhead: $(BUILT) $(STAMPS)/extra-test ## the bars on overhead, against torch in the same run
 	$(PY) benches/run.py --only overhead memory --no-write
+
+bench-counts: $(BUILT) ## the instructions of small operations, by valgrind; writes benches/counts.json
+	$(PY) benches/python/counts.py --profile $(PROFILE) --write
+
+bench-check: $(BUILT) ## the same, against those recorded: fails where one grew by more than 3 %
+	$(PY) benches/python/counts.py --profile $(PROFILE)
 
 bench-gpu: $(BUILT) $(STAMPS)/extra-test ## the GPU's bars, a real card's figures beside torch's; writes the card's part of benches/RESULTS.md
 	WENGERT_ALLOW_SOFTWARE_GPU=1 $(PY) benches/run.py --only gpu

@@ -9,6 +9,7 @@ python benches/run.py --no-write           to the terminal alone
 import argparse
 import datetime
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "python"))
 
+from limits import HANDED, Limits  # noqa: E402
 from paired import Ratio, Result, machine, shown, verdict  # noqa: E402
 
 FILES = [
@@ -34,12 +36,19 @@ FILES = [
 OTHERS = ["gpu"]
 
 
-def measured(name, folder):
-    """Runs one file; its results, or None if it failed (its words are on the terminal)."""
+def ran(name, folder):
+    """Runs one file; what it found, or None if it failed (its words are on the terminal)."""
     out = Path(folder) / f"{name}.json"
     if subprocess.run([sys.executable, HERE / "python" / f"{name}.py", out], check=False).returncode:
         return None
-    report = json.loads(out.read_text())
+    return json.loads(out.read_text())
+
+
+def measured(name, folder):
+    """The results of one file, or None if it failed."""
+    report = ran(name, folder)
+    if report is None:
+        return None
     for result in report["results"]:
         result["ratios"] = {k: Ratio(**v) for k, v in result["ratios"].items()}
     return report["name"], [Result(**result) for result in report["results"]]
@@ -94,8 +103,21 @@ def with_cards(text, found):
     return text + f"\n{CARDS}" + "".join(f"\n## {name}\n\n{part}\n" for name, part in sorted(found.items()))
 
 
-def page(sections):
+def with_counts(sections):
+    """The sections with the instructions that benches/counts.json has, beside the times; and what it says of them."""
+    recorded = json.loads((HERE / "counts.json").read_text())
+    for _, results in sections:
+        for r in results:
+            if r.title in recorded["counts"]:
+                count = f"{recorded['counts'][r.title]:,} instructions"
+                r.note = f"{r.note}; {count}" if r.note else count
+    conditions = ", ".join(f"{name} {value}" for name, value in recorded["conditions"].items())
+    return f"Instructions are those of `make bench-counts`: wengert {recorded['wengert']}, {conditions}."
+
+
+def page(sections, limits):
     """RESULTS.md but for its GPUs."""
+    counts = with_counts(sections)
     bars = [r for _, results in sections for r in results if r.met is not None]
     met = sum(r.met for r in bars)
     lines = [
@@ -106,6 +128,8 @@ def page(sections):
         "Times are medians of one call (or of one op, where that is said).",
         "Contenders run in turns in one process; a ratio is the median of the rounds' own ratios.",
         "A busy machine slows threaded rivals most: see the load.",
+        f"The machine's limits: {limits}. Shares of them are wengert's; what caches hold may be faster than memory.",
+        counts,
         f"Of {len(bars)} bars {met} are met.",
         "",
     ]
@@ -128,6 +152,10 @@ def main():
     options = parser.parse_args()
     sections, failed = [], []
     with tempfile.TemporaryDirectory() as folder:
+        limits = ran("limits", folder)
+        if limits is None:
+            return "failed: limits"
+        os.environ[HANDED] = str(Path(folder) / "limits.json")
         for name in options.only:
             found = measured(name, folder)
             if found is None:
@@ -142,7 +170,7 @@ def main():
     results = HERE / "RESULTS.md"
     old = results.read_text() if results.exists() else ""
     if not options.no_write and set(options.only) == set(FILES) and not failed:
-        results.write_text(with_cards(page(sections), cards(old)))
+        results.write_text(with_cards(page(sections, Limits(**limits)), cards(old)))
     name = card() if options.only == ["gpu"] and not failed else None
     if name:
         against_wgpu = queue()

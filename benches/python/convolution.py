@@ -1,6 +1,7 @@
 """Convolutions of common shapes, forward and backward; pooling."""
 
 import numpy as np
+from limits import computed
 from paired import against_better, compare, main
 from programs import each, jitted
 
@@ -58,8 +59,11 @@ def run(report):
         x, w, g = arrays(shape, kernel, options)
         calls = each(lambda m, a=(x, w, g, options): trained(m, *a))
         calls["jax"] = jitted(trained_in_jax(options), x, w, g)
-        report.add(against_better(f"{title}, forward and backward", calls, 1.0, rounds=9))
-        report.add(compare(f"{title}, forward", each(lambda m, a=(x, w, options): forward(m, *a)), rounds=9))
+        operations = 2 * g.size * np.prod(kernel[1:])  # as many again for each of the two gradients
+        result = against_better(f"{title}, forward and backward", calls, 1.0, rounds=9)
+        report.add(computed(result, 3 * operations))
+        result = compare(f"{title}, forward", each(lambda m, a=(x, w, options): forward(m, *a)), rounds=9)
+        report.add(computed(result, operations))
     x = arrays(*CASES[0][1:])[0]
     for name in ("max_pool2d", "avg_pool2d"):
         calls = each(

@@ -1,6 +1,7 @@
 """Rows of the elementwise table: large and small, over strides, broadcasts and dtypes."""
 
 import numpy as np
+from limits import moved
 from paired import against_better, compare, main
 from programs import each, jitted
 
@@ -48,11 +49,11 @@ def run(report):
     for name in BARRED + OTHERS:
         calls = each(lambda m, name=name: called(m, name, large))
         calls["jax"] = jitted(in_jax(name), large)
-        report.add(against_better(f"{name}, 4M f32", calls, 1.0 if name in BARRED else None))
+        result = against_better(f"{name}, 4M f32", calls, 1.0 if name in BARRED else None)
+        report.add(moved(result, large, calls["wengert"]()))
     add, exp = each(lambda m: called(m, "add", large)), each(lambda m: called(m, "exp", large))
-    report.add(
-        compare("exp against our add, 4M", {"wengert": exp["wengert"], "add": add["wengert"]}, "add", 1.15)
-    )
+    own = {"wengert": exp["wengert"], "add": add["wengert"]}
+    report.add(moved(compare("exp against our add, 4M", own, "add", 1.15), large, exp["wengert"]()))
     for name in BARRED:
         calls = each(lambda m, name=name: called(m, name, large[:SMALL]))
         report.add(compare(f"{name}, 1,000 f32", calls, bar=0.5, rounds=15, by_interval=True))

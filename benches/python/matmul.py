@@ -1,6 +1,7 @@
 """Matrix products in the shapes that networks meet, forward and backward."""
 
 import numpy as np
+from limits import computed, moved
 from paired import Ratio, Result, against_better, compare, main, optional
 from programs import MODULES
 
@@ -62,7 +63,9 @@ def run(report):
         bar = STREAM if "vector" in name or "times" in name else None if name == "64³" else PRODUCT
         product = 2 * np.prod(left) * (right[-1] if len(right) > 1 else 1)
         result = against_better(f"{name} {layout}", contenders, bar, rounds=9 if max(left) > 1024 else 15)
-        result.note = f"{product / result.times['wengert'] * 1e-9:.0f} GFLOP/s"
+        computed(result, product)
+        if "vector" in name:
+            moved(result, a, b, contenders["wengert"]())
         report.add(result)
     medians = [
         r.ratios["wengert"].median for r in report.results if r.bar == PRODUCT and "wengert" in r.ratios
@@ -72,13 +75,9 @@ def run(report):
         report.add(Result("median of the products", {}, {"wengert": middle}, "the better", 1.0))
     for size in (64, 512):
         a, b = (random.standard_normal((size, size)).astype(np.float32) for _ in range(2))
-        report.add(
-            compare(
-                f"{size}³, forward and backward",
-                {k: training(m, a, b) for k, m in MODULES.items()},
-                rounds=21,
-            )
-        )
+        contenders = {k: training(m, a, b) for k, m in MODULES.items()}
+        result = compare(f"{size}³, forward and backward", contenders, rounds=21)
+        report.add(computed(result, 3 * 2 * size**3))  # the product, and one for each gradient
 
 
 if __name__ == "__main__":

@@ -1,16 +1,15 @@
 """What an operation costs beyond its arithmetic: tiny tensors, against torch in the same process."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 from paired import Statement, compare, main, optional
-from programs import MODULES, Moons, mlp_step
+from programs import MODULES, POINTS, Moons, each, mlp_step
 
 CHAIN = 200
+BATCH = 16
 ADD, ADD_GRAD = 0.09, 0.07
-
-
-def each(make):
-    """{module name: the function that `make` builds for the module}."""
-    return {name: make(m) for name, m in MODULES.items()}
 
 
 def vector(m, grad=False):
@@ -55,16 +54,15 @@ def chain(m, backward):
     return run
 
 
-def batch(m):
-    """The price of one batch: a pass over the loader, divided by its batches."""
-    data = Moons(m)
-    loader = m.utils.data.DataLoader(data, batch_size=16)
+def batches(m):
+    """A pass over the loader."""
+    loader = m.utils.data.DataLoader(Moons(m), batch_size=BATCH)
 
     def run():
         for _ in loader:
             pass
 
-    return run, len(loader)
+    return run
 
 
 def mixed(m):
@@ -87,47 +85,56 @@ def in_place(m):
     return Statement("x.add_(y)", x=x, y=y)
 
 
+@dataclass
+class Row:
+    """A small program. `make(module)` gives a function or a Statement, which holds `per` operations."""
+
+    title: str
+    make: Callable
+    bar: float
+    per: int = 1
+    note: str = ""
+    numpy: Statement | None = None
+
+
+numpy_vector = np.array([1, 2, 3, 4], dtype=np.float32)
+in_chain = f"per op of a chain of {CHAIN}"
+# counts.py counts the instructions of all of these.
+BASIC = [
+    Row("add, 4 elements", add, ADD, numpy=Statement("x + x", x=numpy_vector)),
+    Row("add, 4 elements, taped", lambda m: add(m, True), ADD_GRAD),
+    Row("times a Python scalar", times_scalar, 0.07, numpy=Statement("x * 2.5", x=numpy_vector)),
+    Row("x[1]", read_element, 0.12),
+    Row("item()", to_number, 0.3),
+    Row("tensor([1., 2., 3.])", from_list, 0.15),
+    Row("chain, forward", lambda m: chain(m, False), 0.05, CHAIN, in_chain),
+    Row("chain, forward and backward", lambda m: chain(m, True), 0.03, CHAIN, in_chain),
+    Row("make_moons step", mlp_step, 0.02, note="0.04 where the interpreter is fast"),
+    Row(f"DataLoader, a batch of {BATCH}", batches, 0.3, POINTS // BATCH),
+]
+# No path that only four contiguous floats take: the same bar times 1.5, and 1.5 times our own plain add.
+VARIANTS = [
+    Row("add, f32 + i64", mixed, 1.5 * ADD),
+    Row("add, (4, 1) + (4,)", broadcast, 1.5 * ADD),
+    Row("add, strided view", strided, 1.5 * ADD),
+    Row("add, add_", in_place, 1.5 * ADD),
+]
+
+
+def against_torch(row):
+    contenders = each(row.make)
+    contenders["numpy"] = row.numpy
+    return compare(row.title, contenders, bar=row.bar, per=row.per, note=row.note)
+
+
 def run(report):
-    numpy_vector = np.array([1, 2, 3, 4], dtype=np.float32)
-    plain = each(add)
-    report.add(compare("add, 4 elements", plain | {"numpy": Statement("x + x", x=numpy_vector)}, bar=ADD))
-    report.add(compare("add, 4 elements, taped", each(lambda m: add(m, True)), bar=ADD_GRAD))
-    report.add(
-        compare(
-            "times a Python scalar",
-            each(times_scalar) | {"numpy": Statement("x * 2.5", x=numpy_vector)},
-            bar=0.07,
-        )
-    )
-    report.add(compare("x[1]", each(read_element), bar=0.12))
-    report.add(compare("item()", each(to_number), bar=0.3))
-    report.add(compare("tensor([1., 2., 3.])", each(from_list), bar=0.15))
-
-    note = f"per op of a chain of {CHAIN}"
-    report.add(compare("chain, forward", each(lambda m: chain(m, False)), bar=0.05, per=CHAIN, note=note))
-    report.add(
-        compare("chain, forward and backward", each(lambda m: chain(m, True)), bar=0.03, per=CHAIN, note=note)
-    )
-
-    report.add(
-        compare("make_moons step", each(mlp_step), bar=0.02, note="0.04 where the interpreter is fast")
-    )
-    loaders = each(batch)
-    report.add(
-        compare(
-            "DataLoader, a batch of 16",
-            {name: call for name, (call, _) in loaders.items()},
-            bar=0.3,
-            per=loaders["wengert"][1],
-        )
-    )
-
-    # No path that only four contiguous floats take: the same bar times 1.5, and 1.5 times our own plain add.
-    variants = {"f32 + i64": mixed, "(4, 1) + (4,)": broadcast, "strided view": strided, "add_": in_place}
-    for title, make in variants.items():
-        report.add(compare(f"add, {title}", each(make), bar=1.5 * ADD))
-        own = {"wengert": make(MODULES["wengert"]), "plain add": plain["wengert"]}
-        report.add(compare(f"add, {title}, against our plain add", own, base="plain add", bar=1.5))
+    for row in BASIC:
+        report.add(against_torch(row))
+    plain = add(MODULES["wengert"])
+    for row in VARIANTS:
+        report.add(against_torch(row))
+        own = {"wengert": row.make(MODULES["wengert"]), "plain add": plain}
+        report.add(compare(f"{row.title}, against our plain add", own, base="plain add", bar=1.5))
 
 
 if __name__ == "__main__":

@@ -37,12 +37,15 @@ def moons(count=100, seed=0):
     return points[order], labels[order]
 
 
+POINTS = 96
+
+
 def Moons(m):
     """The lectures' dataset class over `m`: tensor points, labels that are numpy integers."""
 
     class Dataset(m.utils.data.Dataset):
         def __init__(self):
-            points, self.labels = moons(96)
+            points, self.labels = moons(POINTS)
             self.points = m.tensor(points)
 
         def __len__(self):

@@ -1,8 +1,9 @@
 """Reductions, scans and the fused operations over rows, of 4000×1000 f32."""
 
 import numpy as np
+from limits import moved
 from paired import against_better, compare, main
-from programs import each, jitted
+from programs import MODULES, each, jitted
 
 ROWS, COLUMNS = 4000, 1000
 AXES = {"all": None, "rows": 1, "columns": 0}
@@ -96,11 +97,13 @@ def run(report):
         for title, axis in AXES.items():
             calls = each(lambda m, name=name, axis=axis: reduction(m, name, axis, x))
             calls["jax"] = jitted(in_jax(name, axis), x)
-            report.add(against_better(f"{name} of {title}", calls, 1.0))
+            result = against_better(f"{name} of {title}", calls, 1.0)
+            report.add(moved(result, x, calls["wengert"]()))
     for name, axis in (("argmax", 1), ("argmax", 0), ("cumsum", 1), ("cumsum", 0)):
         calls = each(lambda m, name=name, axis=axis: reduction(m, name, axis, x))
         calls["jax"] = jitted(in_jax(name, axis), x)
-        report.add(against_better(f"{name} along dim {axis}", calls, 1.0))
+        result = against_better(f"{name} along dim {axis}", calls, 1.0)
+        report.add(moved(result, x, calls["wengert"]()))
 
     weight, bias = (random.standard_normal(COLUMNS).astype(np.float32) for _ in range(2))
     arrays = (x, weight, bias, random.integers(0, COLUMNS, ROWS))
@@ -108,12 +111,15 @@ def run(report):
         calls = each(lambda m, name=name: trained(m, name, *arrays))
         g = np.float32(1) if name == "cross_entropy" else np.ones_like(x)
         calls["jax"] = jitted(trained_in_jax(name), g, *arrays)
-        report.add(against_better(f"{name}, forward and backward", calls, 0.8))
-        report.add(
-            compare(f"{name}, forward", each(lambda m, name=name: untaped(m, name, *arrays)), rounds=15)
-        )
+        call, inputs = row_operations(MODULES["wengert"], *arrays)[name]
+        passed = (*inputs, call())
+        result = against_better(f"{name}, forward and backward", calls, 0.8)
+        report.add(moved(result, *passed, *passed))  # each with its gradient
+        calls = each(lambda m, name=name: untaped(m, name, *arrays))
+        report.add(moved(compare(f"{name}, forward", calls, rounds=15), *passed))
     calls = each(lambda m: (lambda t: lambda: t.sort(1))(m.tensor(x)))
-    report.add(compare("sort of rows", calls | {"numpy": lambda: np.sort(x, 1)}, rounds=7))
+    result = compare("sort of rows", calls | {"numpy": lambda: np.sort(x, 1)}, rounds=7)
+    report.add(moved(result, x, *calls["wengert"]()))
 
 
 if __name__ == "__main__":
