@@ -66,10 +66,12 @@ test-quick: test-rust $(BUILT) $(STAMPS)/extra-dev ## the same without downloadi
 test-rust: ## the Rust crates' tests and doctests
 ifeq ($(NEXTEST),yes)
 	cargo nextest run $(CRATES) --no-fail-fast
-	WENGERT_ISA=base cargo nextest run $(CRATES) --no-fail-fast -E 'package(wengert-cpu)'
+	WENGERT_ISA=avx2 cargo nextest run $(CRATES) --no-fail-fast -E 'package(wengert-cpu)'
+	WENGERT_ISA=base OMP_NUM_THREADS=1 cargo nextest run $(CRATES) --no-fail-fast -E 'package(wengert-cpu)'
 else
 	cargo test $(CRATES) --lib --bins --tests --no-fail-fast
-	WENGERT_ISA=base cargo test -p wengert-cpu --tests --no-fail-fast
+	WENGERT_ISA=avx2 cargo test -p wengert-cpu --tests --no-fail-fast
+	WENGERT_ISA=base OMP_NUM_THREADS=1 cargo test -p wengert-cpu --tests --no-fail-fast
 endif
 	cargo test $(CRATES) --doc
 

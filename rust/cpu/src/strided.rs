@@ -393,10 +393,18 @@ macro_rules! vectorised {
                 unsafe fn wide<$($bounds)*>($($arg: $ty),*) $($ret)* {
                     $body $wide
                 }
+                #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512cd,avx2,fma")]
+                unsafe fn widest<$($bounds)*>($($arg: $ty),*) $($ret)* {
+                    $body $wide
+                }
                 use $crate::elementwise::Isa;
-                if Isa::current() >= Isa::Avx2 {
-                    // SAFETY: this machine has that instruction set.
-                    return unsafe { wide::<$($G),*>($($arg),*) };
+                // SAFETY: this machine has the instruction set.
+                unsafe {
+                    match Isa::current() {
+                        Isa::Avx512 => return widest::<$($G),*>($($arg),*),
+                        Isa::Avx2 => return wide::<$($G),*>($($arg),*),
+                        Isa::Base => {}
+                    }
                 }
             }
             $body $plain

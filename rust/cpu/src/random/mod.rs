@@ -6,7 +6,7 @@ mod mt19937;
 pub use mt19937::{Generator, DEFAULT_SEED, STATE_BYTES};
 
 use crate::buffer::Buffer;
-use crate::strided::{dense_mut, dispatch, Element, Nest, Ptr};
+use crate::strided::{dense_mut, dispatch, vectorised, Element, Nest, Ptr};
 use smallvec::SmallVec;
 use wengert_ops::{contract, DType, Layout, Random, Result, ViewMut};
 
@@ -23,18 +23,9 @@ fn fill<T: Element>(generator: &mut Generator, law: Random, out: &ViewMut<'_, Bu
         Random::Uniform { from, to } => {
             let (low, high) = (T::from_f64(from).to_f64(), T::from_f64(to).to_f64());
             if wide {
-                each(out, || T::from_f64(generator.unit_f64().mul_add(to - from, from)));
+                drawn(generator, out, 2, |words, y: &mut [T]| uniform_wide(words, from, to, y));
             } else {
-                let (from, to) = (from as f32, to as f32);
-                each(out, || {
-                    let v = T::from_f32(generator.unit_f32().mul_add(to - from, from));
-                    // Rounding to half precision may reach the open end.
-                    if v.to_f64() == high {
-                        T::from_f64(low)
-                    } else {
-                        v
-                    }
-                });
+                drawn(generator, out, 1, |words, y: &mut [T]| uniform(words, (from as f32, to as f32), (low, high), y));
             }
         }
         Random::Normal { mean, std } => {
@@ -49,7 +40,9 @@ fn fill<T: Element>(generator: &mut Generator, law: Random, out: &ViewMut<'_, Bu
             });
         }
         Random::Bernoulli { p } => {
-            each(out, || T::from_i64((generator.unit_f64() < p) as i64));
+            // Below p of 2⁻⁵³ steps; the product is exact.
+            let bound = (p * (1u64 << 53) as f64).ceil() as u64;
+            drawn(generator, out, 2, |words, y: &mut [T]| below(words, bound, y));
         }
         Random::Exponential { lambda } => {
             each(out, || T::from_f64(-1.0 / lambda * (-generator.unit_f64()).ln_1p()));
@@ -58,15 +51,90 @@ fn fill<T: Element>(generator: &mut Generator, law: Random, out: &ViewMut<'_, Bu
     Ok(())
 }
 
+/// Uniform in [0, 1) from 24 bits.
+#[inline(always)]
+fn unit_f32(word: u32) -> f32 {
+    (word & 0xff_ffff) as f32 * (1.0 / 16_777_216.0)
+}
+
+/// 53 of the 64 bits of two words, the high one first.
+#[inline(always)]
+fn bits_53(words: &[u32]) -> u64 {
+    (u64::from(words[0]) << 32 | u64::from(words[1])) & ((1 << 53) - 1)
+}
+
+/// Uniform in [0, 1) from these.
+#[inline(always)]
+fn unit_f64(words: &[u32]) -> f64 {
+    bits_53(words) as f64 * (1.0 / 9_007_199_254_740_992.0)
+}
+
+#[inline(always)]
+fn uniform_body<T: Element>(words: &[u32], (from, to): (f32, f32), (low, high): (f64, f64), y: &mut [T]) {
+    for (y, &word) in y.iter_mut().zip(words) {
+        let v = T::from_f32(unit_f32(word).mul_add(to - from, from));
+        // Rounding to half precision may reach the open end.
+        *y = if v.to_f64() == high { T::from_f64(low) } else { v };
+    }
+}
+vectorised! { fn uniform<T: Element>(words: &[u32], range: (f32, f32), ends: (f64, f64), y: &mut [T]) = uniform_body }
+
+#[inline(always)]
+fn uniform_wide_body<T: Element>(words: &[u32], from: f64, to: f64, y: &mut [T]) {
+    for (y, words) in y.iter_mut().zip(words.chunks_exact(2)) {
+        *y = T::from_f64(unit_f64(words).mul_add(to - from, from));
+    }
+}
+vectorised! { fn uniform_wide<T: Element>(words: &[u32], from: f64, to: f64, y: &mut [T]) = uniform_wide_body }
+
+#[inline(always)]
+fn below_body<T: Element>(words: &[u32], bound: u64, y: &mut [T]) {
+    for (y, words) in y.iter_mut().zip(words.chunks_exact(2)) {
+        *y = T::from_i64((bits_53(words) < bound) as i64);
+    }
+}
+vectorised! { fn below<T: Element>(words: &[u32], bound: u64, y: &mut [T]) = below_body }
+
+const BLOCK: usize = 512;
+
+/// Sets elements one after the other, each from its next `each` random words.
+fn fill_from_words<T>(generator: &mut Generator, y: &mut [T], each: usize, make: impl Fn(&[u32], &mut [T])) {
+    let mut words = [0u32; BLOCK];
+    for y in y.chunks_mut(BLOCK / each) {
+        let words = &mut words[..each * y.len()];
+        generator.words(words);
+        make(words, y);
+    }
+}
+
+/// The same to all elements of an output, in the order of memory.
+fn drawn<T: Element>(
+    generator: &mut Generator,
+    out: &ViewMut<'_, Buffer>,
+    each: usize,
+    make: impl Fn(&[u32], &mut [T]),
+) {
+    // SAFETY: T is the output's type; nobody else uses its elements (contract of ViewMut).
+    match unsafe { dense_mut::<T>(out) } {
+        Some(y) => fill_from_words(generator, y, each, make),
+        None => self::each(out, || {
+            let mut y = T::default();
+            fill_from_words(generator, std::slice::from_mut(&mut y), each, &make);
+            y
+        }),
+    }
+}
+
 impl Generator {
     /// Uniform in [0, 1) from 24 bits.
     fn unit_f32(&mut self) -> f32 {
-        (self.next_u32() & 0xff_ffff) as f32 * (1.0 / 16_777_216.0)
+        unit_f32(self.next_u32())
     }
 
     /// Uniform in [0, 1) from 53 bits.
     fn unit_f64(&mut self) -> f64 {
-        (self.next_u64() & ((1 << 53) - 1)) as f64 * (1.0 / 9_007_199_254_740_992.0)
+        let high = self.next_u32();
+        unit_f64(&[high, self.next_u32()])
     }
 
     /// A standard normal; they are made in pairs, the second waits for the next call.
@@ -148,7 +216,7 @@ fn normal<T: Element>(generator: &mut Generator, mean: f64, std: f64, out: &View
             // For f32 torch draws all uniforms first, for halves block by block: it shows in the last block.
             let whole = dtype == DType::F32;
             if whole {
-                y.iter_mut().for_each(|y| *y = T::from_f32(generator.unit_f32()));
+                fill_from_words(generator, y, 1, |words, y| uniform(words, (0.0, 1.0), (0.0, 1.0), y));
             }
             for block in y[..blocks].chunks_exact_mut(16) {
                 let v = sixteen(generator, whole.then_some(&*block));

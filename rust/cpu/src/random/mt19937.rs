@@ -27,6 +27,15 @@ pub struct Generator {
     pub(super) spare_normal: Option<f64>,
 }
 
+/// A word of the state as it is given out.
+#[inline(always)]
+fn tempered(mut y: u32) -> u32 {
+    y ^= y >> 11;
+    y ^= (y << 7) & 0x9d2c_5680;
+    y ^= (y << 15) & 0xefc6_0000;
+    y ^ (y >> 18)
+}
+
 /// The seed of a generator that was given none.
 pub const DEFAULT_SEED: u64 = 67_280_421_310_721;
 
@@ -69,12 +78,23 @@ impl Generator {
         if self.next >= N {
             self.refill();
         }
-        let mut y = self.state[self.next];
+        let y = self.state[self.next];
         self.next += 1;
-        y ^= y >> 11;
-        y ^= (y << 7) & 0x9d2c_5680;
-        y ^= (y << 15) & 0xefc6_0000;
-        y ^ (y >> 18)
+        tempered(y)
+    }
+
+    /// As many times the next 32 random bits.
+    pub fn words(&mut self, out: &mut [u32]) {
+        let mut done = 0;
+        while done < out.len() {
+            if self.next >= N {
+                self.refill();
+            }
+            let count = (N - self.next).min(out.len() - done);
+            let from = &self.state[self.next..self.next + count];
+            out[done..done + count].iter_mut().zip(from).for_each(|(y, &x)| *y = tempered(x));
+            (self.next, done) = (self.next + count, done + count);
+        }
     }
 
     /// The next 64 random bits: the first word drawn is the high half.
@@ -88,11 +108,17 @@ impl Generator {
     fn refill(&mut self) {
         let twist = |u: u32, v: u32| {
             let mixed = (u & 0x8000_0000) | (v & 0x7fff_ffff);
-            (mixed >> 1) ^ if v & 1 == 1 { 0x9908_b0df } else { 0 }
+            (mixed >> 1) ^ (0x9908_b0df & (v & 1).wrapping_neg())
         };
-        for i in 0..N {
-            self.state[i] = self.state[(i + M) % N] ^ twist(self.state[i], self.state[(i + 1) % N]);
+        let state = &mut self.state;
+        // Loops whose places need no modulus become vectors.
+        for i in 0..N - M {
+            state[i] = state[i + M] ^ twist(state[i], state[i + 1]);
         }
+        for i in N - M..N - 1 {
+            state[i] = state[i + M - N] ^ twist(state[i], state[i + 1]);
+        }
+        state[N - 1] = state[M - 1] ^ twist(state[N - 1], state[0]);
         self.next = 0;
     }
 
