@@ -2,16 +2,17 @@
 
 import numpy as np
 import pytest
-import torch
-
 import wengert as wg
 from support import put
+
+torch = pytest.importorskip("torch")
 
 pytestmark = pytest.mark.devices()
 
 RNG = np.random.default_rng(0)
 W = RNG.standard_normal((4, 4)).astype(np.float32)
 ROWS = RNG.standard_normal((3, 5, 4)).astype(np.float32)
+ROW_NUMBERS = [0, 2, 2]
 DEEP = RNG.standard_normal((3, 2, 5, 4)).astype(np.float32)
 
 
@@ -30,6 +31,9 @@ PROGRAMS = {
     "by itself": lambda m, w, xs: sum(((w @ w) * x.sum()).sum() for x in xs) + (w @ w @ w).sum(),
     "transposed": lambda m, w, xs: sum(((x @ w.T) ** 2).sum() + ((x @ w) ** 2).sum() for x in xs),
     "a recurrence": lambda m, w, xs: (recurrence(m, w, xs) ** 2).sum(),
+    "rows of a table": lambda m, w, xs: sum(
+        (w[ROW_NUMBERS] * x.sum()).sum() + (w[1:3, [0, 0]] ** 2).sum() for x in xs
+    ),
     "with others": lambda m, w, xs: sum(((x @ w) * w.sum()).sum() for x in xs) + (w * w).sum(),
     "rows that lie across": lambda m, w, xs: sum(
         m.nn.functional.linear(x.mT.contiguous().mT, w).exp().sum() for x in xs

@@ -15,6 +15,9 @@ const INLINE: usize = 64;
 const POOLED: usize = 1 << 16;
 /// The pool keeps at most this many idle bytes.
 const POOL_LIMIT: usize = 1 << 30;
+/// From this size on a block is cleared by giving its pages back: a gradient of few rows of a large table then costs what
+/// these rows cost.
+const CLEARED: usize = 1 << 25;
 /// Sizes of pooled blocks between a power of two and the next, so that at most an eighth of a block is spare.
 const STEPS: usize = 8;
 
@@ -159,6 +162,18 @@ impl Buffer {
         }
     }
 
+    /// Makes a large block all zeros without touching it; `false` for others, or where the system has no such way.
+    /// The caller may write: it has the `ViewMut` of all of it.
+    pub(crate) fn clear(&self) -> bool {
+        match self.heap {
+            // SAFETY: blocks of this size that are ours are mapped with at least `len` bytes.
+            Some(start) if self.len >= CLEARED && !self.is_foreign() => unsafe {
+                system::clear(start, capacity(self.len))
+            },
+            _ => false,
+        }
+    }
+
     /// All elements as a slice.
     ///
     /// # Safety
@@ -256,6 +271,26 @@ mod tests {
             assert_eq!(capacity % 4096, 0);
             assert_eq!(size_of_class(class(capacity)), capacity);
         }
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "slow there")]
+    fn large_blocks_are_cleared_whole_and_others_left_to_the_caller() {
+        for len in [CLEARED, CLEARED + 12_345] {
+            let buffer = Buffer::new(len).unwrap();
+            // SAFETY: nobody else has the buffer.
+            unsafe {
+                buffer.slice_mut::<u8>().fill(7);
+                assert_eq!(buffer.clear(), cfg!(target_os = "linux"));
+                assert!(!cfg!(target_os = "linux") || buffer.slice::<u8>().iter().all(|&b| b == 0));
+            }
+        }
+        let small = Buffer::from_bytes(&[7; 5000]).unwrap();
+        assert!(!small.clear());
+        let mut theirs = vec![7u8; CLEARED];
+        // SAFETY: the vector outlives the buffer.
+        let foreign = unsafe { Buffer::foreign(NonNull::new(theirs.as_mut_ptr()).unwrap(), CLEARED, Box::new(())) };
+        assert!(!foreign.clear() && theirs[1] == 7);
     }
 
     #[test]

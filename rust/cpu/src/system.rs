@@ -74,3 +74,20 @@ pub unsafe fn free(start: NonNull<u8>, bytes: usize) {
     }
     dealloc(start.as_ptr(), block(bytes));
 }
+
+/// Makes a block that is mapped all zeros by letting go of its pages; `false` where the system has no such way.
+///
+/// # Safety
+/// The block came from [`allocate`] with this size, which is not small, and nobody else uses it now.
+pub unsafe fn clear(start: NonNull<u8>, bytes: usize) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        debug_assert!(bytes >= MAPPED);
+        libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_DONTNEED) == 0
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (start, bytes);
+        false
+    }
+}

@@ -8,6 +8,7 @@ pub use mt19937::{Generator, DEFAULT_SEED, STATE_BYTES};
 use crate::buffer::Buffer;
 use crate::strided::{dense_mut, dispatch, vectorised, Element, Nest, Ptr};
 use smallvec::SmallVec;
+use wengert_ops::rows::voc::{f32_base, f32_fma, near};
 use wengert_ops::{contract, DType, Layout, Random, Result, ViewMut};
 
 /// Fills `out` with numbers of a law.
@@ -126,11 +127,6 @@ fn drawn<T: Element>(
 }
 
 impl Generator {
-    /// Uniform in [0, 1) from 24 bits.
-    fn unit_f32(&mut self) -> f32 {
-        unit_f32(self.next_u32())
-    }
-
     /// Uniform in [0, 1) from 53 bits.
     fn unit_f64(&mut self) -> f64 {
         let high = self.next_u32();
@@ -198,37 +194,51 @@ fn normal<T: Element>(generator: &mut Generator, mean: f64, std: f64, out: &View
         }
         dtype => {
             let (mean, std) = (mean as f32, std as f32);
-            let sixteen = |generator: &mut Generator, from: Option<&[T]>| -> [f32; 16] {
-                let mut pairs: [f32; 16] = match from {
-                    Some(block) => std::array::from_fn(|i| block[i].to_f32()),
-                    None => std::array::from_fn(|_| generator.unit_f32()),
-                };
-                for j in 0..8 {
-                    let radius = (-2.0 * (1.0 - pairs[j]).ln()).sqrt();
-                    // The angle is rounded to f32; its sine and cosine are then near enough to exact.
-                    let (sin, cos) = ((std::f32::consts::TAU * pairs[j + 8]) as f64).sin_cos();
-                    pairs[j] = (radius * cos as f32).mul_add(std, mean);
-                    pairs[j + 8] = (radius * sin as f32).mul_add(std, mean);
-                }
-                pairs
-            };
-            let put = |block: &mut [T], v: [f32; 16]| block.iter_mut().zip(v).for_each(|(y, v)| *y = T::from_f32(v));
-            // For f32 torch draws all uniforms first, for halves block by block: it shows in the last block.
-            let whole = dtype == DType::F32;
-            if whole {
-                fill_from_words(generator, y, 1, |words, y| uniform(words, (0.0, 1.0), (0.0, 1.0), y));
+            let n = y.len();
+            for y in y[..blocks].chunks_mut(BLOCK) {
+                normals(generator, mean, std, y);
             }
-            for block in y[..blocks].chunks_exact_mut(16) {
-                let v = sixteen(generator, whole.then_some(&*block));
-                put(block, v);
+            if dtype == DType::F32 {
+                // torch has drawn uniforms for all elements by now; for halves it goes block by block.
+                generator.words(&mut [0; 16][..n - blocks]);
             }
             if let Some(tail) = tail(y, blocks) {
-                let v = sixteen(generator, None);
-                put(tail, v);
+                normals(generator, mean, std, tail);
             }
         }
     }
 }
+
+/// Sets up to a block of elements, a multiple of 16.
+fn normals<T: Element>(generator: &mut Generator, mean: f32, std: f32, y: &mut [T]) {
+    let (mut words, mut values) = ([0; BLOCK], [0.0; BLOCK]);
+    let (words, values) = (&mut words[..y.len()], &mut values[..y.len()]);
+    generator.words(words);
+    values.iter_mut().zip(&*words).for_each(|(v, &word)| *v = unit_f32(word));
+    turn_pairs(mean, std, values);
+    y.iter_mut().zip(values).for_each(|(y, v)| *y = T::from_f32(*v));
+}
+
+/// Pairs of uniform numbers, eight apart, become pairs of normal ones (Box and Muller, 1958).
+#[inline(always)]
+fn turn_pairs_body(fma: bool, mean: f32, std: f32, values: &mut [f32]) {
+    for block in values.chunks_exact_mut(16) {
+        let (first, second) = block.split_at_mut(8);
+        for (x, y) in first.iter_mut().zip(second) {
+            let angle = std::f32::consts::TAU * *y;
+            let (log, sin, cos) = if fma {
+                (f32_fma::log(1.0 - *x), near::sin(angle), near::cos(angle))
+            } else {
+                // The angle is rounded to f32; its sine and cosine are then near enough to exact.
+                let (sin, cos) = f64::from(angle).sin_cos();
+                (f32_base::log(1.0 - *x), sin as f32, cos as f32)
+            };
+            let radius = (-2.0 * log).sqrt();
+            (*x, *y) = ((radius * cos).mul_add(std, mean), (radius * sin).mul_add(std, mean));
+        }
+    }
+}
+vectorised! { fn turn_pairs<>(mean: f32, std: f32, values: &mut [f32]) = fma turn_pairs_body }
 
 /// The last sixteen elements, which are drawn again if they do not end with a block.
 fn tail<T>(y: &mut [T], blocks: usize) -> Option<&mut [T]> {

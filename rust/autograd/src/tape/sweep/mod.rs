@@ -2,12 +2,12 @@
 //!
 //! All marks belong to the sweep, so that several may run at once and a hook may start one.
 
+mod arrived;
 mod deliver;
 mod fast;
 mod gradients;
 mod marks;
 mod paths;
-mod products;
 mod shortcut;
 
 use crate::anomaly;
@@ -394,7 +394,7 @@ impl Sweep {
             metas: &step.metas,
             create: self.create,
         };
-        ctx.needs &= !self.add_products(&step, &ctx, &grads)?;
+        ctx.needs &= !self.add_to_arrived(&step, &ctx, &grads)?;
         let mut results = rules::vjp(&ctx, &grads)?;
         if !matches!(step.op, Op::Custom(_)) {
             // A write of a number has no edge for its value.

@@ -1,24 +1,34 @@
-//! Gradients of matrices that a graph multiplies by again and again, as a recurrent network does: each further product is
-//! added to what has arrived as it is computed, without a matrix of its own.
+//! Gradients of what a graph uses again and again, as a recurrent network does its matrices: each further one is added to
+//! what has arrived as it is computed, without a tensor of its own.
 
 use super::{Step, Sweep};
 use crate::counted::Counted;
 use crate::devices::Devices;
-use crate::exec::{as_matrix, transposed};
+use crate::exec::{as_matrix, index_put_into, transposed};
 use crate::lock::lock;
 use crate::rules::Ctx;
 use crate::tape::node::Edge;
 use crate::tensor::Tensor;
 use crate::value::Value;
+use smallvec::SmallVec;
 use wengert_ops::{Op, Result};
 
 impl Sweep {
-    /// Adds a product's gradients to those that have arrived at its leaves, and gives a bit for each input that is done.
-    pub(super) fn add_products(&self, step: &Step, ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<u64> {
-        let (Op::Linear | Op::Matmul, Some(Some(g))) = (ctx.op, grads.first()) else { return Ok(0) };
+    /// Adds a step's gradients to those that have arrived at its leaves, where it knows how; a bit for each input that is
+    /// done.
+    pub(super) fn add_to_arrived(&self, step: &Step, ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<u64> {
+        let Some(Some(g)) = grads.first() else { return Ok(0) };
         if self.create || self.anomaly || self.check_nan || !step.node_hooks.is_empty() {
             return Ok(0);
         }
+        match ctx.op {
+            Op::Linear | Op::Matmul => self.add_products(step, ctx, g),
+            &Op::Index { dims } if ctx.needs(0) => self.add_rows(step, ctx, dims, g),
+            _ => Ok(0),
+        }
+    }
+
+    fn add_products(&self, step: &Step, ctx: &Ctx<'_>, g: &Tensor) -> Result<u64> {
         let mut done = 0;
         for i in [0, 1].into_iter().filter(|&i| ctx.needs(i)) {
             let Some(arrived) = self.arrived(step, i) else { continue };
@@ -33,6 +43,22 @@ impl Sweep {
             }
         }
         Ok(done)
+    }
+
+    /// What was read at indices, rows of a table above all: the others are not touched.
+    fn add_rows(&self, step: &Step, ctx: &Ctx<'_>, dims: u64, g: &Tensor) -> Result<u64> {
+        let Some(arrived) = self.arrived(step, 0) else { return Ok(0) };
+        let (target, g) = (arrived.value(), g.value());
+        let indices: SmallVec<[&Value; 2]> = (1..).map_while(|i| ctx.input_value(i)).collect();
+        let one_kind = g.dtype == target.dtype && g.device() == target.device();
+        if !one_kind || indices.len() != dims.count_ones() as usize || target.layout.shape() != &ctx.input_shape(0)?[..]
+        {
+            return Ok(0);
+        }
+        let indices = indices.into_iter().map(Value::view).collect::<Result<SmallVec<[_; 2]>>>()?;
+        // SAFETY: what has arrived belongs to this sweep alone; neither the indices nor `g` share its memory.
+        index_put_into(dims, true, &indices, &g.view()?, unsafe { target.view_mut()? })?;
+        Ok(1)
     }
 
     /// What has arrived at the leaf that is the step's input `i`, if nobody else has it.
