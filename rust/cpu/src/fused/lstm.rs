@@ -41,31 +41,38 @@ pub(super) fn forward<T: Real>(
             let (h, next, values) = unsafe {
                 (h.slice_mut(at as isize, m), next.slice_mut(at as isize, m), values.slice_mut(four as isize, 4 * m))
             };
-            step(&sums[four..four + 4 * m], &c[at..at + m], (h, next, values));
+            step(&sums[four..four + 4 * m], &c[at..at + m], h, next, values);
         }
     });
     Ok(())
 }
 
 #[inline(always)]
-fn step_body<T: Real>(fma: bool, sums: &[T], c: &[T], (h, next, values): (&mut [T], &mut [T], &mut [T])) {
+fn step_body<T: Real>(fma: bool, sums: &[T], c: &[T], h: &mut [T], next: &mut [T], values: &mut [T]) {
     let m = c.len();
-    for (k, (values, sums)) in values.chunks_exact_mut(m).zip(sums.chunks_exact(m)).enumerate() {
-        let each = values.iter_mut().zip(sums);
-        // The cell's own gate is the third.
-        match k {
-            2 => each.for_each(|(v, &s)| *v = s.tanh(fma)),
-            _ => each.for_each(|(v, &s)| *v = s.sigmoid(fma)),
-        }
+    // One elementary function in each loop, and slices that are arguments of their own: the compiler does not always make
+    // vectors of other forms.
+    for (v, &s) in values[..2 * m].iter_mut().zip(&sums[..2 * m]) {
+        *v = s.sigmoid(fma);
+    }
+    for (v, &s) in values[2 * m..3 * m].iter_mut().zip(&sums[2 * m..3 * m]) {
+        *v = s.tanh(fma);
+    }
+    for (v, &s) in values[3 * m..4 * m].iter_mut().zip(&sums[3 * m..4 * m]) {
+        *v = s.sigmoid(fma);
     }
     let [i, f, g, o] = gates(&values[..4 * m]);
     let (h, next) = (&mut h[..m], &mut next[..m]);
     for k in 0..m {
         next[k] = f[k] * c[k] + i[k] * g[k];
+    }
+    for k in 0..m {
         h[k] = o[k] * next[k].tanh(fma);
     }
 }
-vectorised! { fn step<T: Real>(sums: &[T], c: &[T], out: (&mut [T], &mut [T], &mut [T])) = fma step_body }
+vectorised! {
+    fn step<T: Real>(sums: &[T], c: &[T], h: &mut [T], next: &mut [T], values: &mut [T]) = fma step_body
+}
 
 /// Inputs the gradients of h and c′, then c, c′ and the gates' values; outputs the gradients of the sums and of c.
 pub(super) fn backward<T: Real>(

@@ -14,7 +14,7 @@ use crate::anomaly;
 use crate::counted::Counted;
 use crate::depth;
 use crate::lock::{lock, Locked};
-use crate::rules::{self, Ctx, Unpacked};
+use crate::rules::{self, Ctx, Grads, Unpacked};
 use crate::tape::labels;
 use crate::tape::node::{flag, Edge, NodeRef};
 use crate::tape::saved::{self, Saved, OUTPUT};
@@ -395,7 +395,8 @@ impl Sweep {
             create: self.create,
         };
         ctx.needs &= !self.add_to_arrived(&step, &ctx, &grads)?;
-        let mut results = rules::vjp(&ctx, &grads)?;
+        let needs = ctx.needs;
+        let mut results = if needs == 0 { Grads::new() } else { rules::vjp(&ctx, &grads)? };
         if !matches!(step.op, Op::Custom(_)) {
             // A write of a number has no edge for its value.
             results.truncate(step.edges);
@@ -430,7 +431,7 @@ impl Sweep {
                 free_saved(node, &mut guard);
             }
             for (i, g) in results.into_iter().enumerate() {
-                let (Some(g), 1) = (g, step.needs >> i.min(63) & 1) else { continue };
+                let (Some(g), 1) = (g, needs >> i.min(63) & 1) else { continue };
                 let edge = &guard.tape.node(node).edges[i];
                 let g = if self.create { g } else { apart(g, &guard.key) };
                 if let Some(g) = self.first(edge, &guard, g) {
