@@ -3,5 +3,5 @@
 
 from typing import Any
 
-from . import cuda as cuda, cudnn as cudnn, mha as mha, mkl as mkl, mkldnn as mkldnn, mps as mps, openmp as openmp
-__all__ = ['cuda', 'cudnn', 'mha', 'mkl', 'mkldnn', 'mps', 'openmp']
+from . import cpu as cpu, cuda as cuda, cudnn as cudnn, mha as mha, mkl as mkl, mkldnn as mkldnn, mps as mps, openmp as openmp
+__all__ = ['cpu', 'cuda', 'cudnn', 'mha', 'mkl', 'mkldnn', 'mps', 'openmp']

@@ -74,19 +74,16 @@ class Adam(Optimizer):
     def _update(self, group):
         _adam_step(group, self.state, self._start_amsgrad if group["amsgrad"] else self._start)
 
-    def _start(self, param):
-        """The state of a parameter that makes its first step; others get none."""
-        state = self.state[param]
+    def _start(self, param, *more):
+        """The state of a parameter that makes its first step; others get none. It is there whole or, where there is
+        too little memory, not at all."""
         values = param.detach()
-        state["step"] = step_count()
-        state["exp_avg"] = _core.zeros_like(values)
-        state["exp_avg_sq"] = _core.zeros_like(values)
+        moments = {name: _core.zeros_like(values) for name in ("exp_avg", "exp_avg_sq", *more)}
+        state = self.state[param] = {"step": step_count(), **moments}
         return state
 
     def _start_amsgrad(self, param):
-        state = self._start(param)
-        state["max_exp_avg_sq"] = _core.zeros_like(param.detach())
-        return state
+        return self._start(param, "max_exp_avg_sq")
 
 
 class AdamW(Adam):

@@ -15,7 +15,7 @@ pub struct Value {
 }
 
 #[cold]
-fn too_large(e: Error, layout: &Layout, dtype: DType) -> Error {
+pub(crate) fn too_large(e: Error, layout: &Layout, dtype: DType) -> Error {
     match e.kind() {
         wengert_ops::ErrorKind::Memory => {
             e.context(&format!("a tensor of shape {:?} and dtype {dtype}", layout.shape()))

@@ -85,7 +85,8 @@ pub(crate) fn make_writable(x: &Tensor, fresh: bool, locked: &mut Locked) -> Res
     let size = x.0.dtype().size();
     if Counted::count(buffer) - partial > 1 {
         let covers = fresh && state.layout.covers(bytes / size.max(1)) && bytes % size == 0;
-        let copy = Buffer::allocate(buffer.device(), bytes)?;
+        let copy = Buffer::allocate(buffer.device(), bytes)
+            .map_err(|e| crate::value::too_large(e, &state.layout, x.0.dtype()))?;
         if !covers {
             let all = Layout::contiguous(&[bytes]);
             let view = wengert_ops::View { buffer: &buffer.data, layout: &all, dtype: wengert_ops::DType::U8 };

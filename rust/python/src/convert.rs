@@ -10,12 +10,18 @@ use std::ffi::{c_char, c_void};
 use wengert::{Export, Layout, Scalar, Strides, Tensor};
 use wengert_ops::{DType, Dims};
 
+/// A Python number. pyo3's own conversions panic where there is no memory for one, which a long list may meet.
 pub fn number(py: Python<'_>, s: Scalar) -> PyResult<Py<PyAny>> {
-    Ok(match s {
-        Scalar::Bool(b) => b.into_pyobject(py)?.to_owned().into_any().unbind(),
-        Scalar::Int(i) => i.into_pyobject(py)?.into_any().unbind(),
-        Scalar::Float(f) => f.into_pyobject(py)?.into_any().unbind(),
-    })
+    // SAFETY: these give an owned object, or null with an exception set.
+    let made = unsafe {
+        let made = match s {
+            Scalar::Bool(b) => ffi::PyBool_FromLong(b.into()),
+            Scalar::Int(i) => ffi::PyLong_FromLongLong(i),
+            Scalar::Float(f) => ffi::PyFloat_FromDouble(f),
+        };
+        Bound::from_owned_ptr_or_err(py, made)?
+    };
+    Ok(made.unbind())
 }
 
 /// The element at a byte position of packed elements.
@@ -48,7 +54,8 @@ fn nested(py: Python<'_>, bytes: &[u8], dtype: DType, shape: &[usize], at: &mut 
         *at += 1;
         return number(py, s);
     };
-    let list = PyList::empty(py);
+    // SAFETY: gives an owned list, or null with an exception set.
+    let list = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyList_New(0))?.cast_into_unchecked::<PyList>() };
     for _ in 0..n {
         list.append(nested(py, bytes, dtype, rest, at)?)?;
     }
