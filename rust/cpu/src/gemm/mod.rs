@@ -21,7 +21,7 @@ pub(crate) use tile::{tiles, Left, Steps, Strip};
 /// Steps of a block along the depth: a strip of the right operand, with a tile of the left, stays in the first cache.
 const DEPTH: usize = 384;
 /// Rows of a packed block of the left operand: it stays in the second cache.
-const ROWS: usize = 16 * 14;
+const ROWS: usize = 16 * 12;
 /// Columns of a packed block of the right operand.
 const COLUMNS: usize = 4096;
 /// From this many multiplications on there are several parts to a thread, so that one that is late holds up little.
@@ -155,9 +155,11 @@ impl<T: Item> Product<T> {
         true
     }
 
-    /// Whether rows of both operands, which lie along the depth, are multiplied as they are.
+    /// Whether rows of both operands, which lie along the depth, are multiplied as they are: few of the left one, and long
+    /// enough that adding up lanes at their ends costs less than packing.
     fn by_rows(&self, kernels: &Kernels<T>) -> bool {
-        self.a.col == 1 && self.b.row == 1 && self.b.col != 1 && self.m <= 4 * kernels.rows
+        let along = self.a.col == 1 && self.b.row == 1 && self.b.col != 1;
+        along && self.m <= 4 * kernels.rows && self.k >= 4 * kernels.width
     }
 
     /// Whether the right operand is read where it is: its rows are runs, and few tiles read each.
@@ -168,7 +170,7 @@ impl<T: Item> Product<T> {
     /// Whether the left operand is packed: many strips read it, or its rows meet in few places of the cache.
     fn packs_left(&self, kernels: &Kernels<T>, columns: usize) -> bool {
         let strips = columns.div_ceil(kernels.width);
-        let conflict = (self.a.row * size_of::<T>() as isize) % 2048 == 0;
+        let conflict = self.a.row.wrapping_mul(size_of::<T>() as isize) % 2048 == 0;
         strips > 1 && if self.a.col == 1 { conflict && strips > 2 } else { strips > 4 }
     }
 
@@ -319,6 +321,10 @@ mod tests {
                 for n in [1, 4, 7, 8, 15, 16, 17, 32, 33, 63] {
                     every_way([m, k, n]);
                 }
+            }
+            // Long rows, which are not packed.
+            for n in [1, 2, 3, 4, 5, 9] {
+                every_way([m, 141, n]);
             }
         }
     }

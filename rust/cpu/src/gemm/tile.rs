@@ -39,7 +39,7 @@ pub(crate) struct Strip<T> {
     pub add: bool,
 }
 
-/// How `rows` are cut into tiles of at most `most`: their number, and rows of the first and of the last ones.
+/// `rows` cut into tiles of at most `most`: the first row of each, and how many it has.
 #[inline(always)]
 pub(crate) fn tiles(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let count = rows.div_ceil(most);
@@ -69,7 +69,7 @@ pub(super) unsafe fn strip<R: Register>(s: &Strip<R::Item>) {
                 }
             };
         }
-        rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+        rows!(1 2 3 4 5 6 7 8 9 10 11 12);
     }
 }
 
@@ -133,7 +133,8 @@ unsafe fn sums<R: Register, const M: usize, const N: usize, const PART: bool>(
     };
     let mut sums = [[R::zero(); N]; M];
     // Three rows to a pointer: the processor adds one stride or two by itself.
-    let mut lines: [*const R::Item; 5] = std::array::from_fn(|g| a.at.wrapping_offset(3 * g as isize * a.row));
+    let mut lines: [*const R::Item; 4] =
+        std::array::from_fn(|g| a.at.wrapping_offset((3 * g as isize).wrapping_mul(a.row)));
     for right in rows {
         let b: [R; N] = std::array::from_fn(|j| load(right, j));
         for i in 0..M {
