@@ -258,7 +258,12 @@ CASES = {
     "vander": [lambda t: _(t.f(3).detach()), lambda t: _(t.i(3), 4, True)],
     "scalar_tensor": [lambda t: _(2)],
     **{
-        n: [lambda t: _(5), lambda t: _(6, False), lambda t: _(1)]
+        n: [
+            lambda t: _(5),
+            lambda t: _(6, False),
+            lambda t: _(1),
+            lambda t: _(0),
+        ]
         for n in ("bartlett_window", "hann_window", "hamming_window")
     },
     "take": [lambda t: _(t.f(2, 3), torch.tensor([[0, -1], [2, 2]]))],

@@ -150,8 +150,14 @@ REFUSED = {
         lambda t: _(torch.eye(2), torch.ones(2, dtype=torch.int32), torch.ones(3, 2)),
         lambda t: _(torch.eye(2), torch.ones(2, dtype=torch.int32), torch.ones(2, 2).double()),
     ],
-    "blackman_window": [lambda t: _(-1)],
-    "kaiser_window": [lambda t: _(-1)],
+    **{
+        f"{n}_window": [
+            lambda t: _(-1),
+            lambda t: _("x"),
+            lambda t: _(2.5),
+        ]
+        for n in ("bartlett", "blackman", "hamming", "hann", "kaiser")
+    },
     "pca_lowrank": [lambda t: _(t.f(4, 3), 4), lambda t: _(t.f(4, 3), niter=-1), lambda t: _(t.i(4, 3))],
     "linalg.lu_factor": [
         lambda t: _(torch.zeros(2, 2)),
