@@ -53,6 +53,8 @@ CASES = {
     "inverse": ("row.expand(10_000, -1).inverse()", "linalg.inv: ", [10_000, 10_000], 4),
     "from numpy": ("wg.tensor(np.broadcast_to(np.float32(1), (100 * MB,)))", "copy: ", [100 * MB], 4),
     "from numpy, converted": ("wg.tensor(array, dtype=wg.float64)", "to: ", [100 * MB], 8),
+    "nonzero": ("wide.nonzero()", "nonzero: ", [100 * MB, 1], 8),
+    "mask": ("wide[wg.ones(1, dtype=wg.bool).expand(100 * MB)]", "nonzero: ", [100 * MB, 1], 8),
     "in place": ("much.cumsum_(0)", "cumsum: ", [60 * MB], 4),
     "out": ("wg.exp(much, out=wg.empty(0))", "exp: ", [60 * MB], 4),
     "resize_": ("wg.empty(0).resize_(10, 10 * MB)", "", [10, 10 * MB], 4),

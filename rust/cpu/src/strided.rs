@@ -1,7 +1,7 @@
 //! Typed access to strided memory: the element types and dispatch from a dtype to a Rust type.
 //! Loops over positions stand in `nest`.
 
-use crate::buffer::Buffer;
+use crate::buffer::{self, Buffer};
 use crate::halves;
 pub use crate::nest::{parallel, Lines, Nest, GRAIN};
 use half::{bf16, f16};
@@ -315,13 +315,17 @@ pub unsafe fn dense_mut<'a, T: Copy>(out: &ViewMut<'a, Buffer>) -> Option<&'a mu
 /// is not so much memory.
 pub fn room<T>(n: usize) -> Result<Vec<T>> {
     let mut out = Vec::new();
-    match out.try_reserve_exact(n) {
-        Ok(()) => Ok(out),
-        Err(_) => Err(Error::memory(format!(
-            "not enough memory: {n} values of {} bytes are needed on the CPU for intermediate results",
-            std::mem::size_of::<T>()
-        ))),
+    if out.try_reserve_exact(n).is_err() {
+        // What the pool keeps may be what is lacking.
+        buffer::trim();
+        out.try_reserve_exact(n).map_err(|_| {
+            Error::memory(format!(
+                "not enough memory: you tried to allocate {} bytes on the CPU for intermediate results",
+                n.saturating_mul(std::mem::size_of::<T>())
+            ))
+        })?;
     }
+    Ok(out)
 }
 
 /// `n` times a value.

@@ -32,7 +32,10 @@ pub fn nonzero(x: View<'_, Buffer>) -> Result<(Buffer, usize)> {
             return Ok((Buffer::new(0)?, 0));
         }
         let bytes = count.checked_mul(shape.len() * 8);
-        let out = Buffer::new(bytes.ok_or_else(|| Error::memory("nonzero: the result is too large"))?)?;
+        let out = bytes
+            .ok_or_else(|| Error::memory("the result is too large"))
+            .and_then(Buffer::new)
+            .map_err(|e| e.context(&format!("nonzero: a tensor of shape [{count}, {}] and dtype int64", shape.len())))?;
         let target = Ptr::<i64>::of(&out);
         let (mut linear, mut written) = (0usize, 0isize);
         nest.each(|[at]| {
