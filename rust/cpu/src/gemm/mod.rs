@@ -279,7 +279,7 @@ mod tests {
 
     /// Small whole numbers: their products' sums are exact in any order.
     fn noise<T: Item>(count: usize, seed: usize) -> Vec<T> {
-        (0..count).map(|i| T::from_i64(((i + seed) * 2_654_435_761 >> 7) as i64 % 9 - 4)).collect()
+        (0..count).map(|i| T::from_i64((((i + seed) * 2_654_435_761) >> 7) as i64 % 9 - 4)).collect()
     }
 
     fn check<T: Item>(isa: Isa, [m, k, n]: [usize; 3], [a_across, b_across]: [bool; 2], add: bool) {
