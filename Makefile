@@ -17,7 +17,7 @@ CRATES := --workspace --exclude wengert-python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help deps build demo figure test test-quick test-rust sanitize parity-full bench bench-overhead bench-counts bench-check bench-gpu lint format stubs wheel clean
+.PHONY: help build demo figure test test-quick test-rust sanitize parity-full bench bench-overhead bench-counts bench-check bench-gpu lint format stubs wheel clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,8 +42,6 @@ $(BUILT): $(RUST_SOURCES) pyproject.toml | $(STAMPS)/venv
 	rm -f $(STAMPS)/built-*
 	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --profile $(PROFILE)
 	touch $@
-
-deps: $(STAMPS)/extra-test ## what tests need from package registries, PyTorch included
 
 build: $(BUILT) ## an editable build in .venv
 
