@@ -50,20 +50,12 @@ impl<T> Matrix<T> {
 
 /// A number type whose matrices [`product`] multiplies.
 pub(crate) trait Factor: Number {
-    /// The product by blocks; `false` where there is no such way or no memory for it, with the output as it was.
-    ///
-    /// # Safety
-    /// As [`product`].
-    unsafe fn by_blocks(product: &Product<Self>, threads: bool) -> bool;
-    /// The loops that products by blocks are made of.
+    /// The loops that products by blocks are made of, where there are any.
     fn kernels() -> Option<&'static Kernels<Self>>;
 }
 macro_rules! factor {
     ($($T:ident)*) => {$(
         impl Factor for $T {
-            unsafe fn by_blocks(product: &Product<$T>, threads: bool) -> bool {
-                product.run(threads)
-            }
             fn kernels() -> Option<&'static Kernels<$T>> {
                 Some(Item::kernels(Isa::current()))
             }
@@ -72,9 +64,6 @@ macro_rules! factor {
 }
 factor!(f32 f64);
 impl Factor for i64 {
-    unsafe fn by_blocks(_: &Product<i64>, _: bool) -> bool {
-        false
-    }
     fn kernels() -> Option<&'static Kernels<i64>> {
         None
     }
@@ -207,7 +196,7 @@ pub(crate) unsafe fn product<T: Factor>(
             return;
         }
         let product = Product { m, k, n, a, b, out: Ptr::new(out), out_row, add: accumulate };
-        if T::by_blocks(&product, threads) {
+        if T::kernels().is_some_and(|kernels| product.run(kernels, threads)) {
             return;
         }
     }

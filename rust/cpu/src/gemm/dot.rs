@@ -45,7 +45,7 @@ pub(super) unsafe fn rows<R: Register>(s: &Rows<R::Item>) {
                     }
                 };
             }
-            rows!(1 2 3 4 5 6);
+            rows!(1 2 3 4);
         }
     }
 }

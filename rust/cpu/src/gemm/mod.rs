@@ -105,18 +105,13 @@ struct Block<T> {
     add: bool,
 }
 
-impl<T: Item> Product<T> {
+impl<T: Number> Product<T> {
     /// Runs it; `false` if there is no memory for blocks, with the output as it was.
     ///
     /// # Safety
-    /// All `m·k`, `k·n` and `m·n` elements lie in live memory, and nobody else uses the output's.
-    pub unsafe fn run(&self, threads: bool) -> bool {
-        self.run_with(T::kernels(Isa::current()), threads)
-    }
-
-    /// # Safety
-    /// As [`Product::run`]; the machine has the kernels' instruction set.
-    unsafe fn run_with(&self, kernels: &Kernels<T>, threads: bool) -> bool {
+    /// All `m·k`, `k·n` and `m·n` elements lie in live memory, and nobody else uses the output's; the machine has the
+    /// kernels' instruction set.
+    pub unsafe fn run(&self, kernels: &Kernels<T>, threads: bool) -> bool {
         let &Product { m, k, n, a, b, .. } = self;
         let parts = match threads {
             true if m.saturating_mul(k).saturating_mul(n) >= LARGE => 4 * threads::count(),
@@ -254,7 +249,7 @@ impl<T: Item> Product<T> {
 ///
 /// # Safety
 /// As [`Product::run`]; `to` has room for the strips.
-unsafe fn pack<T: Item>(kernels: &Kernels<T>, b: Matrix<T>, depth: usize, columns: usize, to: Ptr<T>, parts: usize) {
+unsafe fn pack<T: Number>(kernels: &Kernels<T>, b: Matrix<T>, depth: usize, columns: usize, to: Ptr<T>, parts: usize) {
     let strips = columns.div_ceil(kernels.width);
     let parts = parts.min(strips);
     each(parts, |part| {
@@ -292,7 +287,7 @@ mod tests {
         let mut out = start.clone();
         let product = Product { m, k, n, a: x, b: y, out: Ptr::new(out.as_mut_ptr()), out_row: n as isize, add };
         // SAFETY: the slices have these sizes, and the caller chose an instruction set of this machine.
-        assert!(unsafe { product.run_with(T::kernels(isa), m * k * n > 1 << 17) });
+        assert!(unsafe { product.run(T::kernels(isa), m * k * n > 1 << 17) });
         // SAFETY: as above.
         let get = |x: Matrix<T>, i: usize, j: usize| unsafe { *x.at.offset(i as isize * x.row + j as isize * x.col) };
         for (at, &found) in out.iter().enumerate() {
