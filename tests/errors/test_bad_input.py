@@ -262,6 +262,33 @@ def test_a_failed_recorded_write_keeps_the_history():
     assert x.grad.tolist() == [3.0, 3.0]
 
 
+@pytest.mark.parametrize("wrong", [7, -1, 1 << 40, -(1 << 62)])
+@pytest.mark.parametrize("lie", ["rows", "columns", "transposed", "steps"])
+@pytest.mark.parametrize("dim", [0, 1])
+def test_gather_and_scatter_find_the_one_wrong_index(dim, lie, wrong):
+    """Wherever it stands, and however the index lies in memory."""
+    x = wg.arange(42.0).reshape(6, 7) if dim else wg.arange(42.0).reshape(7, 6)
+    index = {
+        "rows": lambda: wg.zeros(6, 6, dtype=wg.int64),
+        "columns": lambda: wg.zeros(6, 6, dtype=wg.int64).t(),
+        "transposed": lambda: wg.zeros(5, 6, dtype=wg.int64).t(),
+        "steps": lambda: wg.zeros(6, 12, dtype=wg.int64)[:, ::2],
+    }[lie]()
+    index[-1, -1] = 6
+    x.gather(dim, index)
+    for place in (0, 0), (3, 2), (-1, -1):
+        bad = index.clone() if lie == "rows" else index
+        kept = bad[place].item()
+        bad[place] = wrong
+        message = f"index {wrong} is out of bounds for dimension {dim} with size 7"
+        with pytest.raises(RuntimeError, match=message):
+            x.gather(dim, bad)
+        with pytest.raises(RuntimeError, match=message):
+            x.scatter(dim, bad, 1.0)
+        bad[place] = kept
+    assert x.flatten().tolist() == list(range(42))
+
+
 def test_failures_leak_nothing():
     """A thousand failures in a row hold no operand: each is megabytes."""
     import resource

@@ -27,12 +27,11 @@ pub(super) fn forward<T: Real>(
     if let Some(b) = b {
         let (bias, step) = (Ptr::<T>::of(b.buffer), b.layout.strides()[0]);
         let start = b.layout.offset() as isize;
-        for line in y.chunks_exact_mut(n) {
-            for (j, y) in line.iter_mut().enumerate() {
-                // SAFETY: the position comes from the bias's layout.
-                *y = unsafe { bias.get(start + j as isize * step) };
-            }
+        for (y, j) in y[..n].iter_mut().zip(0..) {
+            // SAFETY: the position comes from the bias's layout.
+            *y = unsafe { bias.get(start + j * step) };
         }
+        repeat(y, n);
     }
     let (px, pw) = (Ptr::<T>::of(x.buffer), Ptr::<T>::of(w.buffer));
     let (sw, sx) = (w.layout.strides(), x.layout.strides());
@@ -50,4 +49,29 @@ pub(super) fn forward<T: Real>(
         done += m;
     });
     Ok(true)
+}
+
+/// Copies the first `n` elements over all that follow, as many at once as stay in a near cache.
+fn repeat<T: Copy>(y: &mut [T], n: usize) {
+    let (mut done, block) = (n, y.len().min((1 << 12) / n * n).max(n));
+    while done < block {
+        let more = done.min(block - done);
+        y.copy_within(..more, done);
+        done += more;
+    }
+    let (first, rest) = y.split_at_mut(done);
+    rest.chunks_mut(done).for_each(|part| part.copy_from_slice(&first[..part.len()]));
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_row_gets_the_first() {
+        for (n, rows) in [(1, 1), (3, 1), (3, 2), (3, 5000), (4096, 3), (5000, 2)] {
+            let mut y = vec![0; n * rows];
+            y[..n].iter_mut().zip(1..).for_each(|(y, i)| *y = i);
+            super::repeat(&mut y, n);
+            assert!(y.iter().zip((1..=n).cycle()).all(|(&y, i)| y == i), "{n} {rows}");
+        }
+    }
 }

@@ -70,18 +70,43 @@ fn rows_body<T: Real>(fma: bool, log: bool, n: usize, x: &[T], y: &mut [T]) {
     }
 }
 
+/// So many rows at once, one a lane, that one exponential and one logarithm serve them all.
 #[inline(always)]
 fn short_rows<T: Real, const N: usize>(fma: bool, log: bool, x: &[T], y: &mut [T]) {
-    for (x, y) in x.chunks_exact(N).zip(y.chunks_exact_mut(N)) {
-        let x: [T; N] = std::array::from_fn(|i| x[i]);
-        let top = x.iter().fold(T::LOWEST, |a, &b| if b > a { b } else { a });
-        let powers = x.map(|x| (x - top).exp_falling(fma));
-        let total = powers.iter().fold(T::ZERO, |a, &b| a + b);
+    const LANES: usize = 16;
+    for (x, y) in x.chunks(LANES * N).zip(y.chunks_mut(LANES * N)) {
+        let mut columns = [[T::ZERO; LANES]; N];
+        for (r, x) in x.chunks_exact(N).enumerate() {
+            for (column, &x) in columns.iter_mut().zip(x) {
+                column[r] = x;
+            }
+        }
+        let (mut top, mut total) = ([T::LOWEST; LANES], [T::ZERO; LANES]);
+        for column in &columns {
+            for (top, &x) in top.iter_mut().zip(column) {
+                *top = if x > *top { x } else { *top };
+            }
+        }
+        for column in &mut columns {
+            for ((x, &top), total) in column.iter_mut().zip(&top).zip(&mut total) {
+                let shifted = *x - top;
+                let power = shifted.exp_falling(fma);
+                *total = *total + power;
+                *x = if log { shifted } else { power };
+            }
+        }
         if log {
-            let log_total = total.ln();
-            y.copy_from_slice(&x.map(|x| x - top - log_total));
-        } else {
-            y.copy_from_slice(&powers.map(|p| p / total));
+            total.iter_mut().for_each(|t| *t = t.ln());
+        }
+        for column in &mut columns {
+            for (x, &total) in column.iter_mut().zip(&total) {
+                *x = if log { *x - total } else { *x / total };
+            }
+        }
+        for (r, y) in y.chunks_exact_mut(N).enumerate() {
+            for (y, column) in y.iter_mut().zip(&columns) {
+                *y = column[r];
+            }
         }
     }
 }

@@ -1,8 +1,9 @@
 //! `gather` and `scatter`: an index tensor that names positions along one dim.
 
 use crate::buffer::Buffer;
-use crate::strided::{dispatch, dispatch_size, parallel, Element, Nest, Number, Ptr};
+use crate::strided::{dispatch, dispatch_size, parallel, vectorised, Element, Nest, Number, Ptr};
 use crate::threads::Failed;
+use std::sync::atomic::{AtomicBool, Ordering};
 use wengert_ops::{contract, Error, Layout, Result, ScatterMode, Strides, View, ViewMut};
 
 /// A layout read as having at least one dim: PyTorch takes 0-d tensors for one element.
@@ -42,15 +43,41 @@ fn without(strides: &[isize], dim: usize) -> Strides {
     strides
 }
 
-/// `to[k] = from[p + k · along + picks[k] · step]`.
+/// `to[k] = from[p + picks[k] · step]`, unless there are picks beyond `last`; the largest, or a larger number.
 ///
 /// # Safety
-/// These positions lie in the buffer.
+/// The positions of picks up to `last` lie in the buffer.
 #[inline(always)]
-unsafe fn pick_line<T: Copy>(from: Ptr<T>, [p, along, step]: [isize; 3], picks: &[i64], to: &mut [T]) {
-    for ((to, &pick), k) in to.iter_mut().zip(picks).zip(0..) {
-        *to = from.get(p + k * along + pick as isize * step);
+unsafe fn pick_near<T: Copy>(from: Ptr<T>, [p, step]: [isize; 2], last: u64, picks: &[i64], to: &mut [T]) -> u64 {
+    if any_beyond(picks, last) {
+        return u64::MAX;
     }
+    for (to, &pick) in to.iter_mut().zip(picks) {
+        *to = from.get(p + pick as isize * step);
+    }
+    0
+}
+
+/// A negative index is a huge one: one comparison, without an early way out, is a vector loop.
+#[inline(always)]
+fn any_beyond_body(picks: &[i64], last: u64) -> bool {
+    picks.iter().fold(0, |n, &pick| n | (pick as u64 > last) as u64) != 0
+}
+vectorised! { fn any_beyond<>(picks: &[i64], last: u64) -> bool = any_beyond_body }
+
+/// `to[k] = from[p + k + picks[k] · step]`, each from another line: reads that wait for memory, beside which it costs
+/// nothing to limit the picks to `last`. The largest of them.
+///
+/// # Safety
+/// The positions of picks up to `last` lie in the buffer.
+#[inline(always)]
+unsafe fn pick_far<T: Copy>(from: Ptr<T>, [p, step]: [isize; 2], last: u64, picks: &[i64], to: &mut [T]) -> u64 {
+    let mut largest = 0;
+    for ((to, &pick), k) in to.iter_mut().zip(picks).zip(0..) {
+        largest = largest.max(pick as u64);
+        *to = from.get(p + k + (pick as u64).min(last) as isize * step);
+    }
+    largest
 }
 
 /// `Backend::gather`.
@@ -66,30 +93,38 @@ pub fn gather(x: View<'_, Buffer>, dim: usize, index: View<'_, Buffer>, out: Vie
     if index.layout.numel() == 0 {
         return Ok(());
     }
-    check_indices(index, dim, x_shape[dim])?;
-    let step = x_strides[dim];
+    let (size, step) = (x_shape[dim], x_strides[dim]);
+    if size == 0 {
+        return check_indices(index, dim, size);
+    }
+    let last = size as u64 - 1;
     let offsets = [x.layout.offset(), index.layout.offset(), out.layout().offset()];
     let nest = Nest::new(shape, [&without(x_strides, dim), index_strides, out_strides], offsets);
-    let picks = Ptr::<i64>::of(index.buffer);
+    let (picks, wrong) = (Ptr::<i64>::of(index.buffer), AtomicBool::new(false));
     dispatch_size!(x.dtype, T => {
         let (from, to) = (Ptr::<T>::of(x.buffer), Ptr::<T>::of(out.buffer()));
         let n = nest.largest();
         parallel(n, nest.numel() / n, |range| {
-            // SAFETY: indices were checked; positions come from layouts; parts write disjoint elements.
+            let mut largest = 0;
+            // SAFETY: picks are limited to the dim; positions come from layouts; parts write disjoint elements.
             nest.part(range).rows(|[p, i, q], steps, len| unsafe {
                 // Loops that know their steps take half as long.
-                match steps {
-                    [0, 1, 1] => pick_line(from, [p, 0, step], picks.slice(i, len), to.slice_mut(q, len)),
-                    [1, 1, 1] => pick_line(from, [p, 1, step], picks.slice(i, len), to.slice_mut(q, len)),
-                    [a, b, c] => {
-                        for k in 0..len as isize {
-                            to.set(q + k * c, from.get(p + k * a + picks.get(i + k * b) as isize * step));
-                        }
-                    }
-                }
+                largest = largest.max(match steps {
+                    [0, 1, 1] => pick_near(from, [p, step], last, picks.slice(i, len), to.slice_mut(q, len)),
+                    [1, 1, 1] => pick_far(from, [p, step], last, picks.slice(i, len), to.slice_mut(q, len)),
+                    [a, b, c] => (0..len as isize).fold(0, |largest, k| {
+                        let pick = picks.get(i + k * b) as u64;
+                        to.set(q + k * c, from.get(p + k * a + pick.min(last) as isize * step));
+                        largest.max(pick)
+                    }),
+                });
             });
+            wrong.fetch_or(largest > last, Ordering::Relaxed);
         });
     });
+    if wrong.into_inner() {
+        check_indices(index, dim, size)?;
+    }
     Ok(())
 }
 
