@@ -24,6 +24,24 @@ def test_conversion_to_python():
     assert round(float(wg.tensor(2.6))) == 3
 
 
+def test_functions_take_arguments_by_place_and_by_name():
+    x = wg.tensor([[3.0, 1.0], [2.0, 4.0]])
+    for by_place, by_name in [
+        (wg.sum(x, 0), wg.sum(dim=0, input=x)),
+        (wg.sum(x, 1, True), wg.sum(x, keepdim=True, dim=1)),
+        (wg.cumsum(x, 1), wg.cumsum(x, axis=1)),
+        (wg.softmax(x, 0, wg.float64), wg.softmax(x, dtype=wg.float64, dim=0)),
+    ]:
+        assert_same(by_place, by_name)
+    out = wg.empty(2)
+    assert wg.sum(x, 0, out=out) is out and out.tolist() == [5.0, 5.0]
+    for wrong in [(), (3,), ("x", 0), (None,)]:
+        with pytest.raises(TypeError, match=r"sum\(\)"):
+            wg.sum(*wrong)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'dimm'"):
+        wg.sum(x, dimm=0)
+
+
 def test_attributes():
     t = wg.zeros(2, 3, dtype=wg.float64)
     assert t.shape == (2, 3) and t.shape[0] == 2 and tuple(t.size()) == (2, 3) and t.size(-1) == 3
@@ -282,6 +300,14 @@ def test_a_module_survives_a_pickle():
     other = pickle.load(buffer)
     x = wg.randn(4, 2)
     assert wg.equal(model(x), other(x)) and other[0].weight.requires_grad
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, f in sorted(vars(wg._core).items()) if type(f) is type(len) and name[0] != "_"]
+)
+def test_a_function_survives_a_pickle(name):
+    function = getattr(wg._core, name)
+    assert pickle.loads(pickle.dumps(function)) is function and copy.deepcopy(function) is function
 
 
 def test_casts():

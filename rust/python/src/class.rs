@@ -5,6 +5,7 @@
 //! else from PyO3's.
 
 use crate::args::plain_number;
+use crate::convert::number;
 use crate::error::{InternalError, Raise};
 use crate::tensor::{binary, done, PyTensor};
 use pyo3::ffi;
@@ -12,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 use pyo3::Borrowed;
-use std::ffi::c_void;
+use std::ffi::{c_void, CStr};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use wengert::{Row, Tensor};
@@ -113,6 +114,7 @@ fn make(py: Python<'_>) -> PyResult<Class> {
         ffi::PyType_Slot { slot: ffi::Py_nb_multiply, pfunc: operator::<{ Row::Mul as usize }> as *mut c_void },
         ffi::PyType_Slot { slot: ffi::Py_nb_true_divide, pfunc: operator::<{ Row::Div as usize }> as *mut c_void },
         ffi::PyType_Slot { slot: ffi::Py_mp_subscript, pfunc: subscript as *mut c_void },
+        ffi::PyType_Slot { slot: ffi::Py_tp_methods, pfunc: Box::leak(Box::new(methods())).as_mut_ptr().cast() },
         ffi::PyType_Slot { slot: 0, pfunc: std::ptr::null_mut() },
     ];
     let mut spec = ffi::PyType_Spec {
@@ -133,6 +135,41 @@ fn make(py: Python<'_>) -> PyResult<Class> {
     // SAFETY: these are the types of these slots.
     let (alloc, free) = unsafe { (slot(raw, ffi::Py_tp_alloc)?, slot(raw, ffi::Py_tp_free)?) };
     Ok(Class { object: object.unbind(), alloc, free, value, dict, weak })
+}
+
+/// Methods that cost less than PyO3's way to them.
+fn methods() -> [ffi::PyMethodDef; 2] {
+    let item = ffi::PyMethodDef {
+        ml_name: c"item".as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunction: item },
+        ml_flags: ffi::METH_NOARGS,
+        ml_doc: ITEM.as_ptr(),
+    };
+    [item, ffi::PyMethodDef::zeroed()]
+}
+
+const ITEM: &CStr = c"item($self, /)\n--\n
+The only element as a Python number.
+
+Raises:
+    RuntimeError: for a tensor of none or of several elements.
+
+Example:
+    >>> import wengert as wg
+    >>> wg.tensor([2.5]).item()
+    2.5
+";
+
+/// `x.item()`.
+///
+/// # Safety
+/// Called by Python with the GIL and an object of the class.
+unsafe extern "C" fn item(object: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    let py = Python::assume_attached();
+    answer(py, "item", || match tensor_of(&Borrowed::from_ptr(py, object)) {
+        Some(x) => number(py, x.item().raise()?),
+        None => Err(internal("item() of an object that is no Tensor")),
+    })
 }
 
 /// The Python object of a tensor that was just made.
@@ -244,7 +281,7 @@ fn tensor_of_subclass<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a Tensor> {
 }
 
 /// What a slot gives back to Python; a panic becomes an InternalError.
-fn answer(py: Python<'_>, name: &str, f: impl FnOnce() -> PyResult<Py<PyAny>>) -> *mut ffi::PyObject {
+pub fn answer(py: Python<'_>, name: &str, f: impl FnOnce() -> PyResult<Py<PyAny>>) -> *mut ffi::PyObject {
     let error = match catch_unwind(AssertUnwindSafe(f)) {
         Ok(Ok(object)) => return object.into_ptr(),
         Ok(Err(e)) => e,

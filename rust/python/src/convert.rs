@@ -1,6 +1,6 @@
 //! Tensors to Python data: numbers, lists, numpy arrays, DLPack capsules, bytes.
 
-use crate::error::{to_py, Raise};
+use crate::error::Raise;
 use crate::tensor::{fresh, PyTensor};
 use pyo3::exceptions::{PyBufferError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi;
@@ -143,18 +143,6 @@ fn one(t: &Tensor, what: &str) -> PyResult<Scalar> {
 
 #[pymethods]
 impl PyTensor {
-    /// The only element as a Python number.
-    ///
-    /// >>> import wengert as wg
-    /// >>> wg.tensor([2.5]).item()
-    /// 2.5
-    fn item(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        match self.inner.item() {
-            Ok(s) => number(py, s),
-            Err(e) => Err(to_py(e)),
-        }
-    }
-
     /// Nested lists of Python numbers (a number for a 0-d tensor).
     fn tolist(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let shape = self.inner.shape();

@@ -8,6 +8,7 @@ mod reduce;
 mod shaping;
 
 use crate::args::Ints;
+use crate::class::{answer, tensor_of};
 use crate::error::Raise;
 use crate::tensor::{fresh, wrap, PyTensor};
 use crate::types::type_name;
@@ -15,6 +16,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyCFunction, PyDict, PyTuple};
+use pyo3::{ffi, Borrowed};
 use std::ffi::{CStr, CString};
 use wengert::Tensor;
 
@@ -60,9 +62,70 @@ fn function<'py>(
     let text = method.getattr("__doc__")?.extract::<Option<String>>()?.unwrap_or_default();
     let name_c = leak(name.to_owned())?;
     let doc = leak(format!("{name}{signature}\n--\n\n{text}"))?;
-    let method = method.unbind();
-    PyCFunction::new_closure(m.py(), Some(name_c), Some(doc), move |args, kwargs| {
-        call(name, &method, out, args, kwargs)
+    let through = Bound::new(m.py(), Through { name, method: method.unbind(), out })?;
+    let definition = Box::leak(Box::new(ffi::PyMethodDef {
+        ml_name: name_c.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: enter },
+        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+        ml_doc: doc.as_ptr(),
+    }));
+    // SAFETY: the definition is leaked, as functions keep pointers to it; `enter` gets what it expects as `self`.
+    unsafe {
+        let made = ffi::PyCFunction_NewEx(definition, through.as_ptr(), std::ptr::null_mut());
+        Ok(Bound::from_owned_ptr_or_err(m.py(), made)?.cast_into_unchecked())
+    }
+}
+
+/// What a function hands its arguments to.
+#[pyclass(frozen, module = "wengert")]
+struct Through {
+    name: &'static str,
+    method: Py<PyAny>,
+    out: bool,
+}
+
+#[pymethods]
+impl Through {
+    /// Functions are pickled as attributes of what they are bound to: for these that is the module.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (&'static str,))> {
+        Ok((py.import("importlib")?.getattr("import_module")?, ("wengert._core",)))
+    }
+}
+
+/// A function that goes through to a method.
+///
+/// # Safety
+/// Called by Python with the GIL, a [`Through`], `n` live arguments and one more per name.
+unsafe extern "C" fn enter(
+    slf: *mut ffi::PyObject,
+    args: *const *mut ffi::PyObject,
+    n: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    let py = Python::assume_attached();
+    let slf = Borrowed::from_ptr(py, slf).cast_unchecked::<Through>();
+    let Through { name, method, out } = slf.get();
+    answer(py, name, || {
+        let n = n as usize;
+        // The everyday call goes on without a tuple.
+        if names.is_null() && (1..=3).contains(&n) && tensor_of(&Borrowed::from_ptr(py, *args)).is_some() {
+            let arg = |i: usize| if i < n { *args.add(i) } else { std::ptr::null_mut() };
+            let end = std::ptr::null_mut::<ffi::PyObject>();
+            let result = ffi::PyObject_CallFunctionObjArgs(method.as_ptr(), arg(0), arg(1), arg(2), end);
+            return Ok(Bound::from_owned_ptr_or_err(py, result)?.unbind());
+        }
+        let given = |i: usize| Bound::from_borrowed_ptr(py, *args.add(i));
+        let positional = PyTuple::new(py, (0..n).map(given))?;
+        let mut named = None;
+        if !names.is_null() {
+            let dict = PyDict::new(py);
+            let names = Borrowed::from_ptr(py, names).cast_unchecked::<PyTuple>();
+            for (i, name) in names.iter().enumerate() {
+                dict.set_item(name, given(n + i))?;
+            }
+            named = Some(dict);
+        }
+        call(name, method, *out, &positional, named.as_ref())
     })
 }
 
