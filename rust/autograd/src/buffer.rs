@@ -5,12 +5,12 @@
 //! in-place write may go to the bytes where they stand only if its own cell is the sole holder besides
 //! partial saves that it does not touch.
 
-use crate::counted::Counted;
 use crate::lock::{Guarded, Key};
 use crate::tape::saved::Spans;
 use std::sync::atomic::{AtomicU32, Ordering};
 use wengert_cpu as cpu;
 use wengert_gpu as gpu;
+use wengert_ops::counted::Counted;
 pub use wengert_ops::Device;
 use wengert_ops::{Backend, Result};
 
@@ -56,22 +56,36 @@ pub struct Buffer {
 impl Buffer {
     #[inline]
     pub(crate) fn wrap(data: Data) -> Counted<Buffer> {
-        Counted::new(Buffer {
-            data,
-            pins: AtomicU32::new(0),
-            writes: AtomicU32::new(0),
-            writing: AtomicU32::new(0),
-            spans: Guarded::new(None),
-        })
+        Buffer::around(|| data)
+    }
+
+    /// Around what `data` makes, put together where it stays.
+    #[inline(always)]
+    fn around(data: impl FnOnce() -> Data) -> Counted<Buffer> {
+        // Does not compile when a field is missing below.
+        let _fields = |Buffer { data: _, pins: _, writes: _, writing: _, spans: _ }| {};
+        // SAFETY: every field is written.
+        unsafe {
+            Counted::build(|place: *mut Buffer| {
+                (&raw mut (*place).data).write(data());
+                (&raw mut (*place).pins).write(AtomicU32::new(0));
+                (&raw mut (*place).writes).write(AtomicU32::new(0));
+                (&raw mut (*place).writing).write(AtomicU32::new(0));
+                (&raw mut (*place).spans).write(Guarded::new(None));
+            })
+        }
     }
 
     #[inline]
     pub(crate) fn allocate(device: Device, bytes: usize) -> Result<Counted<Buffer>> {
-        Ok(Buffer::wrap(match device {
-            Device::Cpu => Data::Cpu(cpu::Cpu.allocate(bytes)?),
-            Device::Gpu(n) => Data::Gpu(gpu::Gpu::open(n as usize)?.allocate(bytes)?),
-            Device::Meta => Data::Meta,
-        }))
+        Ok(match device {
+            Device::Cpu => {
+                let room = cpu::Room::of(bytes)?;
+                Buffer::around(|| Data::Cpu(cpu::Buffer::within(room)))
+            }
+            Device::Gpu(n) => Buffer::wrap(Data::Gpu(gpu::Gpu::open(n as usize)?.allocate(bytes)?)),
+            Device::Meta => Buffer::wrap(Data::Meta),
+        })
     }
 
     #[inline]

@@ -166,11 +166,26 @@ pub fn apply(op: Op, inputs: &[&Tensor]) -> Result<SmallVec<[Tensor; 2]>> {
     apply_labelled(op, inputs, 0)
 }
 
-/// The only output of an operation.
+/// The only output of an operation, or its first.
 pub fn apply1(op: Op, inputs: &[&Tensor]) -> Result<Tensor> {
-    let mut out = apply(op, inputs)?;
-    out.truncate(1);
-    match out.pop() {
+    let op = match op {
+        Op::View(view) => return crate::views::view(inputs[0], std::sync::Arc::unwrap_or_clone(view)),
+        op => op,
+    };
+    let (values, needs, mut outputs) = computed(&op, inputs)?;
+    if needs != 0 {
+        return first(record_outputs(op, 0, inputs, values, outputs)?);
+    }
+    outputs.truncate(1);
+    match outputs.pop() {
+        Some(value) => Ok(Tensor::from_value(value)),
+        None => fail!(internal, "an operation gave no output"),
+    }
+}
+
+fn first(mut outputs: SmallVec<[Tensor; 2]>) -> Result<Tensor> {
+    outputs.truncate(1);
+    match outputs.pop() {
         Some(t) => Ok(t),
         None => fail!(internal, "an operation gave no output"),
     }
@@ -180,20 +195,26 @@ pub(crate) fn apply_labelled(op: Op, inputs: &[&Tensor], label: u16) -> Result<S
     if let Op::View(view) = &op {
         return Ok(SmallVec::from_iter([crate::views::view(inputs[0], (**view).clone())?]));
     }
-    let (values, needs) = taken(inputs);
-    let first = values[0].device();
-    if let Some(other) = values.iter().find(|v| v.device() != first) {
-        return Err(mixed_devices(wengert_ops::infer::op_name(&op), first, other.device()));
-    }
-    let outputs = exec::run(&op, &values)?;
+    let (values, needs, outputs) = computed(&op, inputs)?;
     if needs == 0 {
         return Ok(outputs.into_iter().map(Tensor::from_value).collect());
     }
     record_outputs(op, label, inputs, values, outputs)
 }
 
+/// The operands' values, which of them require grad, and the operation's outputs.
+fn computed(op: &Op, inputs: &[&Tensor]) -> Result<(SmallVec<[Value; 3]>, u64, exec::Outputs)> {
+    let (values, needs) = taken(inputs);
+    let first = values[0].device();
+    if let Some(other) = values.iter().find(|v| v.device() != first) {
+        return Err(mixed_devices(wengert_ops::infer::op_name(op), first, other.device()));
+    }
+    let outputs = exec::run(op, &values)?;
+    Ok((values, needs, outputs))
+}
+
 /// The operands' values and which of them require grad (none if nothing is taped), in one hold of the lock.
-fn taken(inputs: &[&Tensor]) -> (SmallVec<[Value; 3]>, u64) {
+pub(crate) fn taken(inputs: &[&Tensor]) -> (SmallVec<[Value; 3]>, u64) {
     loop {
         {
             let guard = lock();

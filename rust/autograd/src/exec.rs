@@ -128,7 +128,7 @@ pub(crate) fn row_vjp(
 }
 
 /// The row-major layout of a shape, shared with other results of that shape.
-fn known_layout(shape: &[usize]) -> Result<Layout> {
+pub(crate) fn known_layout(shape: &[usize]) -> Result<Layout> {
     lock().layouts.contiguous("empty", shape)
 }
 

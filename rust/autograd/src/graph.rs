@@ -1,7 +1,6 @@
 //! The tape as users see it: gradient nodes by name, their inputs, hooks; and what is alive.
 
 use crate::anomaly::Note;
-use crate::counted::Counted;
 use crate::lock::{lock, Locked};
 use crate::rules::{
     self,
@@ -13,6 +12,7 @@ use crate::tape::{labels, Hook, NodeHook, Payload};
 use crate::tensor::{edge, flag, requires_grad, Tensor};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use wengert_ops::counted::Counted;
 use wengert_ops::{fail, Result, Scalar};
 
 static NEXT_HOOK: AtomicU64 = AtomicU64::new(1);

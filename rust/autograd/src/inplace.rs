@@ -1,7 +1,6 @@
 //! In-place writes: functional underneath, copy on write at the bytes.
 
 use crate::buffer::{Buffer, Data, Device};
-use crate::counted::Counted;
 use crate::devices::Devices;
 use crate::dispatch::{borrowed, small_row, Arg, MOST, SMALL};
 use crate::exec::{self, RowInput};
@@ -15,6 +14,7 @@ use crate::value::Value;
 use crate::writable::{begin, bump, overlap_error, unexpanded};
 use smallvec::SmallVec;
 use std::sync::Arc;
+use wengert_ops::counted::Counted;
 use wengert_ops::rows::Class;
 use wengert_ops::{contract, fail, layout, DType, Op, Region, Result, Row, Scalar, ViewMut};
 

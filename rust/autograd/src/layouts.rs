@@ -1,6 +1,6 @@
 //! Layouts of shapes met before, so that small operations share them without allocating or counting.
 
-use wengert_ops::{layout, Layout, Result};
+use wengert_ops::{layout, Layout, Result, ViewOp};
 
 const SLOTS: usize = 1024;
 /// Slots looked at for a shape.
@@ -9,16 +9,64 @@ const PROBES: usize = 4;
 /// Pairs of layouts whose broadcast is remembered, one a place.
 const PAIRS: usize = 64;
 
+/// Selections of layouts that are remembered, one a place: the first that comes stays.
+const SELECTIONS: usize = 256;
+
+/// One index of a dim of a layout for ever, and the layout that is left.
+struct Selection {
+    of: Layout,
+    dim: usize,
+    index: usize,
+    rest: Layout,
+}
+
 /// A table of row-major layouts by shape. What is in it stays; shapes that find no place are made anew each time.
 pub(crate) struct Layouts {
     by_shape: [Option<Layout>; SLOTS],
     /// Two layouts for ever, and what they broadcast to.
     joint: [Option<(Layout, Layout, Layout)>; PAIRS],
+    selections: [Option<Selection>; SELECTIONS],
 }
 
 impl Layouts {
     pub const fn new() -> Layouts {
-        Layouts { by_shape: [const { None }; SLOTS], joint: [const { None }; PAIRS] }
+        Layouts {
+            by_shape: [const { None }; SLOTS],
+            joint: [const { None }; PAIRS],
+            selections: [const { None }; SELECTIONS],
+        }
+    }
+
+    /// The layout of a view.
+    #[inline]
+    pub fn view(&mut self, whole: &Layout, op: &ViewOp) -> Result<Layout> {
+        match *op {
+            ViewOp::Select { dim, index } if whole.is_forever() => self.select(whole, dim, index),
+            _ => {
+                let part = op.apply(whole)?;
+                // The handle that others of this shape have, which broadcasts know and which is copied without counting.
+                if part.is_plain() {
+                    self.contiguous("view", part.shape())
+                } else {
+                    Ok(part)
+                }
+            }
+        }
+    }
+
+    /// Elements of small tensors are read one by one, again and again.
+    #[inline]
+    fn select(&mut self, whole: &Layout, dim: usize, index: usize) -> Result<Layout> {
+        let mixed = (whole.mark() / std::mem::align_of::<Layout>() + dim).wrapping_mul(31).wrapping_add(index);
+        let place = &mut self.selections[mixed % SELECTIONS];
+        match place {
+            Some(s) if s.of.same(whole) && (s.dim, s.index) == (dim, index) => Ok(s.rest.clone()),
+            Some(_) => ViewOp::Select { dim, index }.apply(whole),
+            None => {
+                let rest = ViewOp::Select { dim, index }.apply(whole)?.lasting();
+                Ok(place.insert(Selection { of: whole.clone(), dim, index, rest }).rest.clone())
+            }
+        }
     }
 
     /// The row-major layout of the shape to which two others broadcast.
@@ -95,6 +143,21 @@ mod tests {
         }
         let (two, three) = (Layout::contiguous(&[2]), Layout::contiguous(&[3]));
         assert!(layouts.joint("test", &two, &three).is_err());
+    }
+
+    #[test]
+    fn selections_are_remembered_by_layout_dim_and_index() {
+        let mut layouts = Layouts::new();
+        for n in 1..40 {
+            let whole = layouts.contiguous("test", &[n, n + 1]).unwrap();
+            for _ in 0..2 {
+                for (dim, index) in [(0, n - 1), (1, n), (1, 0), (0, 0)] {
+                    let op = ViewOp::Select { dim, index };
+                    assert!(layouts.view(&whole, &op).unwrap() == op.apply(&whole).unwrap());
+                }
+            }
+            assert!(layouts.view(&whole, &ViewOp::Select { dim: 0, index: n }).is_err());
+        }
     }
 
     #[test]

@@ -17,7 +17,6 @@
 mod anomaly;
 mod api;
 mod buffer;
-mod counted;
 mod depth;
 mod devices;
 mod dispatch;

@@ -171,6 +171,7 @@ fn drop_deferred() {
 }
 
 /// A cell that only the holder of the lock may look into.
+#[repr(transparent)]
 pub(crate) struct Guarded<T>(UnsafeCell<T>);
 
 // SAFETY: access needs the one `Key`, which lives inside the lock.
@@ -190,6 +191,10 @@ impl<T> Guarded<T> {
     pub fn get_mut<'k>(&'k self, _key: &'k mut Key) -> &'k mut T {
         // SAFETY: the only key is borrowed mutably, so this is the only access to any cell.
         unsafe { &mut *self.0.get() }
+    }
+    /// Where the value stands.
+    pub const fn place(this: *mut Self) -> *mut T {
+        UnsafeCell::raw_get(this.cast::<UnsafeCell<T>>())
     }
     pub fn own(&mut self) -> &mut T {
         self.0.get_mut()

@@ -1,6 +1,5 @@
 //! What a tensor alone keeps alive, for a host language that looks for reference cycles.
 
-use crate::counted::{Counted, Watcher};
 use crate::lock::{held, lock};
 use crate::rules::custom::{function, Function};
 use crate::tape::node::{Edge, NodeRef};
@@ -9,6 +8,7 @@ use crate::tensor::{flag, Tensor, TensorImpl};
 use smallvec::SmallVec;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use wengert_ops::counted::{Counted, Watcher};
 use wengert_ops::Op;
 
 /// Something of the host language's that a tensor keeps.

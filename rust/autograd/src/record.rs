@@ -119,19 +119,41 @@ pub(crate) fn prepare(
 /// As [`prepare`] and [`push`] for a row over operands looked at under the lock: clones only what is saved.
 pub(crate) fn row(row: Row, args: &[Arg<'_>], needs: u64, out: &Value, locked: &mut Locked) -> Result<NodeRef> {
     let wanted = rules::row::saves(row, needs);
-    let mut edges = SmallVec::new();
     // Checks first: once a save is registered, nothing may fail.
     for (i, arg) in args.iter().enumerate() {
-        edges.push(match arg {
-            Arg::Tensor(t) if needs >> i & 1 == 1 => tensor::edge(t, locked)?,
-            _ => Edge::None,
-        });
-        if let (Arg::Tensor(t), 1) = (arg, wanted.inputs >> i & 1) {
+        let Arg::Tensor(t) = arg else { continue };
+        if needs >> i & 1 == 1 {
+            tensor::settle(t, locked)?;
+        }
+        if wanted.inputs >> i & 1 == 1 {
             check_inference(t, locked)?;
         }
     }
     let Locked { tape, key, .. } = locked;
-    let made = tape.add(Op::Row(row), edges, out.layout.clone(), out.dtype, 0);
+    for (i, arg) in args.iter().enumerate() {
+        if let (Arg::Tensor(t), 1) = (arg, needs >> i & 1) {
+            if let Edge::Node(n) = t.0.state.get(key).edge {
+                tape.hold(n);
+            }
+        }
+    }
+    let made = tape.add(Op::Row(row), out.layout.clone(), out.dtype, 0);
+    let edges = &mut tape.node_mut(made).edges;
+    for (i, arg) in args.iter().enumerate() {
+        let (Arg::Tensor(t), 1) = (arg, needs >> i & 1) else {
+            edges.push(Edge::None);
+            continue;
+        };
+        // Each kind is written where it stays: put together elsewhere it would be copied in wider pieces than it was
+        // written, which stalls the processor.
+        let state = t.0.state.get(key);
+        match &state.edge {
+            Edge::Node(n) => edges.push(Edge::Node(*n)),
+            Edge::Leaf(leaf) => edges.push(Edge::Leaf(leaf.clone())),
+            Edge::None if state.flags & tensor::flag::REQ != 0 => edges.push(Edge::Leaf(t.0.clone())),
+            Edge::None => edges.push(Edge::None),
+        }
+    }
     let saved = &mut tape.node_mut(made).saved;
     for (i, arg) in args.iter().enumerate() {
         match arg {

@@ -2,7 +2,7 @@
 
 use crate::lock::lock;
 use crate::tape::node::Edge;
-use crate::tensor::{flag, Cell, State, Tensor};
+use crate::tensor::{flag, Cell, Tensor};
 use crate::views::share;
 use wengert_ops::{fail, infer, DType, Result};
 
@@ -30,8 +30,6 @@ impl Tensor {
         }
         let storage = share(self, &mut guard.key);
         let flags = self.0.state.get(&guard.key).flags & flag::INFERENCE;
-        let cell = Cell::Shared(storage);
-        let state = State { cell, layout, edge: Edge::None, flags, grad: None, view: None, cold: None };
-        Ok(Tensor::made(dtype, self.0.device(), state))
+        Ok(Tensor::made((dtype, self.0.device()), Cell::Shared(storage), layout, Edge::None, flags, None))
     }
 }

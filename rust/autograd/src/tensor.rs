@@ -1,7 +1,6 @@
 //! The tensor: a storage cell seen through a layout, with a place on the tape.
 
 use crate::buffer::{Buffer, Device};
-use crate::counted::Counted;
 use crate::lock::{self, lock, Guarded, Key, Locked};
 use crate::tape::node::{Edge, NodeRef};
 use crate::tape::{Hook, Payload};
@@ -9,6 +8,7 @@ use crate::value::Value;
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::sync::Arc;
+use wengert_ops::counted::Counted;
 use wengert_ops::{fail, DType, Layout, Op, Region, Result, Scalar};
 
 /// A handle on a tensor; cloning gives another handle on the same one.
@@ -53,14 +53,6 @@ impl Kind {
 }
 
 impl TensorImpl {
-    #[inline]
-    pub(crate) fn new(dtype: DType, device: Device, state: State) -> TensorImpl {
-        TensorImpl {
-            kind: AtomicU32::new(Kind::new(dtype, device).0),
-            object: AtomicPtr::new(std::ptr::null_mut()),
-            state: Guarded::new(state),
-        }
-    }
     #[inline]
     pub(crate) fn kind(&self) -> Kind {
         Kind(self.kind.load(Ordering::Relaxed))
@@ -257,32 +249,49 @@ impl Drop for PendingRelease {
 
 impl Tensor {
     /// A tensor without history around a value.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn from_value(value: Value) -> Tensor {
         Tensor::with_edge(value, Edge::None)
     }
 
     /// A tensor whose gradient goes to `edge`. The node must be held once for it.
-    #[inline]
+    // Inlined, so that its parts are not gathered from where they were just put: wide loads of narrow stores stall.
+    #[inline(always)]
     pub(crate) fn with_edge(value: Value, edge: Edge) -> Tensor {
-        let device = value.device();
         let flags = if crate::mode::inference() { flag::INFERENCE } else { 0 };
-        let state = State {
-            cell: Cell::Own(value.buffer, 0),
-            layout: value.layout,
-            edge,
-            flags,
-            grad: None,
-            view: None,
-            cold: None,
-        };
-        Tensor::made(value.dtype, device, state)
+        let (device, Value { buffer, layout, dtype }) = (value.device(), value);
+        Tensor::made((dtype, device), Cell::Own(buffer, 0), layout, edge, flags, None)
     }
 
     /// A handle on a new tensor.
     #[inline(always)]
-    pub(crate) fn made(dtype: DType, device: Device, state: State) -> Tensor {
-        Tensor(Counted::new(TensorImpl::new(dtype, device, state)))
+    pub(crate) fn made(
+        (dtype, device): (DType, Device),
+        cell: Cell,
+        layout: Layout,
+        edge: Edge,
+        flags: u8,
+        view: Option<Box<ViewInfo>>,
+    ) -> Tensor {
+        // Does not compile when a field is missing below.
+        let _fields =
+            |TensorImpl { kind: _, object: _, state: _ },
+             State { cell: _, layout: _, edge: _, flags: _, grad: _, view: _, cold: _ }| {};
+        // SAFETY: every field of both structures is written.
+        Tensor(unsafe {
+            Counted::build(|place: *mut TensorImpl| {
+                (&raw mut (*place).kind).write(AtomicU32::new(Kind::new(dtype, device).0));
+                (&raw mut (*place).object).write(AtomicPtr::new(std::ptr::null_mut()));
+                let state = Guarded::place(&raw mut (*place).state);
+                (&raw mut (*state).cell).write(cell);
+                (&raw mut (*state).layout).write(layout);
+                (&raw mut (*state).edge).write(edge);
+                (&raw mut (*state).flags).write(flags);
+                (&raw mut (*state).grad).write(None);
+                (&raw mut (*state).view).write(view);
+                (&raw mut (*state).cold).write(None);
+            })
+        })
     }
 
     pub fn dtype(&self) -> DType {
@@ -388,12 +397,14 @@ impl Tensor {
                 }
                 let buffer = state.cell.buffer(&guard.key);
                 if !buffer.is_writing() {
-                    if let (Device::Gpu(_), Some(value)) = (self.0.device(), self.try_value(&guard.key)) {
+                    let Device::Gpu(_) = self.0.device() else {
+                        return crate::value::first(buffer, &state.layout, self.0.dtype());
+                    };
+                    if let Some(value) = self.try_value(&guard.key) {
                         drop(guard);
                         let host = value.moved(Device::Cpu)?;
                         return crate::value::first(&host.buffer, &host.layout, host.dtype);
                     }
-                    return crate::value::first(buffer, &state.layout, self.0.dtype());
                 }
             }
             std::thread::yield_now();

@@ -1,9 +1,9 @@
 //! A value without history: elements of a buffer under a layout.
 
 use crate::buffer::{Buffer, Data, Device};
-use crate::counted::Counted;
 use crate::devices::{no_data, Devices};
 use wengert_cpu as cpu;
+use wengert_ops::counted::Counted;
 use wengert_ops::{Backend, DType, Error, Layout, Result, Scalar, View, ViewMut};
 
 /// An array on a device. Cloning shares the elements.

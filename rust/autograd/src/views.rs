@@ -6,9 +6,7 @@ use crate::mode::is_grad_enabled;
 use crate::record;
 use crate::rules;
 use crate::tape::node::{Edge, Node};
-use crate::tensor::{
-    edge, flag, node_order, replace_edge, requires_grad, Cell, State, Storage, Tensor, ViewInfo, ViewKind,
-};
+use crate::tensor::{edge, flag, node_order, replace_edge, requires_grad, Cell, Storage, Tensor, ViewInfo, ViewKind};
 use std::sync::Arc;
 use wengert_ops::{fail, DType, Error, Layout, Op, Region, Result, ViewOp};
 
@@ -24,6 +22,7 @@ pub(crate) fn share(t: &Tensor, key: &mut Key) -> Arc<Storage> {
     storage
 }
 
+#[inline(always)]
 fn handle(
     t: &Tensor,
     storage: Arc<Storage>,
@@ -32,8 +31,7 @@ fn handle(
     view: Option<Box<ViewInfo>>,
     flags: u8,
 ) -> Tensor {
-    let state = State { cell: Cell::Shared(storage), layout, edge, flags, grad: None, view, cold: None };
-    Tensor::made(t.0.dtype(), t.0.device(), state)
+    Tensor::made((t.0.dtype(), t.0.device()), Cell::Shared(storage), layout, edge, flags, view)
 }
 
 /// One view of a tensor.
@@ -54,9 +52,10 @@ fn view_of(x: &Tensor, op: ViewOp, wanted: ViewKind) -> Result<Tensor> {
 #[inline]
 fn view_by(x: &Tensor, op: impl FnOnce(&Layout) -> Result<ViewOp>, wanted: ViewKind) -> Result<Tensor> {
     let mut guard = lock();
-    let layout = &x.0.state.get(&guard.key).layout;
-    let op = op(layout)?;
-    let layout = op.apply(layout)?;
+    let locked = &mut *guard;
+    let whole = &x.0.state.get(&locked.key).layout;
+    let op = op(whole)?;
+    let layout = locked.layouts.view(whole, &op)?;
     if let ViewOp::AsStrided { shape, .. } = &op {
         check_bounds(x, &layout, &guard.key, shape)?;
     }

@@ -1,7 +1,6 @@
 //! Bytes made safe to overwrite: copy on write, saves moved out of the way, writers one after another.
 
 use crate::buffer::Buffer;
-use crate::counted::Counted;
 use crate::devices::Devices;
 use crate::dispatch::Arg;
 use crate::lock::{lock, Key, Locked};
@@ -10,6 +9,7 @@ use crate::tensor::{Cell, Tensor};
 use crate::value::Value;
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use wengert_ops::counted::Counted;
 use wengert_ops::{fail, Error, Layout, Result, ViewMut};
 
 #[cold]

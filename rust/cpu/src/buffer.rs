@@ -29,6 +29,23 @@ pub struct Buffer {
     foreign: Option<Box<dyn Any + Send + Sync>>,
 }
 
+/// Room for a [`Buffer`], which goes to one by [`Buffer::within`]: what may fail, before the buffer is put together where
+/// it stays.
+#[must_use]
+pub struct Room {
+    len: usize,
+    heap: Option<NonNull<u8>>,
+}
+
+impl Room {
+    /// For `len` bytes.
+    #[inline]
+    pub fn of(len: usize) -> Result<Room> {
+        let heap = if len <= INLINE { None } else { Some(allocate(len)?) };
+        Ok(Room { len, heap })
+    }
+}
+
 // SAFETY: the bytes are plain data; concurrent access is excluded by the contract of `ViewMut::new`.
 unsafe impl Send for Buffer {}
 // SAFETY: as above.
@@ -121,8 +138,13 @@ impl Buffer {
     /// `len` bytes with unspecified but initialised contents.
     #[inline]
     pub fn new(len: usize) -> Result<Buffer> {
-        let heap = if len <= INLINE { None } else { Some(allocate(len)?) };
-        Ok(Buffer { len, heap, inline: UnsafeCell::new([0; INLINE / 8]), foreign: None })
+        Room::of(len).map(Buffer::within)
+    }
+
+    /// A buffer of room that was found before.
+    #[inline(always)]
+    pub fn within(Room { len, heap }: Room) -> Buffer {
+        Buffer { len, heap, inline: UnsafeCell::new([0; INLINE / 8]), foreign: None }
     }
 
     /// Memory of somebody else, kept alive by `owner`.

@@ -33,7 +33,7 @@ pub mod strided;
 mod system;
 pub mod threads;
 
-pub use buffer::Buffer;
+pub use buffer::{Buffer, Room};
 
 /// The processor of this machine.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,13 +1,13 @@
 //! Shape, strides and offset of a tensor in its buffer, in elements.
 
+use crate::counted::Counted;
 use crate::error::{Error, Result};
 use crate::fail;
 use smallvec::SmallVec;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
-use std::ptr::NonNull;
-use std::sync::Arc;
 
 /// Sizes of up to four dimensions stand inline.
 pub type Dims = SmallVec<[usize; 4]>;
@@ -19,35 +19,30 @@ pub const MAX_RANK: usize = 64;
 
 /// A handle, so that tensors of one shape and the tape's nodes share one allocation. It is counted, or for ever:
 /// handles of shapes met again and again ([`Layout::forever`]) are copied without touching a count.
-pub struct Layout(NonNull<Shared>);
+pub struct Layout(ManuallyDrop<Counted<Shared>>);
 
 struct Shared {
     data: LayoutData,
     forever: bool,
 }
 
-// SAFETY: what a handle points to never changes, and its count is atomic.
-unsafe impl Send for Layout {}
-// SAFETY: as above.
-unsafe impl Sync for Layout {}
-
 impl Clone for Layout {
     #[inline]
     fn clone(&self) -> Layout {
-        if !self.shared().forever {
-            // SAFETY: the pointer came from `Arc::into_raw`, and this handle holds one count of it.
-            unsafe { Arc::increment_strong_count(self.0.as_ptr()) }
+        if self.0.forever {
+            // SAFETY: handles of what lives for ever neither count nor drop, so another one may stand beside this.
+            return Layout(unsafe { std::ptr::read(&self.0) });
         }
-        Layout(self.0)
+        Layout(self.0.clone())
     }
 }
 
 impl Drop for Layout {
     #[inline]
     fn drop(&mut self) {
-        if !self.shared().forever {
-            // SAFETY: the pointer came from `Arc::into_raw`, and this handle gives back its one count.
-            unsafe { Arc::decrement_strong_count(self.0.as_ptr()) }
+        if !self.0.forever {
+            // SAFETY: not used again.
+            unsafe { ManuallyDrop::drop(&mut self.0) }
         }
     }
 }
@@ -81,7 +76,7 @@ impl Deref for Layout {
     type Target = LayoutData;
     #[inline]
     fn deref(&self) -> &LayoutData {
-        &self.shared().data
+        &self.0.data
     }
 }
 
@@ -140,22 +135,8 @@ impl LayoutData {
 }
 
 impl Layout {
-    #[inline]
-    fn shared(&self) -> &Shared {
-        // SAFETY: a handle's pointer is alive: counted by the handle, or leaked.
-        unsafe { self.0.as_ref() }
-    }
-
     fn counted(data: LayoutData) -> Layout {
-        // Built where it stays: by value it would be copied once more.
-        let mut place = Arc::new_uninit();
-        if let Some(place) = Arc::get_mut(&mut place) {
-            place.write(Shared { data, forever: false });
-        }
-        // SAFETY: a new `Arc` has one holder, so `get_mut` has given the place and it was written.
-        let raw = Arc::into_raw(unsafe { place.assume_init() });
-        // SAFETY: pointers of `Arc` are not null.
-        Layout(unsafe { NonNull::new_unchecked(raw.cast_mut()) })
+        Layout(ManuallyDrop::new(Counted::new(Shared { data, forever: false })))
     }
 
     /// A row-major layout at offset 0. The shape's product must have been checked.
@@ -165,19 +146,27 @@ impl Layout {
 
     /// As [`Layout::contiguous`], of memory that is never given back: for a bounded table of shapes.
     pub fn forever(shape: &[usize]) -> Layout {
-        Layout(NonNull::from(Box::leak(Box::new(Shared { data: LayoutData::contiguous(shape), forever: true }))))
+        Layout(ManuallyDrop::new(Counted::new(Shared { data: LayoutData::contiguous(shape), forever: true })))
+    }
+
+    /// The same layout for ever, as [`Layout::forever`].
+    pub fn lasting(&self) -> Layout {
+        if self.0.forever {
+            return self.clone();
+        }
+        Layout(ManuallyDrop::new(Counted::new(Shared { data: (**self).clone(), forever: true })))
     }
 
     /// A number that handles have in common exactly if they are the [`same`](Layout::same).
     #[inline]
     pub fn mark(&self) -> usize {
-        self.0.as_ptr() as usize
+        Counted::as_ptr(&self.0) as usize
     }
 
     /// Whether copies of this handle are free.
     #[inline]
     pub fn is_forever(&self) -> bool {
-        self.shared().forever
+        self.0.forever
     }
 
     /// Row-major at offset 0, refusing shapes that overflow.
@@ -207,7 +196,7 @@ impl Layout {
     /// Whether both handles are the same allocation: a one-compare test on the hot path.
     #[inline]
     pub fn same(&self, other: &Layout) -> bool {
-        self.0 == other.0
+        Counted::ptr_eq(&self.0, &other.0)
     }
 
     /// A dimension given as −rank..rank, as an index.

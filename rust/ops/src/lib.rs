@@ -6,6 +6,7 @@
 
 pub mod backend;
 pub mod contract;
+pub mod counted;
 pub mod device;
 pub mod dtype;
 pub mod error;

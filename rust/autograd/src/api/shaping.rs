@@ -1,6 +1,7 @@
 //! Views, joins and padding.
 
-use crate::dispatch::apply1;
+use crate::dispatch::{apply1, taken};
+use crate::exec;
 use crate::tensor::Tensor;
 use crate::views;
 use smallvec::SmallVec;
@@ -375,9 +376,23 @@ impl Tensor {
         if tensors.is_empty() {
             fail!(runtime, "stack expects a non-empty TensorList");
         }
-        let shapes: Vec<Dims> = tensors.iter().map(|t| t.shape()).collect();
-        let refs: Vec<&[usize]> = shapes.iter().map(|s| &s[..]).collect();
-        let (dim, _) = infer::stack_shape("stack", &refs, dim)?;
+        let (mut values, needs) = taken(tensors);
+        let (dim, shape) = {
+            let shapes: SmallVec<[&[usize]; 16]> = values.iter().map(|v| v.layout.shape()).collect();
+            infer::stack_shape("stack", &shapes, dim)?
+        };
+        let first = (values[0].dtype, values[0].device());
+        if needs == 0 && values.iter().all(|v| (v.dtype, v.device()) == first) {
+            // Off the tape no views are needed. Joined along the dim that the new one comes before, all lies as it
+            // shall; there is none for numbers and behind the last dim.
+            if dim + 1 == shape.len() {
+                let lift = ViewOp::Unsqueeze(dim);
+                values.iter_mut().try_for_each(|v| lift.apply(&v.layout).map(|l| v.layout = l))?;
+            }
+            let mut out = exec::run(&Op::Cat { dim: dim as u8 }, &values)?.swap_remove(0);
+            out.layout = exec::known_layout(&shape)?;
+            return Ok(Tensor::from_value(out));
+        }
         let lifted = tensors.iter().map(|t| t.unsqueeze(dim as isize)).collect::<Result<Vec<_>>>()?;
         let out = Tensor::cat(&lifted.iter().collect::<Vec<_>>(), dim as isize)?;
         out.relabel("Stack");

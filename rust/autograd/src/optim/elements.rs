@@ -1,7 +1,6 @@
 //! How an update takes the elements that it reads and writes.
 
 use crate::buffer::Buffer;
-use crate::counted::Counted;
 use crate::devices::Devices;
 use crate::dispatch::SMALL;
 use crate::lock::{lock, Key};
@@ -9,6 +8,7 @@ use crate::tensor::Tensor;
 use crate::value::Value;
 use crate::writable::{bump, make_writable, overlap_error, Writing};
 use smallvec::SmallVec;
+use wengert_ops::counted::Counted;
 use wengert_ops::{fail, DType, Result};
 
 /// The most tensors that an update writes.

@@ -1,7 +1,6 @@
 //! Operations that users define.
 
 use super::{Ctx, Grads};
-use crate::counted::{Counted, Watcher};
 use crate::lock::lock;
 use crate::mode::{is_grad_enabled, GradMode};
 use crate::record;
@@ -11,6 +10,7 @@ use crate::tensor::{self, requires_grad, Tensor, TensorImpl};
 use crate::value::Value;
 use std::any::Any;
 use std::sync::Arc;
+use wengert_ops::counted::{Counted, Watcher};
 use wengert_ops::{fail, CustomOp, Meta, Op, Result};
 
 /// A differentiable operation of the user's: what it computes and its gradient.

@@ -8,13 +8,13 @@ pub(crate) mod node;
 pub(crate) mod saved;
 pub(crate) mod sweep;
 
-use crate::counted::Watcher;
 use crate::lock::Key;
 use crate::tensor::Tensor;
 use node::{Edge, Node, NodeRef, Vacated};
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::Arc;
+use wengert_ops::counted::Watcher;
 use wengert_ops::{DType, Layout, Op};
 
 /// Nodes per chunk.
@@ -103,20 +103,20 @@ impl Tape {
     /// Appends a node that its caller holds once.
     pub fn push(&mut self, node: Node) -> NodeRef {
         let Node { op, edges, saved, layout, more, label, dtype, flags, .. } = node;
-        let made = self.add(op, edges, layout, dtype, label);
+        for edge in &edges {
+            if let Edge::Node(n) = edge {
+                self.hold(*n);
+            }
+        }
+        let made = self.add(op, layout, dtype, label);
         let place = self.node_mut(made);
-        (place.saved, place.more, place.flags) = (saved, more, flags);
+        (place.edges, place.saved, place.more, place.flags) = (edges, saved, more, flags);
         made
     }
 
-    /// As [`Tape::push`], of a node that has saved nothing yet.
+    /// As [`Tape::push`], of a node that has no inputs and has saved nothing yet.
     #[inline]
-    pub fn add(&mut self, op: Op, edges: SmallVec<[Edge; 2]>, layout: Layout, dtype: DType, label: u16) -> NodeRef {
-        for edge in &edges {
-            if let Edge::Node(n) = edge {
-                self.node_mut(*n).refs += 1;
-            }
-        }
+    pub fn add(&mut self, op: Op, layout: Layout, dtype: DType, label: u16) -> NodeRef {
         let chunk = match self.current {
             Some(c) if self.chunks[c as usize].as_ref().is_some_and(|k| k.used < CHUNK) => c,
             _ => self.open(),
@@ -126,7 +126,7 @@ impl Tape {
         if index == open.nodes.len() {
             open.nodes.push(Node {
                 op,
-                edges,
+                edges: SmallVec::new(),
                 saved: SmallVec::new(),
                 layout,
                 more: None,
@@ -139,7 +139,6 @@ impl Tape {
             let place = &mut open.nodes[index];
             // What `vacate` has left there needs no dropping, and is not looked at for it.
             std::mem::forget(std::mem::replace(&mut place.op, op));
-            std::mem::forget(std::mem::replace(&mut place.edges, edges));
             std::mem::forget(std::mem::replace(&mut place.layout, layout));
             (place.refs, place.label, place.dtype, place.flags) = (1, label, dtype, 0);
         }

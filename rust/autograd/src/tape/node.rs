@@ -1,10 +1,10 @@
 //! A node: one assignment of the list, with what its backward pass needs.
 
 use super::saved::Saved;
-use crate::counted::Counted;
 use crate::tensor::TensorImpl;
 use smallvec::SmallVec;
 use std::sync::{Arc, OnceLock};
+use wengert_ops::counted::Counted;
 use wengert_ops::{CustomOp, DType, Layout, Op};
 
 /// Names an output of a node. Valid while somebody holds the node.

@@ -1,12 +1,12 @@
 //! What a node keeps for its backward pass: snapshots of buffers, never of tensors.
 
 use crate::buffer::Buffer;
-use crate::counted::Counted;
 use crate::lock::{Guarded, Key};
 use crate::value::Value;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+use wengert_ops::counted::Counted;
 use wengert_ops::{DType, Error, Layout, Result, Scalar};
 
 /// Where a saved value came from: unpacked with `create_graph`, it is taped again as that.

@@ -2,7 +2,6 @@
 //! what has arrived as it is computed, without a tensor of its own.
 
 use super::{Step, Sweep};
-use crate::counted::Counted;
 use crate::devices::Devices;
 use crate::exec::{as_matrix, index_put_into, transposed};
 use crate::lock::lock;
@@ -11,6 +10,7 @@ use crate::tape::node::Edge;
 use crate::tensor::Tensor;
 use crate::value::Value;
 use smallvec::SmallVec;
+use wengert_ops::counted::Counted;
 use wengert_ops::{Op, Result};
 
 impl Sweep {

@@ -4,12 +4,12 @@ use super::gradients::{add, fit};
 use super::marks::Slot;
 use super::{Step, Sweep};
 use crate::buffer::Device;
-use crate::counted::Counted;
 use crate::lock::{lock, Key, Locked};
 use crate::rules::{self, Unpacked};
 use crate::tape::labels;
 use crate::tape::node::Edge;
 use crate::tensor::{Tensor, TensorImpl};
+use wengert_ops::counted::Counted;
 use wengert_ops::infer::broadcasts_to;
 use wengert_ops::{fail, DType, Error, Layout, Result};
 

@@ -4,7 +4,6 @@
 use super::marks::Slot;
 use super::{free_saved, Step, Sweep};
 use crate::buffer::Device;
-use crate::counted::Counted;
 use crate::lock::{Key, Locked};
 use crate::tape::node::{Edge, NodeRef};
 use crate::tape::saved::{Saved, OUTPUT};
@@ -12,6 +11,7 @@ use crate::tensor::{Cell, Tensor, TensorImpl};
 use crate::value::Value;
 use smallvec::SmallVec;
 use wengert_cpu::Cpu;
+use wengert_ops::counted::Counted;
 use wengert_ops::{Backend, DType, Layout, Op, Operand, Result, Row, Scalar, View, ViewMut};
 
 /// Up to this many elements a kernel is cheaper than letting go of the lock and taking it again.

@@ -1,12 +1,12 @@
 //! Gradients on their way in and out: the first one, sums, hooks of leaves, `.grad`.
 
 use super::Sweep;
-use crate::counted::Counted;
 use crate::lock::{defer, lock, Key};
 use crate::tape::Hook;
 use crate::tensor::{self, Cell, Tensor, TensorImpl};
 use crate::value::Value;
 use smallvec::SmallVec;
+use wengert_ops::counted::Counted;
 use wengert_ops::{fail, DType, Dims, Layout, Result, ViewOp};
 
 pub(super) fn check_hook_result(g: &Tensor, new: &Tensor) -> Result<()> {

@@ -11,7 +11,6 @@ mod paths;
 mod shortcut;
 
 use crate::anomaly;
-use crate::counted::Counted;
 use crate::depth;
 use crate::lock::{lock, Locked};
 use crate::rules::{self, Ctx, Grads, Unpacked};
@@ -29,6 +28,7 @@ use smallvec::SmallVec;
 use std::collections::{BinaryHeap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicPtr, Ordering};
+use wengert_ops::counted::Counted;
 use wengert_ops::{fail, DType, Layout, Op, Result};
 
 pub(super) struct Sweep {

@@ -2,11 +2,11 @@
 
 use super::marks::NodeSet;
 use super::{Sweep, SweepOptions};
-use crate::counted::Counted;
 use crate::lock::lock;
 use crate::tape::node::Edge;
 use crate::tensor::{self, Tensor};
 use std::collections::HashMap;
+use wengert_ops::counted::Counted;
 use wengert_ops::{fail, Result};
 
 /// What `inputs=` asks for.

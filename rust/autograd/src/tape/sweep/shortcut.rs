@@ -2,13 +2,13 @@
 
 use super::marks::Slot;
 use super::{Step, Sweep};
-use crate::counted::Counted;
 use crate::lock::lock;
 use crate::region;
 use crate::rules;
 use crate::tape::node::Edge;
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
+use wengert_ops::counted::Counted;
 use wengert_ops::{Layout, Op, Result};
 
 impl Sweep {

@@ -25,13 +25,13 @@ struct Inner<T> {
 }
 
 /// A holder of a shared `T`, which goes with its last holder.
-pub(crate) struct Counted<T> {
+pub struct Counted<T> {
     inner: NonNull<Inner<T>>,
     owns: PhantomData<T>,
 }
 
 /// Finds a shared `T` as long as it has a holder.
-pub(crate) struct Watcher<T> {
+pub struct Watcher<T> {
     inner: NonNull<Inner<T>>,
 }
 
@@ -45,6 +45,7 @@ unsafe impl<T: Send + Sync> Send for Watcher<T> {}
 unsafe impl<T: Send + Sync> Sync for Watcher<T> {}
 
 impl<T> Counted<T> {
+    /// The first holder of a value.
     #[inline(always)]
     pub fn new(value: T) -> Counted<T> {
         // The memory first, so that the value is built where it stays: its fields would be copied once more, in wider
@@ -54,6 +55,20 @@ impl<T> Counted<T> {
         // SAFETY: written just now.
         let inner = unsafe { place.assume_init() };
         Counted { inner: NonNull::from(Box::leak(inner)), owns: PhantomData }
+    }
+
+    /// As [`Counted::new`], of a value that `write` puts together where it stays, field by field: the compiler builds
+    /// large values on the stack and copies them, in wider pieces than it wrote them, which stalls the processor.
+    ///
+    /// # Safety
+    /// `write` leaves a whole value where it is told to.
+    #[inline(always)]
+    pub unsafe fn build(write: impl FnOnce(*mut T)) -> Counted<T> {
+        let place = Box::into_raw(Box::<Inner<T>>::new_uninit()).cast::<Inner<T>>();
+        (&raw mut (*place).holders).write(AtomicUsize::new(ONE));
+        (&raw mut (*place).handles).write(AtomicUsize::new(1));
+        write(&raw mut (*place).value);
+        Counted { inner: NonNull::new_unchecked(place), owns: PhantomData }
     }
 
     #[inline]
@@ -69,6 +84,7 @@ impl<T> Counted<T> {
         unsafe { &raw const (*this.inner.as_ptr()).value }
     }
 
+    /// Whether both hold the same value.
     #[inline]
     pub fn ptr_eq(a: &Counted<T>, b: &Counted<T>) -> bool {
         a.inner == b.inner
@@ -80,6 +96,7 @@ impl<T> Counted<T> {
         this.inner().holders.load(Ordering::Acquire) / ONE
     }
 
+    /// A weak handle, which does not keep the value.
     pub fn watch(this: &Counted<T>) -> Watcher<T> {
         let inner = this.inner();
         inner.holders.fetch_or(WATCHED, Ordering::Relaxed);
