@@ -321,6 +321,7 @@ fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
         | Op::CrossEntropy { .. }
         | Op::LayerNorm { .. }
         | Op::VarMean { .. }
+        | Op::ChannelNorm { .. }
         | Op::LstmCell
         | Op::Attention { .. } => {
             let all = outs()?;

@@ -330,6 +330,17 @@ fn networks() -> Vec<Case> {
             cases.push(Case::via(op.clone(), affine(), first).only(&[free]));
         }
     }
+    for (groups, shape) in [(0, &[2, 4, 3][..]), (2, &[2, 4, 3]), (4, &[2, 4]), (1, &[1, 4, 2, 1])] {
+        let op = Op::ChannelNorm { groups, eps_bits: 1e-2f64.to_bits() };
+        let all = || vec![floats(78, shape), floats(79, &[4]), floats(80, &[4])];
+        for inputs in 1..=3 {
+            let refs = |x: &[Tensor], op: &Op| Ok(apply(op.clone(), &x.iter().collect::<Vec<_>>())?.into_vec());
+            let first = move |x: &[Tensor], op: &Op| Ok(vec![refs(x, op)?.swap_remove(0)]);
+            cases.push(Case::via(op.clone(), all()[..inputs].to_vec(), first));
+            cases.push(Case::of(op.clone(), all()[..inputs].to_vec()));
+            cases.push(Case::via(op.clone(), all()[..inputs].to_vec(), first).only(&[inputs - 1]));
+        }
+    }
     for (dims, keepdim) in [(0b010, false), (0b101, true), (0b111, false)] {
         let op = Op::VarMean { dims, keepdim, correction_bits: 0.5f64.to_bits() };
         let only = |k: usize| move |x: &[Tensor], op: &Op| Ok(vec![apply(op.clone(), &[&x[0]])?.swap_remove(k)]);

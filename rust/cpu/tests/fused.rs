@@ -171,6 +171,65 @@ fn cross_entropy_refuses_foreign_targets_and_averages_nothing_to_nan() {
 }
 
 #[test]
+fn channel_norm_and_its_gradient() {
+    for (groups, shape) in
+        [(0, vec![3, 4, 20]), (2, vec![3, 4, 20]), (4, vec![2, 4, 5, 7]), (0, vec![2, 3]), (1, vec![1, 2, 1])]
+    {
+        let (batch, channels, length) = (shape[0], shape[1], shape[2..].iter().product::<usize>());
+        let op = Op::ChannelNorm { groups, eps_bits: 1e-5f64.to_bits() };
+        // The unit and the channel of each element.
+        let unit = |i: usize| match groups as usize {
+            0 => i / length % channels,
+            g => i / (length * channels) * g + i / length % channels / (channels / g),
+        };
+        let units = if groups == 0 { channels } else { batch * groups as usize };
+        let count = (batch * channels * length / units) as f64;
+        let means = |of: &dyn Fn(usize) -> f64| {
+            let mut means = vec![0.0; units];
+            (0..batch * channels * length).for_each(|i| means[unit(i)] += of(i) / count);
+            means
+        };
+        let stats = |x: &[f64]| -> [Vec<f64>; 2] {
+            let mean = means(&|i| x[i]);
+            let variance = means(&|i| (x[i] - mean[unit(i)]).powi(2));
+            [mean, variance]
+        };
+        let affine = |x: &[f64], w: &[f64], b: &[f64]| -> Vec<f64> {
+            let [mean, variance] = stats(x);
+            let hat = |i: usize| (x[i] - mean[unit(i)]) / (variance[unit(i)] + 1e-5).sqrt();
+            (0..x.len()).map(|i| hat(i) * w[i / length % channels] + b[i / length % channels]).collect()
+        };
+        for dtype in [DType::F32, DType::F64] {
+            let (x, g) = (Array::noise(dtype, &shape, 1), Array::noise(dtype, &shape, 2));
+            let (w, b) = (Array::noise(dtype, &[channels], 3), Array::noise(dtype, &[channels], 4));
+            let (y, gx) = (Array::zeros(dtype, &shape), Array::zeros(dtype, &shape));
+            let (mean, variance) = (Array::zeros(dtype, &[units]), Array::zeros(dtype, &[units]));
+            let (xs, ws, bs, gs) = (x.f64s(), w.f64s(), b.f64s(), g.f64s());
+            let (ones, zeros) = (vec![1.0; channels], vec![0.0; channels]);
+            let tolerance = dtype.finfo().unwrap().eps * 64.0;
+            let loose = tolerance.max(1e-6);
+            let order: Vec<usize> = (0..shape.len()).rev().collect();
+            run(&op, &[&x.restride(&order, 1)], &[&y, &mean, &variance]);
+            close(&y.f64s(), &affine(&xs, &ones, &zeros), tolerance);
+            close(&mean.f64s(), &stats(&xs)[0], tolerance);
+            close(&variance.f64s(), &stats(&xs)[1], tolerance);
+            run_vjp(&op, &[&g, &x, &mean, &variance], &gx);
+            close(&gx.f64s(), &slope(&xs, &gs, |x| affine(x, &ones, &zeros)), loose);
+            run(&op, &[&x, &w], &[&y, &mean, &variance]);
+            close(&y.f64s(), &affine(&xs, &ws, &zeros), tolerance);
+            run(&op, &[&x, &w, &b], &[&y, &mean, &variance]);
+            close(&y.f64s(), &affine(&xs, &ws, &bs), tolerance);
+            let (gw, gb) = (Array::zeros(dtype, &[channels]), Array::zeros(dtype, &[channels]));
+            let inputs = [&g, &x, &mean, &variance, &w].map(Array::view);
+            assert!(fused_vjp(&op, &inputs, &[gx.out(), gw.out(), gb.out()]).unwrap());
+            close(&gx.f64s(), &slope(&xs, &gs, |x| affine(x, &ws, &bs)), loose);
+            close(&gw.f64s(), &slope(&ws, &gs, |w| affine(&xs, w, &bs)), loose);
+            close(&gb.f64s(), &slope(&bs, &gs, |b| affine(&xs, &ws, b)), loose);
+        }
+    }
+}
+
+#[test]
 fn layer_norm_and_its_gradient() {
     for (shape, dims) in [(vec![3, 5], 1), (vec![2, 3, 20], 2), (vec![7], 1), (vec![2, 40], 1)] {
         let n: usize = shape[shape.len() - dims..].iter().product();

@@ -71,6 +71,10 @@ pub enum Op {
     /// Normalisation over the trailing `dims` dims, times a weight plus a bias: inputs x and optionally these, of the
     /// trailing dims' shape; outputs y, mean, 1/std.
     LayerNorm { dims: u8, eps_bits: u64 },
+    /// Normalisation of channels (dim 1), over all other dims if `groups` is 0, else in so many groups of channels of each
+    /// example, times a weight plus a bias: inputs x and optionally these, of one element a channel; outputs y, and the
+    /// means and variances `[c]` or `[n, groups]`.
+    ChannelNorm { groups: u32, eps_bits: u64 },
     /// The step of an LSTM from its gates: inputs the sums `[…, 4m]` that go into the input, forget, cell and output gates,
     /// and the cell's state c `[…, m]`. Outputs h and the new c, and the gates' values, all that the gradient needs.
     LstmCell,

@@ -164,8 +164,9 @@ impl Random {
             21 => Op::Linear,
             22 => {
                 use LossReduction::*;
-                match self.next() % 9 {
+                match self.next() % 10 {
                     8 => Op::LstmCell,
+                    9 => Op::ChannelNorm { groups: self.next() as u32 % 4, eps_bits: self.next() },
                     // Three inputs that fit each other are rare.
                     0..4 => Op::Attention { causal: flag, scale_bits: self.next() },
                     4 => Op::VarMean { dims: self.mask(), keepdim: flag, correction_bits: self.next() },
@@ -237,7 +238,7 @@ fn answers_or_refuses() {
         }
     }
     // Every kind of op but the custom one must have been answered at least once, or the test tests nothing.
-    assert_eq!(answered.len(), 29, "some op was always refused");
+    assert_eq!(answered.len(), 30, "some op was always refused");
 }
 
 #[test]

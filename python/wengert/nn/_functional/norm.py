@@ -44,6 +44,15 @@ def _channels(tensor, ndim):
     return tensor.reshape(1, -1, *([1] * (ndim - 2)))
 
 
+def _normalised(input, groups, weight, bias, eps):
+    """The result of a normalisation of channels, with the means and variances."""
+    affine = (weight, bias)
+    if all(isinstance(t, _core.Tensor) and t.dtype == input.dtype for t in affine):
+        return _core._channel_norm(input, groups, eps, weight, bias)
+    output, mean, var = _core._channel_norm(input, groups, eps)
+    return _affine(output, *(None if t is None else _channels(t, input.ndim) for t in affine)), mean, var
+
+
 def batch_norm(
     input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5
 ):
@@ -52,21 +61,19 @@ def batch_norm(
     In training the batch's own statistics are used and the running ones move towards them by
     `momentum` (the variance with n − 1); otherwise the running statistics are used.
     """
-    dims = (0, *range(2, input.ndim))
     if training or running_mean is None:
-        count = math.prod(input.shape[d] for d in dims)
+        count = math.prod((*input.shape[:1], *input.shape[2:]))
         if training and count <= 1:
             raise ValueError(
                 f"Expected more than 1 value per channel when training, got input size {input.shape}"
             )
-        var, mean = _core._var_mean(input, dims, 0.0, True)
+        output, mean, var = _normalised(input, 0, weight, bias, eps)
         if training and running_mean is not None:
             with no_grad():
-                running_mean.mul_(1 - momentum).add_(mean.reshape(-1), alpha=momentum)
-                unbiased = var.reshape(-1) * (count / (count - 1))
-                running_var.mul_(1 - momentum).add_(unbiased, alpha=momentum)
-    else:
-        mean, var = _channels(running_mean, input.ndim), _channels(running_var, input.ndim)
+                running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)
+                running_var.mul_(1 - momentum).add_(var * (count / (count - 1)), alpha=momentum)
+        return output
+    mean, var = _channels(running_mean, input.ndim), _channels(running_var, input.ndim)
     scale = (var + eps).rsqrt()
     if weight is not None:
         scale = scale * _channels(weight, input.ndim)
@@ -94,26 +101,24 @@ def instance_norm(
     count = math.prod(input.shape[2:])
     if count <= 1:
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
+    output, mean, var = _normalised(input, input.shape[1], weight, bias, eps)
     if running_mean is not None:
         with no_grad():
-            dims = tuple(range(2, input.ndim))
-            mean, var = input.mean(dims), input.var(dims, correction=1)
             running_mean.mul_(1 - momentum).add_(mean.mean(0), alpha=momentum)
-            running_var.mul_(1 - momentum).add_(var.mean(0), alpha=momentum)
-    return group_norm(input, input.shape[1], weight, bias, eps)
+            running_var.mul_(1 - momentum).add_(var.mean(0) * (count / (count - 1)), alpha=momentum)
+    return output
 
 
 def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     """Mean 0 and variance 1 in each of `num_groups` groups of channels of each example."""
+    if num_groups <= 0:
+        raise RuntimeError(f"Expected num groups to be greater than 0, got {num_groups}")
     if input.ndim < 2 or input.shape[1] % num_groups:
         raise RuntimeError(
             "Expected number of channels in input to be divisible by num_groups, "
             f"but got input of shape {list(input.shape)} and num_groups={num_groups}"
         )
-    output = _core._layer_norm(input.reshape(input.shape[0], num_groups, -1), 1, eps).reshape(input.shape)
-    weight = None if weight is None else _channels(weight, input.ndim)
-    bias = None if bias is None else _channels(bias, input.ndim)
-    return _affine(output, weight, bias)
+    return _normalised(input, num_groups, weight, bias, eps)[0]
 
 
 def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):

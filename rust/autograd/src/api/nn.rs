@@ -1,12 +1,13 @@
 //! Fused primitives of neural networks.
 
+use crate::buffer::Device;
 use crate::dispatch::{apply, apply1};
 use crate::lock::lock;
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use wengert_ops::infer;
-use wengert_ops::layout::wrap_dim;
+use wengert_ops::layout::{numel, wrap_dim};
 use wengert_ops::{fail, ConvRole, DType, LossReduction, Meta, Op, Result, ViewOp};
 
 /// Whether a weight `[n, k]` goes with a bias `[n]`.
@@ -98,6 +99,35 @@ impl Tensor {
             (Some(w), None) => norm(&[self, w]),
             (Some(w), Some(b)) => norm(&[self, w, b]),
             (None, Some(b)) => norm(&[self])?.add(b),
+        }
+    }
+
+    /// Normalised by channels (dim 1): over all other dims if `groups` is 0, else in so many groups of channels of each
+    /// example; times a weight plus a bias of one element a channel, of this dtype. Also the means and variances, `[c]`
+    /// or `[n, groups]`.
+    pub fn channel_norm(
+        &self,
+        groups: u32,
+        affine: Option<(&Tensor, &Tensor)>,
+        eps: f64,
+    ) -> Result<(Tensor, Tensor, Tensor)> {
+        let op = Op::ChannelNorm { groups, eps_bits: eps.to_bits() };
+        let (w, b) = affine.unzip();
+        let inputs: SmallVec<[&Tensor; 3]> = [Some(self), w, b].into_iter().flatten().collect();
+        let shape = self.shape();
+        // The kernel goes from run to run of a channel's elements: they must not be too short.
+        let long = shape.get(2..).is_some_and(|rest| numel(rest) >= 16);
+        let fused = long && self.device() == Device::Cpu && matches!(self.dtype(), DType::F32 | DType::F64);
+        let mut outputs = if fused {
+            apply(op, &inputs)?.into_vec()
+        } else {
+            let metas: Vec<_> = inputs.iter().map(|t| Meta::new(&t.shape(), t.dtype())).collect();
+            infer::infer(&op, &metas)?;
+            crate::rules::definition(&op, &inputs)?
+        };
+        match (outputs.pop(), outputs.pop(), outputs.pop()) {
+            (Some(variance), Some(mean), Some(y)) => Ok((y, mean, variance)),
+            _ => fail!(internal, "channel_norm gave too few outputs"),
         }
     }
 

@@ -5,6 +5,7 @@
 //! were broadcast or promoted are no rule's business: the sweep sums and casts gradients to fit.
 
 mod attention;
+mod channel_norm;
 pub(crate) mod custom;
 mod fused;
 mod indexing;
@@ -185,6 +186,7 @@ pub(crate) fn saves(op: &Op, needs: u64) -> Saves {
         | Op::LayerNorm { .. }
         | Op::VarMean { .. } => fused::saves(op, needs),
         Op::Attention { .. } => attention::SAVES,
+        Op::ChannelNorm { .. } => channel_norm::SAVES,
         Op::LstmCell => lstm::SAVES,
         Op::Linalg(l) => linalg::saves(*l, needs),
         Op::Custom(_) => Saves::NONE,
@@ -206,7 +208,7 @@ pub(crate) fn shapes(op: &Op) -> u64 {
         // One product of all rows or a batch of products: either is right for what the operand is now.
         Op::Matmul => 0,
         Op::Conv { .. } | Op::Softmax { .. } | Op::CrossEntropy { .. } | Op::LayerNorm { .. } | Op::Linalg(_) => 0,
-        Op::Attention { .. } | Op::VarMean { .. } | Op::LstmCell => 0,
+        Op::Attention { .. } | Op::VarMean { .. } | Op::ChannelNorm { .. } | Op::LstmCell => 0,
     }
 }
 
@@ -242,6 +244,7 @@ fn several(ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<Grads> {
         | Op::LayerNorm { .. }
         | Op::VarMean { .. } => fused::vjp(ctx, grads),
         &Op::Attention { causal, scale_bits } => attention::vjp(ctx, causal, f64::from_bits(scale_bits), grads),
+        &Op::ChannelNorm { groups, eps_bits } => channel_norm::vjp(ctx, groups, f64::from_bits(eps_bits), grads),
         Op::LstmCell => lstm::vjp(ctx, grads),
         Op::Linalg(l) => linalg::vjp(ctx, *l, grads),
         Op::Custom(op) => custom::vjp(ctx, op.as_ref(), grads),
@@ -254,6 +257,7 @@ fn several(ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<Grads> {
 pub(crate) fn definition(op: &Op, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
     match op {
         &Op::Attention { causal, scale_bits } => attention::definition(causal, f64::from_bits(scale_bits), inputs),
+        &Op::ChannelNorm { groups, eps_bits } => channel_norm::definition(groups, f64::from_bits(eps_bits), inputs),
         Op::LstmCell => lstm::definition(inputs),
         _ => fused::definition(op, inputs),
     }

@@ -73,6 +73,8 @@ pub(crate) fn name(op: &Op, label: u16) -> String {
         Op::CrossEntropy { .. } => "NllLoss",
         Op::LayerNorm { .. } => "NativeLayerNorm",
         Op::VarMean { .. } => "VarMean",
+        Op::ChannelNorm { groups: 0, .. } => "NativeBatchNorm",
+        Op::ChannelNorm { .. } => "NativeGroupNorm",
         Op::LstmCell => "ThnnFusedLstmCell",
         Op::Attention { .. } => "ScaledDotProductFlashAttentionForCpu",
         Op::Linalg(l) => match l {

@@ -1,7 +1,8 @@
-//! Kernels of ops that also have a definition as compositions: softmax, linear, cross-entropy, layer
+//! Kernels of ops that also have a definition as compositions: softmax, linear, cross-entropy, layer and channel
 //! norm, variance, attention and the LSTM cell, forwards and backwards, for f32 and f64.
 
 mod attention;
+mod channel_norm;
 mod cross_entropy;
 mod layer_norm;
 mod linear;
@@ -28,7 +29,7 @@ pub fn fused(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_, Buffer
 
 /// See [`wengert_ops::Backend::fused_vjp`]. Inputs and outputs:
 /// softmax (g, y) → gx; cross-entropy (g, log-softmax, targets) → glogits; layer norm (g, x, mean, rstd) → gx
-/// and (g, x, mean, rstd, w) → gx, gw, gb; LSTM cell (gh, gc', c, c', gates) → ggates, gc; attention (g, q, k, v, y, log-sums, mask?) → gq, gk, gv.
+/// and (g, x, mean, rstd, w) → gx, gw, gb; channel norm alike with variances for rstd; LSTM cell (gh, gc', c, c', gates) → ggates, gc; attention (g, q, k, v, y, log-sums, mask?) → gq, gk, gv.
 pub fn fused_vjp(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_, Buffer>]) -> Result<bool> {
     match inputs.first().map(|x| x.dtype) {
         Some(DType::F32) => backward::<f32>(op, inputs, outputs),
@@ -51,6 +52,9 @@ fn forward<T: Real>(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_,
         (&Op::VarMean { dims, correction_bits, .. }, [x], [variance, mean]) => {
             moments::forward::<T>(dims, f64::from_bits(correction_bits), *x, [variance, mean])?
         }
+        (&Op::ChannelNorm { groups, eps_bits }, [x, affine @ ..], [y, mean, variance]) => {
+            channel_norm::forward::<T>(groups, f64::from_bits(eps_bits), *x, affine, y, [mean, variance])?
+        }
         (Op::LstmCell, [gates, c], [h, next, values]) => lstm::forward::<T>(*gates, *c, [h, next, values])?,
         (&Op::Attention { causal, scale_bits }, [q, k, v, mask @ ..], [y, sums]) => {
             attention::forward::<T>(causal, f64::from_bits(scale_bits), [*q, *k, *v], mask.first().copied(), y, sums)?
@@ -71,6 +75,11 @@ fn backward<T: Real>(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_
         }
         (&Op::LayerNorm { dims, .. }, [g, x, mean, rstd, w], [gx, gw, gb]) => {
             layer_norm::backward_affine::<T>(dims as usize, [*g, *x, *mean, *rstd, *w], gx, [gw, gb])?
+        }
+        (&Op::ChannelNorm { groups, eps_bits }, [g, x, mean, variance, w @ ..], [gx, affine @ ..]) => {
+            let eps = f64::from_bits(eps_bits);
+            let w = w.first().copied();
+            channel_norm::backward::<T>(groups, eps, [*g, *x, *mean, *variance], w, gx, affine)?
         }
         (Op::LstmCell, [gh, gnext, c, next, values], [ggates, gc]) => {
             lstm::backward::<T>([*gh, *gnext, *c, *next, *values], [ggates, gc])?

@@ -6,7 +6,7 @@ use super::{check_dim, exactly, list, one};
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::fail;
-use crate::layout::{checked_numel, Dims};
+use crate::layout::{checked_numel, numel, Dims};
 use crate::op::{LossReduction, Meta};
 use smallvec::{smallvec, SmallVec};
 
@@ -162,6 +162,42 @@ pub(super) fn layer_norm(inputs: &[Meta], dims: usize) -> Result<SmallVec<[Meta;
     Ok(smallvec![Meta { shape: y, dtype: x.dtype }, stats.clone(), stats])
 }
 
+pub(super) fn channel_norm(name: &str, inputs: &[Meta], groups: usize) -> Result<SmallVec<[Meta; 2]>> {
+    let Some((x, affine)) = inputs.split_first().filter(|(_, affine)| affine.len() <= 2) else {
+        fail!(type_, "{name}: expects 1 to 3 inputs, but got {}", inputs.len());
+    };
+    let &[n, channels, ..] = &x.shape[..] else {
+        fail!(runtime, "{name}: expected an input [N, C, …] of at least 2 dimensions, but got {}", list(&x.shape));
+    };
+    check_float(name, x.dtype)?;
+    if groups > 0 && !channels.is_multiple_of(groups) {
+        fail!(
+            runtime,
+            "Expected number of channels in input to be divisible by num_groups, but got input of shape {} and \
+             num_groups={groups}",
+            list(&x.shape)
+        );
+    }
+    for (what, t) in ["weight", "bias"].iter().zip(affine) {
+        check_same_dtype(name, x.dtype, t.dtype)?;
+        if t.shape[..] != [channels] {
+            if groups == 0 {
+                fail!(runtime, "batch_norm: {what} should contain {channels} elements not {}", numel(&t.shape));
+            }
+            fail!(
+                runtime,
+                "Expected {what} to be a vector of size equal to the number of channels in input, but got {what} of \
+                 shape {} and input of shape {}",
+                list(&t.shape),
+                list(&x.shape)
+            );
+        }
+    }
+    let units: Dims = if groups == 0 { smallvec![channels] } else { smallvec![n, groups] };
+    let stats = Meta { shape: units, dtype: x.dtype };
+    Ok(smallvec![x.clone(), stats.clone(), stats])
+}
+
 pub(super) fn var_mean(inputs: &[Meta], dims: u64, keepdim: bool) -> Result<SmallVec<[Meta; 2]>> {
     let [x] = exactly("var_mean", inputs)?;
     check_float("std_and_var", x.dtype)?;
@@ -256,6 +292,15 @@ mod tests {
         refuses(norm(3, f32s(&[3, 4])), Runtime, "but got input of size[3, 4]");
         refuses(norm(0, f32s(&[3, 4])), Runtime, "at least 1-dimensional");
         refuses(norm(1, i64s(&[4])), NotImplemented, "\"LayerNormKernelImpl\" not implemented for 'Long'");
+        let channels = |groups, inputs: &[Meta]| infer(&Op::ChannelNorm { groups, eps_bits: 0 }, inputs);
+        let x = || f32s(&[2, 6, 5]);
+        assert_eq!(channels(0, &[x()]).unwrap()[..], [x(), f32s(&[6]), f32s(&[6])]);
+        assert_eq!(channels(3, &[x(), f32s(&[6]), f32s(&[6])]).unwrap()[..], [x(), f32s(&[2, 3]), f32s(&[2, 3])]);
+        refuses(channels(4, &[x()]), Runtime, "divisible by num_groups");
+        refuses(channels(0, &[x(), f32s(&[5])]), Runtime, "weight should contain 6 elements not 5");
+        refuses(channels(2, &[x(), f32s(&[5])]), Runtime, "but got weight of shape [5] and input of shape [2, 6, 5]");
+        refuses(channels(0, &[f32s(&[6])]), Runtime, "batch_norm: expected an input [N, C, …]");
+        refuses(channels(2, &[i64s(&[2, 6])]), NotImplemented, "\"group_norm\" not implemented for 'Long'");
         let var = |keepdim, x| infer(&Op::VarMean { dims: 0b10, keepdim, correction_bits: 0 }, &[x]);
         assert_eq!(var(false, f32s(&[2, 3])).unwrap()[..], [f32s(&[2]), f32s(&[2])]);
         assert_eq!(var(true, f32s(&[2, 0])).unwrap()[0], f32s(&[2, 1]));

@@ -62,6 +62,8 @@ names! {
     Op::CrossEntropy { .. } => "cross_entropy",
     Op::LayerNorm { .. } => "layer_norm",
     Op::VarMean { .. } => "var_mean",
+    Op::ChannelNorm { groups: 0, .. } => "batch_norm",
+    Op::ChannelNorm { .. } => "group_norm",
     Op::LstmCell => "lstm_cell",
     Op::Attention { .. } => "scaled_dot_product_attention",
     Op::Custom(_) => "custom op",

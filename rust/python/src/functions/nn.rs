@@ -25,6 +25,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
         max_pool3d,
         _cross_entropy,
         _layer_norm,
+        _channel_norm,
         _lstm_cell,
         _var_mean,
         _attention
@@ -334,6 +335,26 @@ fn _layer_norm(
     let weight = weight.map(|w| need_tensor("layer_norm", "weight", w)).transpose()?;
     let bias = bias.map(|b| need_tensor("layer_norm", "bias", b)).transpose()?;
     fresh(py, run(py, x.numel(), || x.layer_norm(ndims, weight, bias, eps))?)
+}
+
+/// Normalised by channels (dim 1): over all other dims if `groups` is 0, else in so many groups of channels of each
+/// example; times a weight plus a bias where they are given. Also means and variances.
+#[pyfunction]
+#[pyo3(signature = (x, groups, eps, weight=None, bias=None))]
+fn _channel_norm(
+    py: Python<'_>,
+    x: Object<'_, '_>,
+    groups: u32,
+    eps: f64,
+    weight: Option<Object<'_, '_>>,
+    bias: Option<Object<'_, '_>>,
+) -> PyResult<Py<PyAny>> {
+    let name = if groups == 0 { "batch_norm" } else { "group_norm" };
+    let x = need_tensor(name, "input", x)?;
+    let weight = weight.map(|w| need_tensor(name, "weight", w)).transpose()?;
+    let bias = bias.map(|b| need_tensor(name, "bias", b)).transpose()?;
+    let (y, mean, variance) = run(py, x.numel(), || x.channel_norm(groups, weight.zip(bias), eps))?;
+    tuple(py, vec![y, mean, variance])
 }
 
 /// Variance over dims, with n − correction, and mean.
