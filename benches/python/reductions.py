@@ -37,10 +37,25 @@ def row_operations(m, x, weight, bias, target):
     }
 
 
-def trained(m, name, *arrays):
+def norms(m, x, weight, image):
+    """{name: (function of no arguments, its differentiable inputs)}"""
+    f = m.nn.functional
+    t, w, pixels = (m.tensor(v, requires_grad=True) for v in (x, weight, image))
+    scale, shift = (m.ones(image.shape[1], requires_grad=True) for _ in range(2))
+    channels = (pixels, scale, shift)
+    return {
+        "rms_norm": (lambda: f.rms_norm(t, (COLUMNS,), w), (t, w)),
+        "batch_norm": (lambda: f.batch_norm(pixels, None, None, scale, shift, True), channels),
+        "group_norm": (lambda: f.group_norm(pixels, 8, scale, shift), channels),
+        "dropout": (lambda: f.dropout(t, 0.1), (t,)),
+        "gelu": (lambda: f.gelu(t), (t,)),
+        "silu": (lambda: f.silu(t), (t,)),
+    }
+
+
+def trained(call, inputs):
     """Forward and backward; the gradients are read by nobody."""
-    call, inputs = row_operations(m, *arrays)[name]
-    g = m.ones_like(call()).detach()
+    g = call().detach() * 0 + 1
 
     def run():
         for t in inputs:
@@ -50,9 +65,7 @@ def trained(m, name, *arrays):
     return run
 
 
-def untaped(m, name, *arrays):
-    call, _ = row_operations(m, *arrays)[name]
-
+def untaped(m, call):
     def run():
         with m.no_grad():
             call()
@@ -108,15 +121,23 @@ def run(report):
     weight, bias = (random.standard_normal(COLUMNS).astype(np.float32) for _ in range(2))
     arrays = (x, weight, bias, random.integers(0, COLUMNS, ROWS))
     for name in ("softmax", "log_softmax", "layer_norm", "cross_entropy"):
-        calls = each(lambda m, name=name: trained(m, name, *arrays))
+        calls = each(lambda m, name=name: trained(*row_operations(m, *arrays)[name]))
         g = np.float32(1) if name == "cross_entropy" else np.ones_like(x)
         calls["jax"] = jitted(trained_in_jax(name), g, *arrays)
         call, inputs = row_operations(MODULES["wengert"], *arrays)[name]
         passed = (*inputs, call())
         result = against_better(f"{name}, forward and backward", calls, 0.8)
         report.add(moved(result, *passed, *passed))  # each with its gradient
-        calls = each(lambda m, name=name: untaped(m, name, *arrays))
+        calls = each(lambda m, name=name: untaped(m, row_operations(m, *arrays)[name][0]))
         report.add(moved(compare(f"{name}, forward", calls, rounds=15), *passed))
+    image = random.standard_normal((16, 64, 28, 28)).astype(np.float32)
+    sizes = {"batch_norm": ", 16×64×28×28", "group_norm": ", 8 groups, 16×64×28×28"}
+    for name, (call, inputs) in norms(MODULES["wengert"], x, weight, image).items():
+        passed, title = (*inputs, call()), name + sizes.get(name, "")
+        calls = each(lambda m, name=name: trained(*norms(m, x, weight, image)[name]))
+        report.add(moved(compare(f"{title}, forward and backward", calls, rounds=15), *passed, *passed))
+        calls = each(lambda m, name=name: untaped(m, norms(m, x, weight, image)[name][0]))
+        report.add(moved(compare(f"{title}, forward", calls, rounds=15), *passed))
     calls = each(lambda m: (lambda t: lambda: t.sort(1))(m.tensor(x)))
     result = compare("sort of rows", calls | {"numpy": lambda: np.sort(x, 1)}, rounds=7)
     report.add(moved(result, x, *calls["wengert"]()))

@@ -262,6 +262,39 @@ def test_a_failed_recorded_write_keeps_the_history():
     assert x.grad.tolist() == [3.0, 3.0]
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda f: f.group_norm(ones(3, 4), 0), "num groups to be greater than 0, got 0"),
+        (lambda f: f.group_norm(ones(3, 4), 3), r"divisible by num_groups.*\[3, 4\] and num_groups=3"),
+        (lambda f: f.group_norm(ones(4), 2), "divisible by num_groups"),
+        (lambda f: f.group_norm(ones(3, 4), 2, ones(3), ones(4)), r"got weight of shape \[3\]"),
+        (
+            lambda f: f.batch_norm(ones(3, 4), None, None, ones(3), ones(4), True),
+            "weight should contain 4 elem",
+        ),
+        (lambda f: f.batch_norm(ones(4), None, None, None, None, True), r"\[N, C, …\]"),
+        (lambda f: f.rms_norm(ones(3, 4), (3,)), r"expected input with shape \[\*, 3\].*size\[3, 4\]"),
+        (lambda f: f.rms_norm(ones(3, 4), ()), r"normalized_shape=\[\]"),
+        (
+            lambda f: f.rms_norm(ones(3, 4), (4,), ones(3)),
+            r"got weight of shape \[3\] and normalized_shape = \[4\]",
+        ),
+        (lambda f: f.rms_norm(t(1, 2), (2,)), "rms_norm.*not implemented for 'Long'"),
+    ],
+)
+def test_norms_say_what_does_not_fit(call, message):
+    with pytest.raises((RuntimeError, NotImplementedError), match=message):
+        call(wg.nn.functional)
+
+
+def test_batch_norm_with_wrong_running_statistics_writes_nothing():
+    for mean, var, name in ((ones(3), ones(4), "running_mean"), (ones(4), ones(5), "running_var")):
+        with pytest.raises(RuntimeError, match=f"{name} should contain 4 elements"):
+            wg.nn.functional.batch_norm(ones(3, 4, 20), mean, var, training=True)
+        assert bool((mean == 1).all()) and bool((var == 1).all())
+
+
 @pytest.mark.parametrize("wrong", [7, -1, 1 << 40, -(1 << 62)])
 @pytest.mark.parametrize("lie", ["rows", "columns", "transposed", "steps"])
 @pytest.mark.parametrize("dim", [0, 1])

@@ -317,7 +317,7 @@ fn networks() -> Vec<Case> {
         cases.push(Case::of(op, vec![floats(57, &[4, 3]), target()]));
     }
     for dims in [1, 2] {
-        let op = Op::LayerNorm { dims, eps_bits: 1e-2f64.to_bits() };
+        let op = Op::LayerNorm { dims, centred: true, eps_bits: 1e-2f64.to_bits() };
         let first = |x: &[Tensor], op: &Op| Ok(vec![apply(op.clone(), &[&x[0]])?.swap_remove(0)]);
         cases.push(Case::via(op.clone(), vec![floats(58, &[2, 2, 3])], first));
         cases.push(Case::of(op.clone(), vec![floats(58, &[2, 2, 3])]));
@@ -329,6 +329,12 @@ fn networks() -> Vec<Case> {
             let first = |x: &[Tensor], op: &Op| Ok(vec![apply(op.clone(), &[&x[0], &x[1], &x[2]])?.swap_remove(0)]);
             cases.push(Case::via(op.clone(), affine(), first).only(&[free]));
         }
+    }
+    for (dims, inputs) in [(1, 1), (1, 2), (2, 1), (2, 2)] {
+        let op = Op::LayerNorm { dims, centred: false, eps_bits: 1e-2f64.to_bits() };
+        let all = [floats(81, &[2, 2, 3]), floats(82, &[2, 2, 3][3 - dims as usize..])];
+        cases.push(Case::of(op.clone(), all[..inputs].to_vec()));
+        cases.push(Case::of(op, all[..inputs].to_vec()).only(&[inputs - 1]));
     }
     for (groups, shape) in [(0, &[2, 4, 3][..]), (2, &[2, 4, 3]), (4, &[2, 4]), (1, &[1, 4, 2, 1])] {
         let op = Op::ChannelNorm { groups, eps_bits: 1e-2f64.to_bits() };

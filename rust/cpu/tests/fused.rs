@@ -234,7 +234,7 @@ fn layer_norm_and_its_gradient() {
     for (shape, dims) in [(vec![3, 5], 1), (vec![2, 3, 20], 2), (vec![7], 1), (vec![2, 40], 1)] {
         let n: usize = shape[shape.len() - dims..].iter().product();
         let rows: usize = shape[..shape.len() - dims].iter().product();
-        let op = Op::LayerNorm { dims: dims as u8, eps_bits: 1e-5f64.to_bits() };
+        let op = Op::LayerNorm { dims: dims as u8, centred: true, eps_bits: 1e-5f64.to_bits() };
         let definition = |x: &[f64]| -> Vec<f64> {
             x.chunks(n)
                 .flat_map(|row| {

@@ -28,7 +28,7 @@ pub(crate) fn fused(context: &'static Context, op: &Op, inputs: &[In<'_>], outpu
         (&Op::CrossEntropy { reduction, ignore_index }, [x, t], [loss, saved]) => {
             cross_entropy::forward(context, reduction, ignore_index, *x, *t, loss, saved)?
         }
-        (&Op::LayerNorm { dims, eps_bits }, [x], [y, mean, rstd]) => {
+        (&Op::LayerNorm { dims, centred: true, eps_bits }, [x], [y, mean, rstd]) => {
             layer_norm::forward(context, dims as usize, f64::from_bits(eps_bits), *x, y, mean, rstd)?
         }
         (&Op::Attention { causal, scale_bits }, [q, k, v, mask @ ..], [y, sums]) => {
@@ -55,7 +55,7 @@ pub(crate) fn fused_vjp(context: &'static Context, op: &Op, inputs: &[In<'_>], o
         (&Op::CrossEntropy { reduction, ignore_index }, [g, saved, t], [gx]) => {
             cross_entropy::backward(context, reduction, ignore_index, *g, *saved, *t, gx)?
         }
-        (&Op::LayerNorm { dims, .. }, [g, x, mean, rstd], [gx]) => {
+        (&Op::LayerNorm { dims, centred: true, .. }, [g, x, mean, rstd], [gx]) => {
             layer_norm::backward(context, dims as usize, *g, *x, *mean, *rstd, gx)?
         }
         (&Op::Attention { causal, scale_bits }, [g, q, k, v, y, sums, mask @ ..], [gq, gk, gv]) => {

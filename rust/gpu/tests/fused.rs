@@ -141,7 +141,7 @@ fn layer_norm() {
     for (shape, dims) in
         [(&[6, 32][..], 1), (&[200, 40], 1), (&[3, 1500], 1), (&[4, 5, 6], 2), (&[7], 1), (&[0, 3], 1), (&[3, 0], 1)]
     {
-        let op = Op::LayerNorm { dims, eps_bits: 1e-5f64.to_bits() };
+        let op = Op::LayerNorm { dims, centred: true, eps_bits: 1e-5f64.to_bits() };
         let count: usize = shape.iter().product();
         let lead = &shape[..shape.len() - dims as usize];
         let x = Both::of(gpu, &normal(&mut draw, count), shape, DType::F32);
@@ -154,7 +154,7 @@ fn layer_norm() {
     }
     let layout = Layout::strided(SmallVec::from_slice(&[8, 9]), SmallVec::from_slice(&[1, 8]), 3);
     let x = Both::new(gpu, &bytes(&normal(&mut draw, 90), DType::F32), layout, DType::F32);
-    let op = Op::LayerNorm { dims: 1, eps_bits: 1e-5f64.to_bits() };
+    let op = Op::LayerNorm { dims: 1, centred: true, eps_bits: 1e-5f64.to_bits() };
     check(gpu, &op, false, &[&x], &[&[8, 9], &[8], &[8]], 2e-6);
 }
 

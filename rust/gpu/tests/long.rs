@@ -121,7 +121,7 @@ fn ops_over_long_lines() {
     assert!(gpu.fused(&op, &[x.on_gpu()], &[y.out_gpu()]).unwrap());
     y.assert_close(100.0, 1e-9, "softmax");
     let (mean, rstd) = (Both::zeros(gpu, &[70, 1], DType::F32), Both::zeros(gpu, &[70, 1], DType::F32));
-    let op = Op::LayerNorm { dims: 1, eps_bits: 1e-5f64.to_bits() };
+    let op = Op::LayerNorm { dims: 1, centred: true, eps_bits: 1e-5f64.to_bits() };
     assert!(Cpu.fused(&op, &[x.on_cpu()], &[y.out_cpu(), mean.out_cpu(), rstd.out_cpu()]).unwrap());
     assert!(gpu.fused(&op, &[x.on_gpu()], &[y.out_gpu(), mean.out_gpu(), rstd.out_gpu()]).unwrap());
     mean.assert_close(100.0, 1e-5, "mean");

@@ -69,8 +69,8 @@ pub enum Op {
     /// outputs the loss and the log-softmax, which is all that the gradient needs.
     CrossEntropy { reduction: LossReduction, ignore_index: i64 },
     /// Normalisation over the trailing `dims` dims, times a weight plus a bias: inputs x and optionally these, of the
-    /// trailing dims' shape; outputs y, mean, 1/std.
-    LayerNorm { dims: u8, eps_bits: u64 },
+    /// trailing dims' shape; outputs y, mean, 1/std. Not `centred`, the mean counts as 0 (RMS norm).
+    LayerNorm { dims: u8, centred: bool, eps_bits: u64 },
     /// Normalisation of channels (dim 1), over all other dims if `groups` is 0, else in so many groups of channels of each
     /// example, times a weight plus a bias: inputs x and optionally these, of one element a channel; outputs y, and the
     /// means and variances `[c]` or `[n, groups]`.

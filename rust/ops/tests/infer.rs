@@ -171,7 +171,7 @@ impl Random {
                     0..4 => Op::Attention { causal: flag, scale_bits: self.next() },
                     4 => Op::VarMean { dims: self.mask(), keepdim: flag, correction_bits: self.next() },
                     5 => Op::CrossEntropy { reduction: self.of(&[None, Mean, Sum]), ignore_index: -100 },
-                    _ => Op::LayerNorm { dims: dim, eps_bits: self.next() },
+                    _ => Op::LayerNorm { dims: dim, centred: flag, eps_bits: self.next() },
                 }
             }
             _ => Op::Linalg(self.of(&[

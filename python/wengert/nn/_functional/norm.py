@@ -12,6 +12,18 @@ def _affine(output, weight, bias):
     return output if bias is None else output + bias
 
 
+def _normalised_dims(input, normalized_shape):
+    """How many trailing dimensions `normalized_shape` names."""
+    shape = tuple(normalized_shape)
+    if not shape or tuple(input.shape[-len(shape) :]) != shape:
+        listed = ", ".join(["*", *map(str, shape)])
+        raise RuntimeError(
+            f"Given normalized_shape={list(shape)}, expected input with shape [{listed}], "
+            f"but got input of size{list(input.shape)}"
+        )
+    return len(shape)
+
+
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     """Mean 0 and variance 1 over the last dimensions `normalized_shape`, then · weight + bias.
 
@@ -20,24 +32,31 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
         >>> wg.nn.functional.layer_norm(wg.tensor([[1.0, 3.0]]), (2,))
         tensor([[-1.0000,  1.0000]])
     """
-    shape = tuple(normalized_shape)
-    if not shape or tuple(input.shape[-len(shape) :]) != shape:
-        listed = ", ".join(["*", *map(str, shape)])
-        raise RuntimeError(
-            f"Given normalized_shape={list(shape)}, expected input with shape [{listed}], "
-            f"but got input of size{list(input.shape)}"
-        )
+    ndims = _normalised_dims(input, normalized_shape)
     if any(isinstance(t, _core.Tensor) and t.dtype != input.dtype for t in (weight, bias)):
-        return _affine(_core._layer_norm(input, len(shape), eps), weight, bias)
-    return _core._layer_norm(input, len(shape), eps, weight, bias)
+        return _affine(_core._layer_norm(input, ndims, eps), weight, bias)
+    return _core._layer_norm(input, ndims, eps, weight, bias)
 
 
 def rms_norm(input, normalized_shape, weight=None, eps=None):
-    """Division by the root mean square over the last dimensions `normalized_shape`, then · weight."""
-    dims = tuple(range(-len(tuple(normalized_shape)), 0))
+    """Division by the root mean square over the last dimensions `normalized_shape`, then · weight.
+
+    Args:
+        eps: added to the mean square; if left out, the smallest number that changes 1 in this dtype.
+
+    Zhang and Sennrich, "Root Mean Square Layer Normalization" (2019).
+
+    Example:
+        >>> import wengert as wg
+        >>> wg.nn.functional.rms_norm(wg.tensor([[1.0, 7.0]]), (2,))
+        tensor([[0.2000, 1.4000]])
+    """
+    ndims = _normalised_dims(input, normalized_shape)
     if eps is None:
-        eps = _core.finfo(input.dtype).eps
-    return _affine(input * ((input * input).mean(dims, keepdim=True) + eps).rsqrt(), weight, None)
+        eps = _core.finfo(input.dtype).eps if input.is_floating_point() else 0.0
+    if isinstance(weight, _core.Tensor) and weight.dtype != input.dtype:
+        return _affine(_core._rms_norm(input, ndims, eps), weight, None)
+    return _core._rms_norm(input, ndims, eps, weight)
 
 
 def _channels(tensor, ndim):
@@ -67,6 +86,12 @@ def batch_norm(
             raise ValueError(
                 f"Expected more than 1 value per channel when training, got input size {input.shape}"
             )
+        for name, stats in (("running_mean", running_mean), ("running_var", running_var)):
+            # Before anything is written.
+            if stats is not None and input.ndim > 1 and stats.numel() != input.shape[1]:
+                raise RuntimeError(
+                    f"batch_norm: {name} should contain {input.shape[1]} elements not {stats.numel()}"
+                )
         output, mean, var = _normalised(input, 0, weight, bias, eps)
         if training and running_mean is not None:
             with no_grad():

@@ -93,13 +93,22 @@ impl Tensor {
                 self.rank()
             );
         }
-        let norm = |inputs: &[&Tensor]| apply1(Op::LayerNorm { dims: dims as u8, eps_bits: eps.to_bits() }, inputs);
+        let op = Op::LayerNorm { dims: dims as u8, centred: true, eps_bits: eps.to_bits() };
+        let norm = |inputs: &[&Tensor]| apply1(op.clone(), inputs);
         match (weight, bias) {
             (None, None) => norm(&[self]),
             (Some(w), None) => norm(&[self, w]),
             (Some(w), Some(b)) => norm(&[self, w, b]),
             (None, Some(b)) => norm(&[self])?.add(b),
         }
+    }
+
+    /// Divided by the root of the mean square over the trailing `dims` dims, times a weight of these dims' shape and of
+    /// this dtype.
+    pub fn rms_norm(&self, dims: usize, weight: Option<&Tensor>, eps: f64) -> Result<Tensor> {
+        let op = Op::LayerNorm { dims: dims as u8, centred: false, eps_bits: eps.to_bits() };
+        let inputs: SmallVec<[&Tensor; 2]> = [Some(self), weight].into_iter().flatten().collect();
+        apply1(op, &inputs)
     }
 
     /// Normalised by channels (dim 1): over all other dims if `groups` is 0, else in so many groups of channels of each

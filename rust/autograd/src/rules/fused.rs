@@ -7,7 +7,7 @@ use crate::exec;
 use crate::tensor::Tensor;
 use crate::value::Value;
 use smallvec::smallvec;
-use wengert_ops::{fail, DType, LossReduction, Op, Result, Scalar};
+use wengert_ops::{fail, infer, DType, LossReduction, Op, Result, Scalar};
 
 pub(super) fn saves(op: &Op, needs: u64) -> Saves {
     let (first, second) = (needs & 1, needs >> 1 & 1);
@@ -46,7 +46,10 @@ pub(super) fn vjp(ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<Grads> {
             let gx = var_mean(ctx, (dims, keepdim), f64::from_bits(correction_bits), g, grad(1))?;
             Ok(smallvec![gx])
         }
-        (&Op::LayerNorm { dims, .. }, g) => layer_norm(ctx, dims as usize, g, grad(1), grad(2)),
+        (&Op::LayerNorm { dims, centred, .. }, g) => {
+            // What counts as 0 whatever the input is has no gradient.
+            layer_norm(ctx, (dims as usize, centred), g, grad(1).filter(|_| centred), grad(2))
+        }
         _ => Ok(Grads::new()),
     }
 }
@@ -226,7 +229,7 @@ fn var_mean(
 
 fn layer_norm(
     ctx: &Ctx<'_>,
-    dims: usize,
+    (dims, centred): (usize, bool),
     g: Option<&Tensor>,
     g_mean: Option<&Tensor>,
     g_rstd: Option<&Tensor>,
@@ -271,7 +274,7 @@ fn layer_norm(
         };
         grads[0] = match found {
             Some(gx) => Some(Tensor::from_value(gx)),
-            None => normalised(ctx, dims, scaled.as_ref(), g_mean, g_rstd)?,
+            None => normalised(ctx, (dims, centred), scaled.as_ref(), g_mean, g_rstd)?,
         };
     }
     Ok(grads)
@@ -280,7 +283,7 @@ fn layer_norm(
 /// The gradient of what is normalised from those of the result, the mean and 1/std.
 fn normalised(
     ctx: &Ctx<'_>,
-    dims: usize,
+    (dims, is_centred): (usize, bool),
     g: Option<&Tensor>,
     g_mean: Option<&Tensor>,
     g_rstd: Option<&Tensor>,
@@ -294,7 +297,8 @@ fn normalised(
     if let Some(g) = g {
         let (g, hat) = (wide(g)?, centred.mul(&rstd)?);
         let slope = hat.mul(&g.mul(&hat)?.mean(&list, true)?)?;
-        parts.push(g.sub(&g.mean(&list, true)?)?.sub(&slope)?.mul(&rstd)?);
+        let level = if is_centred { g.sub(&g.mean(&list, true)?)? } else { g };
+        parts.push(level.sub(&slope)?.mul(&rstd)?);
     }
     if let Some(g) = g_mean {
         parts.push(wide(g)?.div(count)?.expand_to(&shape)?);
@@ -368,12 +372,15 @@ pub(super) fn definition(op: &Op, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
             };
             all.into_iter().map(narrow).collect()
         }
-        (&Op::LayerNorm { dims, eps_bits }, [x]) => {
+        (&Op::LayerNorm { dims, centred, eps_bits }, [x]) => {
             let x = wide(x)?;
             let rank = x.rank();
             let list: Vec<isize> = (rank - dims as usize..rank).map(|d| d as isize).collect();
-            let mean = x.mean(&list, true)?;
-            let centred = x.sub(&mean)?;
+            let mean = match centred {
+                true => x.mean(&list, true)?,
+                false => Tensor::zeros(&infer::layer_norm_shapes(&x.shape(), dims as usize)?.1, x.dtype(), x.device())?,
+            };
+            let centred = if centred { x.sub(&mean)? } else { x };
             let variance = centred.mul(&centred)?.mean(&list, true)?;
             let rstd = variance.add(Scalar::Float(f64::from_bits(eps_bits)))?.rsqrt()?;
             Ok(vec![narrow(centred.mul(&rstd)?)?, narrow(mean)?, narrow(rstd)?])

@@ -1,4 +1,5 @@
-//! Normalisation over the trailing dims: y = x̂ · w + b with x̂ = (x − mean) · rstd and rstd = 1/√(variance + eps).
+//! Normalisation over the trailing dims: y = x̂ · w + b with x̂ = (x − mean) · rstd and rstd = 1/√(variance + eps). Where it
+//! is not centred (RMS norm), the mean counts as 0.
 
 use super::{output, sum, sum2, sum_of, Real};
 use crate::buffer::Buffer;
@@ -16,7 +17,7 @@ fn split(shape: &[usize], dims: usize) -> (usize, usize) {
 /// Input x, and w and b where there are; outputs y of x's shape, and mean and rstd with one element a row.
 pub(super) fn forward<T: Real>(
     dims: usize,
-    eps: f64,
+    (centred, eps): (bool, f64),
     x: View<'_, Buffer>,
     affine: &[View<'_, Buffer>],
     y: &ViewMut<'_, Buffer>,
@@ -41,14 +42,14 @@ pub(super) fn forward<T: Real>(
         let (y, mean, rstd) = unsafe {
             (y.slice_mut(first * n as isize, count * n), mean.slice_mut(first, count), rstd.slice_mut(first, count))
         };
-        normalise((eps, n), &x[range.start * n..range.end * n], (w, b), y, mean, rstd);
+        normalise((eps, n, centred), &x[range.start * n..range.end * n], (w, b), y, mean, rstd);
     });
     Ok(())
 }
 
 #[inline(always)]
 fn normalise_body<T: Real>(
-    (eps, n): (T, usize),
+    (eps, n, centred): (T, usize, bool),
     x: &[T],
     (w, b): (Option<&[T]>, Option<&[T]>),
     y: &mut [T],
@@ -58,7 +59,7 @@ fn normalise_body<T: Real>(
     let count = T::from_f64(n as f64);
     for (i, (m, r)) in mean.iter_mut().zip(rstd).enumerate() {
         let (x, y) = (&x[i * n..(i + 1) * n], &mut y[i * n..(i + 1) * n]);
-        let mean = sum(x) / count;
+        let mean = if centred { sum(x) / count } else { T::ZERO };
         let squares = sum_of(x, |s, v| s + (v - mean) * (v - mean));
         let rstd = T::ONE / (squares / count + eps).sqrt();
         let hat = y.iter_mut().zip(x.iter().map(|&x| (x - mean) * rstd));
@@ -72,7 +73,7 @@ fn normalise_body<T: Real>(
 }
 vectorised! {
     fn normalise<T: Real>(
-        sizes: (T, usize),
+        sizes: (T, usize, bool),
         x: &[T],
         affine: (Option<&[T]>, Option<&[T]>),
         y: &mut [T],
@@ -81,9 +82,10 @@ vectorised! {
     ) = normalise_body
 }
 
-/// `rstd (g − mean(g) − x̂ mean(g x̂))`.
+/// `rstd (g − mean(g) − x̂ mean(g x̂))`, without `mean(g)` if not centred.
 pub(super) fn backward<T: Real>(
     dims: usize,
+    centred: bool,
     [g, x, mean, rstd]: [View<'_, Buffer>; 4],
     gx: &ViewMut<'_, Buffer>,
 ) -> Result<()> {
@@ -101,7 +103,7 @@ pub(super) fn backward<T: Real>(
             // SAFETY: each row belongs to one task.
             let gx = unsafe { gx.slice_mut((i * n) as isize, n) };
             gx.copy_from_slice(&g[i * n..(i + 1) * n]);
-            normalise_back(mean[i], rstd[i], &x[i * n..(i + 1) * n], gx);
+            normalise_back(centred, mean[i], rstd[i], &x[i * n..(i + 1) * n], gx);
         }
     });
     Ok(())
@@ -109,15 +111,17 @@ pub(super) fn backward<T: Real>(
 
 /// One row, whose incoming gradient is in `gx`.
 #[inline(always)]
-fn normalise_back_body<T: Real>(mean: T, rstd: T, x: &[T], gx: &mut [T]) {
+fn normalise_back_body<T: Real>(centred: bool, mean: T, rstd: T, x: &[T], gx: &mut [T]) {
     let count = T::from_f64(x.len() as f64);
-    let g_mean = sum(gx) / count;
+    let g_mean = if centred { sum(gx) / count } else { T::ZERO };
     let slope = sum2(gx, x, |s, g, x| s + g * ((x - mean) * rstd)) / count;
     for (gx, &x) in gx.iter_mut().zip(x) {
         *gx = rstd * (*gx - g_mean - (x - mean) * rstd * slope);
     }
 }
-vectorised! { fn normalise_back<T: Real>(mean: T, rstd: T, x: &[T], gx: &mut [T]) = normalise_back_body }
+vectorised! {
+    fn normalise_back<T: Real>(centred: bool, mean: T, rstd: T, x: &[T], gx: &mut [T]) = normalise_back_body
+}
 
 /// Rows whose gradients of w and b are added in `T` before they go to `T::Wide`.
 const BLOCK: usize = 32;
@@ -125,6 +129,7 @@ const BLOCK: usize = 32;
 /// [`backward`] of the gradient times w; also `Σ g x̂` and `Σ g` over the rows, the gradients of w and b.
 pub(super) fn backward_affine<T: Real>(
     dims: usize,
+    centred: bool,
     [g, x, mean, rstd, w]: [View<'_, Buffer>; 5],
     gx: &ViewMut<'_, Buffer>,
     [gw, gb]: [&ViewMut<'_, Buffer>; 2],
@@ -151,7 +156,7 @@ pub(super) fn backward_affine<T: Real>(
                 // SAFETY: each row belongs to one part.
                 let gx = unsafe { gx.slice_mut(row.start as isize, n) };
                 affine_back((mean[i], rstd[i]), &g[row.clone()], &x[row.clone()], w, gx, (to_w, to_b));
-                normalise_back(mean[i], rstd[i], &x[row], gx);
+                normalise_back(centred, mean[i], rstd[i], &x[row], gx);
             }
             for (wide, narrow) in wide.iter_mut().zip(&mut narrow) {
                 *wide = wide.plus(T::Wide::load(std::mem::take(narrow)));

@@ -46,8 +46,8 @@ fn forward<T: Real>(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_,
         (&Op::CrossEntropy { reduction, ignore_index }, [x, t], [loss, saved]) => {
             cross_entropy::forward::<T>(reduction, ignore_index, *x, *t, loss, saved)?
         }
-        (&Op::LayerNorm { dims, eps_bits }, [x, affine @ ..], [y, mean, rstd]) => {
-            layer_norm::forward::<T>(dims as usize, f64::from_bits(eps_bits), *x, affine, y, [mean, rstd])?
+        (&Op::LayerNorm { dims, centred, eps_bits }, [x, affine @ ..], [y, mean, rstd]) => {
+            layer_norm::forward::<T>(dims as usize, (centred, f64::from_bits(eps_bits)), *x, affine, y, [mean, rstd])?
         }
         (&Op::VarMean { dims, correction_bits, .. }, [x], [variance, mean]) => {
             moments::forward::<T>(dims, f64::from_bits(correction_bits), *x, [variance, mean])?
@@ -70,11 +70,11 @@ fn backward<T: Real>(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_
         (&Op::CrossEntropy { reduction, ignore_index }, [g, saved, t], [gx]) => {
             cross_entropy::backward::<T>(reduction, ignore_index, *g, *saved, *t, gx)?
         }
-        (&Op::LayerNorm { dims, .. }, [g, x, mean, rstd], [gx]) => {
-            layer_norm::backward::<T>(dims as usize, [*g, *x, *mean, *rstd], gx)?
+        (&Op::LayerNorm { dims, centred, .. }, [g, x, mean, rstd], [gx]) => {
+            layer_norm::backward::<T>(dims as usize, centred, [*g, *x, *mean, *rstd], gx)?
         }
-        (&Op::LayerNorm { dims, .. }, [g, x, mean, rstd, w], [gx, gw, gb]) => {
-            layer_norm::backward_affine::<T>(dims as usize, [*g, *x, *mean, *rstd, *w], gx, [gw, gb])?
+        (&Op::LayerNorm { dims, centred, .. }, [g, x, mean, rstd, w], [gx, gw, gb]) => {
+            layer_norm::backward_affine::<T>(dims as usize, centred, [*g, *x, *mean, *rstd, *w], gx, [gw, gb])?
         }
         (&Op::ChannelNorm { groups, eps_bits }, [g, x, mean, variance, w @ ..], [gx, affine @ ..]) => {
             let eps = f64::from_bits(eps_bits);

@@ -139,19 +139,19 @@ pub(super) fn cross_entropy(inputs: &[Meta], reduction: LossReduction) -> Result
     Ok(smallvec![loss, logits.clone()])
 }
 
-pub(super) fn layer_norm(inputs: &[Meta], dims: usize) -> Result<SmallVec<[Meta; 2]>> {
+pub(super) fn layer_norm(name: &str, inputs: &[Meta], dims: usize) -> Result<SmallVec<[Meta; 2]>> {
     let Some((x, affine)) = inputs.split_first().filter(|(_, affine)| affine.len() <= 2) else {
-        fail!(type_, "layer_norm: expects 1 to 3 inputs, but got {}", inputs.len());
+        fail!(type_, "{name}: expects 1 to 3 inputs, but got {}", inputs.len());
     };
     let (y, stats) = layer_norm_shapes(&x.shape, dims)?;
-    check_float("LayerNormKernelImpl", x.dtype)?;
-    for (name, t) in ["weight", "bias"].iter().zip(affine) {
-        check_same_dtype("layer_norm", x.dtype, t.dtype)?;
+    check_float(if name == "layer_norm" { "LayerNormKernelImpl" } else { name }, x.dtype)?;
+    for (what, t) in ["weight", "bias"].iter().zip(affine) {
+        check_same_dtype(name, x.dtype, t.dtype)?;
         let normalized = &x.shape[x.shape.len() - dims..];
         if t.shape[..] != *normalized {
             fail!(
                 runtime,
-                "layer_norm: Expected {name} to be of same shape as normalized_shape, but got {name} of shape {} and \
+                "{name}: Expected {what} to be of same shape as normalized_shape, but got {what} of shape {} and \
                  normalized_shape = {}",
                 list(&t.shape),
                 list(normalized)
@@ -281,10 +281,10 @@ mod tests {
 
     #[test]
     fn norms_and_softmax() {
-        let norm = |dims, x| infer(&Op::LayerNorm { dims, eps_bits: 1e-5f64.to_bits() }, &[x]);
+        let norm = |dims, x| infer(&Op::LayerNorm { dims, centred: true, eps_bits: 1e-5f64.to_bits() }, &[x]);
         let out = norm(2, f32s(&[2, 3, 4])).unwrap();
         assert_eq!(out[..], [f32s(&[2, 3, 4]), f32s(&[2, 1, 1]), f32s(&[2, 1, 1])]);
-        let affine = |w, b| infer(&Op::LayerNorm { dims: 1, eps_bits: 0 }, &[f32s(&[2, 3]), w, b]);
+        let affine = |w, b| infer(&Op::LayerNorm { dims: 1, centred: true, eps_bits: 0 }, &[f32s(&[2, 3]), w, b]);
         assert_eq!(affine(f32s(&[3]), f32s(&[3])).unwrap()[0], f32s(&[2, 3]));
         refuses(affine(f32s(&[2]), f32s(&[3])), Runtime, "but got weight of shape [2] and normalized_shape = [3]");
         refuses(affine(f32s(&[3]), f32s(&[1, 3])), Runtime, "but got bias of shape [1, 3]");

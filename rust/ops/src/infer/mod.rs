@@ -107,7 +107,7 @@ fn outputs_of(name: &str, op: &Op, inputs: &[Meta]) -> Result<SmallVec<[Meta; 2]
         Op::Linear => fused::linear(inputs),
         Op::CrossEntropy { reduction, .. } => fused::cross_entropy(inputs, *reduction),
         Op::VarMean { dims, keepdim, .. } => fused::var_mean(inputs, *dims, *keepdim),
-        Op::LayerNorm { dims, .. } => fused::layer_norm(inputs, *dims as usize),
+        Op::LayerNorm { dims, .. } => fused::layer_norm(name, inputs, *dims as usize),
         Op::ChannelNorm { groups, .. } => fused::channel_norm(name, inputs, *groups as usize),
         Op::LstmCell => fused::lstm_cell(inputs),
         Op::Attention { .. } => attention::attention(inputs),

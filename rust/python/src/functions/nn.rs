@@ -25,6 +25,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
         max_pool3d,
         _cross_entropy,
         _layer_norm,
+        _rms_norm,
         _channel_norm,
         _lstm_cell,
         _var_mean,
@@ -335,6 +336,21 @@ fn _layer_norm(
     let weight = weight.map(|w| need_tensor("layer_norm", "weight", w)).transpose()?;
     let bias = bias.map(|b| need_tensor("layer_norm", "bias", b)).transpose()?;
     fresh(py, run(py, x.numel(), || x.layer_norm(ndims, weight, bias, eps))?)
+}
+
+/// Divided by the root of the mean square over the trailing `ndims` dims, times a weight where it is given.
+#[pyfunction]
+#[pyo3(signature = (x, ndims, eps, weight=None))]
+fn _rms_norm(
+    py: Python<'_>,
+    x: Object<'_, '_>,
+    ndims: u8,
+    eps: f64,
+    weight: Option<Object<'_, '_>>,
+) -> PyResult<Py<PyAny>> {
+    let x = need_tensor("rms_norm", "input", x)?;
+    let weight = weight.map(|w| need_tensor("rms_norm", "weight", w)).transpose()?;
+    fresh(py, run(py, x.numel(), || x.rms_norm(ndims.into(), weight, eps))?)
 }
 
 /// Normalised by channels (dim 1): over all other dims if `groups` is 0, else in so many groups of channels of each
