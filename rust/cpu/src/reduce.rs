@@ -201,12 +201,16 @@ fn fold_dims<F: Fold>(x: Ptr<F::T>, layout: &Layout, dims: u64, out: &ViewMut<'_
             run::<F>(x, &kept, &part, columns, &mut |_, _, w| results.extend_from_slice(w));
             results
         };
-        let partial: Vec<Vec<F::W>> = crate::threads::gather(parts, one);
-        let mut k = 0;
-        kept.each(|[_, q]| {
-            let joined = partial[1..].iter().fold(partial[0][k], |w, part| F::join_wide(w, part[k]));
-            unsafe { put(target, q, 0, &[joined]) };
-            k += 1;
+        let mut partial = crate::threads::gather(parts, one).into_iter();
+        let mut joined = partial.next().unwrap_or_default();
+        for part in partial {
+            joined.iter_mut().zip(part).for_each(|(w, part)| *w = F::join_wide(*w, part));
+        }
+        let mut rest = &joined[..];
+        kept.rows(|[_, q], [_, step], len| {
+            let (line, more) = rest.split_at(len);
+            unsafe { put(target, q, step, line) };
+            rest = more;
         });
     }
 }
@@ -411,21 +415,21 @@ fn run_columns<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: Sin
             let mut wide = [F::widen(F::INIT); WIDTH];
             let mut pending = 0;
             inner.rows(|[s], _, _| {
-                // SAFETY (both): the nests' positions lie in the buffer; grouped rows are adjacent.
-                let row = |i: usize, n: usize| unsafe { x.slice(p + first as isize + s + i as isize * row_step, n) };
+                let start = p + first as isize + s;
                 let mut i = 0;
                 while i < count {
-                    if group == 1 && i + 4 <= count {
-                        // Four rows at once: the accumulators are loaded and stored less often.
-                        join_four::<F>(&mut acc[..width], [0, 1, 2, 3].map(|k| row(i + k, width)));
-                        i += 4;
+                    let at = start + i as isize * row_step;
+                    if group == 1 {
+                        let rows = (ROWS - pending).min(count - i);
+                        join_rows::<F>(&mut acc[..width], x, at, row_step, rows);
+                        (i, pending) = (i + rows, pending + rows);
                     } else {
                         let take = if i + group <= count { group } else { 1 };
-                        join_one::<F>(&mut acc, row(i, width * take));
-                        i += take;
+                        // SAFETY: the nests' positions lie in the buffer; grouped rows are adjacent.
+                        join_one::<F>(&mut acc, unsafe { x.slice(at, width * take) });
+                        (i, pending) = (i + take, pending + ROWS / 16);
                     }
-                    pending += 1;
-                    if pending == 16 {
+                    if pending >= ROWS {
                         flush::<F>(&mut acc[..width * group], &mut wide);
                         pending = 0;
                     }
@@ -442,8 +446,11 @@ fn run_columns<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: Sin
     });
 }
 
+/// Rows that are folded in `A` before they go to `W`.
+const ROWS: usize = 64;
+
 vectorised! {
-    fn join_four<F: Fold>(acc: &mut [F::A], rows: [&[F::T]; 4]) = join_four_body::<F>
+    fn join_rows<F: Fold>(acc: &mut [F::A], x: Ptr<F::T>, start: isize, step: isize, rows: usize) = join_rows_body::<F>
 }
 vectorised! {
     fn join_one<F: Fold>(acc: &mut [F::A], row: &[F::T]) = join_one_body::<F>
@@ -452,13 +459,48 @@ vectorised! {
     fn flush<F: Fold>(acc: &mut [F::A], totals: &mut [F::W]) = flush_body::<F>
 }
 
+/// Joins so many rows, the first at `start`, to the accumulators of their columns: some columns at a time, in registers.
 #[inline(always)]
-fn join_four_body<F: Fold>(acc: &mut [F::A], rows: [&[F::T]; 4]) {
-    let rows = rows.map(|row| &row[..acc.len()]);
-    for (k, a) in acc.iter_mut().enumerate() {
-        let [v, w, y, z] = rows.map(|row| F::load(row[k]));
-        *a = F::join(*a, F::join(F::join(v, w), F::join(y, z)));
+fn join_rows_body<F: Fold>(acc: &mut [F::A], x: Ptr<F::T>, start: isize, step: isize, rows: usize) {
+    let (wide, rest) = acc.as_chunks_mut::<64>();
+    let mut at = start;
+    for acc in wide {
+        join_block::<F, 64>(acc, x, at, step, rows);
+        at += 64;
     }
+    let (narrow, rest) = rest.as_chunks_mut::<8>();
+    for acc in narrow {
+        join_block::<F, 8>(acc, x, at, step, rows);
+        at += 8;
+    }
+    for acc in rest.as_chunks_mut::<1>().0 {
+        join_block::<F, 1>(acc, x, at, step, rows);
+        at += 1;
+    }
+}
+
+#[inline(always)]
+fn join_block<F: Fold, const N: usize>(acc: &mut [F::A; N], x: Ptr<F::T>, start: isize, step: isize, rows: usize) {
+    let mut sums = *acc;
+    // SAFETY: the nests' positions lie in the buffer.
+    let row = |r: usize| unsafe { x.slice(start + r as isize * step, N) };
+    let mut r = 0;
+    while r + 4 <= rows {
+        let (v, w, y, z) = (row(r), row(r + 1), row(r + 2), row(r + 3));
+        for k in 0..N {
+            let pairs = (F::join(F::load(v[k]), F::load(w[k])), F::join(F::load(y[k]), F::load(z[k])));
+            sums[k] = F::join(sums[k], F::join(pairs.0, pairs.1));
+        }
+        r += 4;
+    }
+    while r < rows {
+        let v = row(r);
+        for k in 0..N {
+            sums[k] = F::join(sums[k], F::load(v[k]));
+        }
+        r += 1;
+    }
+    *acc = sums;
 }
 
 #[inline(always)]
