@@ -51,16 +51,13 @@ _SUBMODULES = frozenset(
         "linalg",
         "mps",
         "nn",
-        "numeric",
         "optim",
         "random",
         "special",
-        "sym",
         "testing",
         "types",
         "utils",
         "version",
-        "viz",
         "xpu",
     )
 )

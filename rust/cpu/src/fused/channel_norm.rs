@@ -40,11 +40,7 @@ impl Units {
 
     /// Runs of a unit.
     fn runs(&self) -> usize {
-        if self.groups == 0 {
-            self.batch
-        } else {
-            self.channels / self.groups
-        }
+        self.channels.checked_div(self.groups).unwrap_or(self.batch)
     }
 
     /// Which of all runs the r-th of a unit is. Its channel is the remainder by `channels`.
