@@ -165,7 +165,7 @@ pub trait Backend: Send + Sync + 'static {
         accumulate: bool,
         out: ViewMut<'_, Self::Buffer>,
     ) -> Result<()>;
-    /// `torch.gather`; indices are i64 and checked here (IndexError).
+    /// `torch.gather`; indices are i64 and checked here, perhaps as it goes: after an error `out` holds anything.
     fn gather(
         &self,
         x: View<'_, Self::Buffer>,
