@@ -314,8 +314,12 @@ def test_gather_and_scatter_find_the_one_wrong_index(dim, lie, wrong):
         kept = bad[place].item()
         bad[place] = wrong
         message = f"index {wrong} is out of bounds for dimension {dim} with size 7"
+        out = wg.full(bad.shape, 5.0)
         with pytest.raises(RuntimeError, match=message):
             x.gather(dim, bad)
+        with pytest.raises(RuntimeError, match=message):
+            wg.gather(x, dim, bad, out=out)
+        assert bool((out == 5).all())
         with pytest.raises(RuntimeError, match=message):
             x.scatter(dim, bad, 1.0)
         bad[place] = kept

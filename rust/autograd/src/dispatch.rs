@@ -13,7 +13,7 @@ use crate::value::Value;
 use smallvec::SmallVec;
 use wengert_cpu::elementwise::{elementwise_short, SHORT};
 use wengert_cpu::Buffer;
-use wengert_ops::{fail, DType, Layout, Op, Operand, Result, Row, Scalar, View, ViewMut};
+use wengert_ops::{DType, Error, Layout, Op, Operand, Result, Row, Scalar, View, ViewMut};
 
 /// An operand of an elementwise operation.
 #[derive(Clone, Copy)]
@@ -168,27 +168,18 @@ pub fn apply(op: Op, inputs: &[&Tensor]) -> Result<SmallVec<[Tensor; 2]>> {
 
 /// The only output of an operation, or its first.
 pub fn apply1(op: Op, inputs: &[&Tensor]) -> Result<Tensor> {
-    let op = match op {
-        Op::View(view) => return crate::views::view(inputs[0], std::sync::Arc::unwrap_or_clone(view)),
-        op => op,
-    };
-    let (values, needs, mut outputs) = computed(&op, inputs)?;
-    if needs != 0 {
-        return first(record_outputs(op, 0, inputs, values, outputs)?);
+    if let Op::View(view) = &op {
+        return crate::views::view(inputs[0], (**view).clone());
     }
-    outputs.truncate(1);
-    match outputs.pop() {
-        Some(value) => Ok(Tensor::from_value(value)),
-        None => fail!(internal, "an operation gave no output"),
+    let (values, needs, outputs) = computed(&op, inputs)?;
+    if needs == 0 {
+        return first(outputs).map(Tensor::from_value);
     }
+    first(record_outputs(op, 0, inputs, values, outputs)?)
 }
 
-fn first(mut outputs: SmallVec<[Tensor; 2]>) -> Result<Tensor> {
-    outputs.truncate(1);
-    match outputs.pop() {
-        Some(t) => Ok(t),
-        None => fail!(internal, "an operation gave no output"),
-    }
+fn first<A: smallvec::Array>(outputs: SmallVec<A>) -> Result<A::Item> {
+    outputs.into_iter().next().ok_or_else(|| Error::internal("an operation gave no output"))
 }
 
 pub(crate) fn apply_labelled(op: Op, inputs: &[&Tensor], label: u16) -> Result<SmallVec<[Tensor; 2]>> {

@@ -1,7 +1,7 @@
 //! Evaluation of operations on values, without history: the one place that calls a backend.
 
 use crate::buffer::{Data, Device};
-use crate::devices::Devices;
+use crate::devices::{each, Devices};
 use crate::lock::lock;
 use crate::mode::default_float;
 use crate::region::{self, Places};
@@ -132,18 +132,6 @@ pub(crate) fn known_layout(shape: &[usize]) -> Result<Layout> {
     lock().layouts.contiguous("empty", shape)
 }
 
-/// What `collect` gives; a loop of pushes is several times faster for the few operands of an operation.
-fn each<'a, T, A>(values: &'a [Value], f: impl Fn(&'a Value) -> Result<T>) -> Result<SmallVec<A>>
-where
-    A: smallvec::Array<Item = T>,
-{
-    let mut all = SmallVec::new();
-    for v in values {
-        all.push(f(v)?);
-    }
-    Ok(all)
-}
-
 /// Runs a structural or fused operation (or a row over values of its promoted dtype).
 pub(crate) fn run(op: &Op, inputs: &[Value]) -> Result<Outputs> {
     let device = inputs.first().map_or(Device::Cpu, |v| v.device());
@@ -156,7 +144,7 @@ pub(crate) fn run(op: &Op, inputs: &[Value]) -> Result<Outputs> {
     if let Op::Custom(_) = op {
         fail!(internal, "a custom op is run by its own apply");
     }
-    let metas = infer::infer(op, &each::<_, [Meta; 3]>(inputs, |v| Ok(Meta::new(v.layout.shape(), v.dtype)))?)?;
+    let metas = infer::infer(op, &each::<_, _, [Meta; 3]>(inputs, |v| Ok(Meta::new(v.layout.shape(), v.dtype)))?)?;
     let mut outputs = Outputs::new();
     for m in &metas {
         let layout = known_layout(&m.shape)?;
@@ -176,7 +164,7 @@ pub(crate) fn run(op: &Op, inputs: &[Value]) -> Result<Outputs> {
 fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
     let views: SmallVec<[_; 3]> = each(inputs, Value::view)?;
     // SAFETY: the outputs were allocated by the caller for this call.
-    let outs = || each::<_, [_; 2]>(outputs, |v| unsafe { v.view_mut() });
+    let outs = || each::<_, _, [_; 2]>(outputs, |v| unsafe { v.view_mut() });
     let mut rest = outputs.iter();
     let mut next = || match rest.next() {
         // SAFETY: as above.

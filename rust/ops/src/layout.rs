@@ -135,26 +135,27 @@ impl LayoutData {
 }
 
 impl Layout {
-    fn counted(data: LayoutData) -> Layout {
-        Layout(ManuallyDrop::new(Counted::new(Shared { data, forever: false })))
+    fn new(data: LayoutData, forever: bool) -> Layout {
+        Layout(ManuallyDrop::new(Counted::new(Shared { data, forever })))
     }
 
     /// A row-major layout at offset 0. The shape's product must have been checked.
     pub fn contiguous(shape: &[usize]) -> Layout {
-        Layout::counted(LayoutData::contiguous(shape))
+        Layout::new(LayoutData::contiguous(shape), false)
     }
 
     /// As [`Layout::contiguous`], of memory that is never given back: for a bounded table of shapes.
     pub fn forever(shape: &[usize]) -> Layout {
-        Layout(ManuallyDrop::new(Counted::new(Shared { data: LayoutData::contiguous(shape), forever: true })))
+        Layout::new(LayoutData::contiguous(shape), true)
     }
 
     /// The same layout for ever, as [`Layout::forever`].
     pub fn lasting(&self) -> Layout {
-        if self.0.forever {
-            return self.clone();
+        if self.is_forever() {
+            self.clone()
+        } else {
+            Layout::new((**self).clone(), true)
         }
-        Layout(ManuallyDrop::new(Counted::new(Shared { data: (**self).clone(), forever: true })))
     }
 
     /// A number that handles have in common exactly if they are the [`same`](Layout::same).
@@ -180,7 +181,7 @@ impl Layout {
         let numel = numel(&shape);
         let contiguous = is_contiguous(&shape, &strides);
         let plain = contiguous && offset == 0 && strides == contiguous_strides(&shape);
-        Layout::counted(LayoutData { shape, strides, offset, numel, contiguous, plain })
+        Layout::new(LayoutData { shape, strides, offset, numel, contiguous, plain }, false)
     }
 
     /// Same shape, row-major, offset 0: the layout of a fresh result. Shares the handle if it is one.

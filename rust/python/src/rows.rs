@@ -4,7 +4,7 @@
 //! through [`call`].
 
 use crate::args::Operand;
-use crate::class::tensor_class;
+use crate::class::{answer, tensor_class};
 use crate::error::{to_py, Raise};
 use crate::row_arguments::{default_of, everyday, need, parameter, swapped, Form};
 use crate::row_cases::{by_bounds, clamp, numeric_power, Args};
@@ -73,7 +73,7 @@ unsafe fn enter(
     names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     let py = Python::assume_attached();
-    let outcome = std::panic::catch_unwind(|| {
+    answer(py, op.name(), || {
         // Python holds the arguments during the call.
         let mut given: SmallVec<[Borrowed<'_, '_, PyAny>; 4]> = SmallVec::new();
         if !slf.is_null() {
@@ -93,19 +93,7 @@ unsafe fn enter(
             Some(pairs)
         };
         call(py, op, form, &given, named.as_deref())
-    });
-    match outcome {
-        Ok(Ok(object)) => object.into_ptr(),
-        Ok(Err(e)) => {
-            e.restore(py);
-            std::ptr::null_mut()
-        }
-        Err(_) => {
-            crate::error::InternalError::new_err(format!("{}(): a panic inside wengert; please report it", op.name()))
-                .restore(py);
-            std::ptr::null_mut()
-        }
-    }
+    })
 }
 
 fn call(

@@ -72,6 +72,13 @@ def _normalised(input, groups, weight, bias, eps):
     return _affine(output, *(None if t is None else _channels(t, input.ndim) for t in affine)), mean, var
 
 
+def _follow(running_mean, running_var, mean, var, count, momentum):
+    """Move the running statistics towards those of `count` elements, whose variance is with n."""
+    with no_grad():
+        running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)
+        running_var.mul_(1 - momentum).add_(var * (count / (count - 1)), alpha=momentum)
+
+
 def batch_norm(
     input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5
 ):
@@ -94,9 +101,7 @@ def batch_norm(
                 )
         output, mean, var = _normalised(input, 0, weight, bias, eps)
         if training and running_mean is not None:
-            with no_grad():
-                running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)
-                running_var.mul_(1 - momentum).add_(var * (count / (count - 1)), alpha=momentum)
+            _follow(running_mean, running_var, mean, var, count, momentum)
         return output
     mean, var = _channels(running_mean, input.ndim), _channels(running_var, input.ndim)
     scale = (var + eps).rsqrt()
@@ -128,9 +133,7 @@ def instance_norm(
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
     output, mean, var = _normalised(input, input.shape[1], weight, bias, eps)
     if running_mean is not None:
-        with no_grad():
-            running_mean.mul_(1 - momentum).add_(mean.mean(0), alpha=momentum)
-            running_var.mul_(1 - momentum).add_(var.mean(0) * (count / (count - 1)), alpha=momentum)
+        _follow(running_mean, running_var, mean.mean(0), var.mean(0), count, momentum)
     return output
 
 

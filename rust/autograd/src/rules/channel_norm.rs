@@ -1,10 +1,8 @@
 //! Normalisation of channels, over the batch or in groups: x̂ = (x − mean) / √(variance + eps), y = x̂ · w + b.
 
-use super::fused::wide;
+use super::fused::{norm_kernel, sum_of, through_norm, wide};
 use super::{Ctx, Grads, Saves};
-use crate::exec;
 use crate::tensor::Tensor;
-use crate::value::Value;
 use smallvec::smallvec;
 use wengert_ops::{Result, Scalar};
 
@@ -46,18 +44,16 @@ pub(super) fn definition(groups: u32, eps: f64, inputs: &[&Tensor]) -> Result<Ve
     let form = Form::of(groups, &shape);
     let flat = x.reshape_to(&form.x)?;
     let (variance, mean) = flat.var_mean(&form.over, 0.0, true)?;
-    let rstd = variance.add(Scalar::Float(eps))?.rsqrt()?;
-    let units: Vec<usize> = if groups == 0 { vec![shape[1]] } else { form.kept[..2].to_vec() };
-    let y = match (groups, affine) {
+    let weight = affine.first().map(|w| wide(w)?.reshape_to(&form.channel)).transpose()?;
+    let (units, y) = if groups == 0 {
+        let rstd = variance.add(Scalar::Float(eps))?.rsqrt()?;
         // The weight goes into what has one element a channel.
-        (0, [w, ..]) => flat.sub(&mean)?.mul(&rstd.mul(&wide(w)?.reshape_to(&form.channel)?)?)?,
-        _ => {
-            let y = flat.sub(&mean)?.mul(&rstd)?.reshape_to(&shape)?;
-            match affine {
-                [w, ..] => y.mul(&wide(w)?.reshape_to(&form.channel)?)?,
-                [] => y,
-            }
-        }
+        let scale = weight.map_or(Ok(rstd.clone()), |w| rstd.mul(&w))?;
+        (vec![shape[1]], flat.sub(&mean)?.mul(&scale)?)
+    } else {
+        // A group's elements stand in one row, for which there are kernels on every device.
+        let y = flat.layer_norm(1, None, None, eps)?.reshape_to(&shape)?;
+        (form.kept[..2].to_vec(), weight.map_or(Ok(y.clone()), |w| y.mul(&w))?)
     };
     let y = match affine {
         [_, b] => y.add(&wide(b)?.reshape_to(&form.channel)?)?,
@@ -69,8 +65,8 @@ pub(super) fn definition(groups: u32, eps: f64, inputs: &[&Tensor]) -> Result<Ve
 pub(super) fn vjp(ctx: &Ctx<'_>, groups: u32, eps: f64, grads: &[Option<Tensor>]) -> Result<Grads> {
     let grad = |k: usize| grads.get(k).and_then(|g| g.as_ref());
     if let (false, Some(g), None, None) = (ctx.create, grad(0), grad(1), grad(2)) {
-        if let Some(found) = kernel(ctx, g)? {
-            return Ok(found);
+        if let Some(found) = norm_kernel(ctx, g, ctx.input_value(1))? {
+            return Ok(found.into_iter().map(|v| Some(Tensor::from_value(v))).collect());
         }
     }
     let x = wide(&ctx.input(0)?)?;
@@ -94,9 +90,7 @@ pub(super) fn vjp(ctx: &Ctx<'_>, groups: u32, eps: f64, grads: &[Option<Tensor>]
             Some(_) => g.mul(&wide(&ctx.input(1)?)?.reshape_to(&form.channel)?)?,
             None => g,
         };
-        let g = scaled.reshape_to(&form.x)?;
-        let slope = hat.mul(&g.mul(&hat)?.mean(&form.over, true)?)?;
-        parts.push(g.sub(&g.mean(&form.over, true)?)?.sub(&slope)?.mul(&rstd)?);
+        parts.push(through_norm(&scaled.reshape_to(&form.x)?, &hat, &rstd, &form.over, true)?);
     }
     if let Some(g) = grad(1) {
         parts.push(wide(g)?.reshape_to(&form.kept)?.div(form.count)?.expand_to(&form.x)?);
@@ -104,22 +98,8 @@ pub(super) fn vjp(ctx: &Ctx<'_>, groups: u32, eps: f64, grads: &[Option<Tensor>]
     if let Some(g) = grad(2) {
         parts.push(wide(g)?.reshape_to(&form.kept)?.mul(2.0 / form.count)?.mul(&centred)?);
     }
-    if let (true, Some(first)) = (ctx.needs(0), parts.pop()) {
-        let sum = parts.into_iter().try_fold(first, |sum, part| sum.add(&part))?;
-        all[0] = Some(sum.reshape_to(&shape)?);
+    if ctx.needs(0) {
+        all[0] = sum_of(parts)?.map(|sum| sum.reshape_to(&shape)).transpose()?;
     }
     Ok(all)
-}
-
-fn kernel(ctx: &Ctx<'_>, g: &Tensor) -> Result<Option<Grads>> {
-    let (Some(x), Some(mean), Some(variance)) = (ctx.input_value(0), ctx.output_value(1), ctx.output_value(2)) else {
-        return Ok(None);
-    };
-    let w = ctx.input_value(1);
-    let like = |v: &Value| (v.layout.fresh(), v.dtype);
-    let operands = [Some(&g.value()), Some(x), Some(mean), Some(variance), w];
-    let operands: Vec<Value> = operands.into_iter().flatten().cloned().collect();
-    let outputs: Vec<_> = [Some(x), w, w].into_iter().flatten().map(like).collect();
-    Ok(exec::fused_vjp(ctx.op, &operands, &outputs)?
-        .map(|found| found.into_iter().map(|v| Some(Tensor::from_value(v))).collect()))
 }

@@ -235,16 +235,9 @@ fn layer_norm(
     g_rstd: Option<&Tensor>,
 ) -> Result<Grads> {
     let mut grads: Grads = smallvec![None, None, None];
-    let (x, mean, rstd) = (ctx.input_value(0), ctx.output_value(1), ctx.output_value(2));
+    let x = ctx.input_value(0);
     let plain = !ctx.create && g_mean.is_none() && g_rstd.is_none();
-    let kernel = |g: &Tensor, w: Option<&Value>| -> Result<Option<exec::Outputs>> {
-        let (true, Some(x), Some(mean), Some(rstd)) = (plain, x, mean, rstd) else { return Ok(None) };
-        let like = |v: &Value| (v.layout.fresh(), v.dtype);
-        let operands = [Some(&g.value()), Some(x), Some(mean), Some(rstd), w];
-        let operands: Vec<Value> = operands.into_iter().flatten().cloned().collect();
-        let outputs: Vec<_> = [Some(x), w, w].into_iter().flatten().map(like).collect();
-        exec::fused_vjp(ctx.op, &operands, &outputs)
-    };
+    let kernel = |g: &Tensor, w: Option<&Value>| if plain { norm_kernel(ctx, g, w) } else { Ok(None) };
     let mut scaled = None;
     if let Some(g) = g {
         if let (true, Some(w)) = (ctx.needs & 0b11 != 0, ctx.input_value(1)) {
@@ -280,6 +273,34 @@ fn layer_norm(
     Ok(grads)
 }
 
+/// The gradient kernel of a norm, of its input x and, given the weight, of weight and bias: it reads x and the two
+/// statistics that are outputs as well.
+pub(super) fn norm_kernel(ctx: &Ctx<'_>, g: &Tensor, w: Option<&Value>) -> Result<Option<exec::Outputs>> {
+    let (Some(x), Some(first), Some(second)) = (ctx.input_value(0), ctx.output_value(1), ctx.output_value(2)) else {
+        return Ok(None);
+    };
+    let operands = [Some(&g.value()), Some(x), Some(first), Some(second), w];
+    let operands: Vec<Value> = operands.into_iter().flatten().cloned().collect();
+    let like = |v: &Value| (v.layout.fresh(), v.dtype);
+    let outputs: Vec<_> = [Some(x), w, w].into_iter().flatten().map(like).collect();
+    exec::fused_vjp(ctx.op, &operands, &outputs)
+}
+
+/// The gradient of x, of which x̂ = (x − mean) · rstd was made over these dims, from that of x̂: `rstd (g − mean(g) −
+/// x̂ mean(g x̂))`, without `mean(g)` if not centred.
+pub(super) fn through_norm(g: &Tensor, hat: &Tensor, rstd: &Tensor, over: &[isize], centred: bool) -> Result<Tensor> {
+    let slope = hat.mul(&g.mul(hat)?.mean(over, true)?)?;
+    let level = if centred { g.sub(&g.mean(over, true)?)? } else { g.clone() };
+    level.sub(&slope)?.mul(rstd)
+}
+
+/// The sum of what there is.
+pub(super) fn sum_of(parts: Vec<Tensor>) -> Result<Option<Tensor>> {
+    let mut parts = parts.into_iter();
+    let Some(first) = parts.next() else { return Ok(None) };
+    parts.try_fold(first, |sum, part| sum.add(&part)).map(Some)
+}
+
 /// The gradient of what is normalised from those of the result, the mean and 1/std.
 fn normalised(
     ctx: &Ctx<'_>,
@@ -295,10 +316,7 @@ fn normalised(
     let centred = x.sub(&mean)?;
     let mut parts = Vec::new();
     if let Some(g) = g {
-        let (g, hat) = (wide(g)?, centred.mul(&rstd)?);
-        let slope = hat.mul(&g.mul(&hat)?.mean(&list, true)?)?;
-        let level = if is_centred { g.sub(&g.mean(&list, true)?)? } else { g };
-        parts.push(level.sub(&slope)?.mul(&rstd)?);
+        parts.push(through_norm(&wide(g)?, &centred.mul(&rstd)?, &rstd, &list, is_centred)?);
     }
     if let Some(g) = g_mean {
         parts.push(wide(g)?.div(count)?.expand_to(&shape)?);
@@ -307,14 +325,7 @@ fn normalised(
         let cube = rstd.mul(&rstd)?.mul(&rstd)?;
         parts.push(wide(g)?.mul(&cube)?.div(-count)?.mul(&centred)?);
     }
-    let mut sum: Option<Tensor> = None;
-    for part in parts {
-        sum = Some(match sum {
-            Some(s) => s.add(&part)?,
-            None => part,
-        });
-    }
-    Ok(sum)
+    sum_of(parts)
 }
 
 /// Half precision is summed in f32.

@@ -333,8 +333,8 @@ fn _layer_norm(
     bias: Option<Object<'_, '_>>,
 ) -> PyResult<Py<PyAny>> {
     let x = need_tensor("layer_norm", "input", x)?;
-    let weight = weight.map(|w| need_tensor("layer_norm", "weight", w)).transpose()?;
-    let bias = bias.map(|b| need_tensor("layer_norm", "bias", b)).transpose()?;
+    let weight = optional("layer_norm", "weight", weight)?;
+    let bias = optional("layer_norm", "bias", bias)?;
     fresh(py, run(py, x.numel(), || x.layer_norm(ndims, weight, bias, eps))?)
 }
 
@@ -349,7 +349,7 @@ fn _rms_norm(
     weight: Option<Object<'_, '_>>,
 ) -> PyResult<Py<PyAny>> {
     let x = need_tensor("rms_norm", "input", x)?;
-    let weight = weight.map(|w| need_tensor("rms_norm", "weight", w)).transpose()?;
+    let weight = optional("rms_norm", "weight", weight)?;
     fresh(py, run(py, x.numel(), || x.rms_norm(ndims.into(), weight, eps))?)
 }
 
@@ -367,8 +367,8 @@ fn _channel_norm(
 ) -> PyResult<Py<PyAny>> {
     let name = if groups == 0 { "batch_norm" } else { "group_norm" };
     let x = need_tensor(name, "input", x)?;
-    let weight = weight.map(|w| need_tensor(name, "weight", w)).transpose()?;
-    let bias = bias.map(|b| need_tensor(name, "bias", b)).transpose()?;
+    let weight = optional(name, "weight", weight)?;
+    let bias = optional(name, "bias", bias)?;
     let (y, mean, variance) = run(py, x.numel(), || x.channel_norm(groups, weight.zip(bias), eps))?;
     tuple(py, vec![y, mean, variance])
 }
