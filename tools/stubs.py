@@ -359,7 +359,10 @@ def core_text():
         value = getattr(wg._core, name)
         if name.startswith("__") or name in ("Tensor", "dtype", "device", "Size", "annotations"):
             continue
-        if isinstance(value, type):
+        if isinstance(value, type) and set(vars(value)) <= {"__call__", "__doc__", "__module__"}:
+            # What others inherit their calls from, and nothing else.
+            lines.append(f"class {name}:\n    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...\n")
+        elif isinstance(value, type):
             lines.append(
                 f"class {name}:\n    def __init__(self, *args: Any, **kwargs: Any) -> None: ...\n"
                 "    def __getattr__(self, name: str) -> Any: ...\n"

@@ -226,6 +226,7 @@ pub(crate) fn taken(inputs: &[&Tensor]) -> (SmallVec<[Value; 3]>, u64) {
 }
 
 /// Tapes computed outputs as the results of `op`.
+#[inline(never)]
 pub(crate) fn record_outputs(
     op: Op,
     label: u16,
@@ -234,6 +235,11 @@ pub(crate) fn record_outputs(
     outputs: SmallVec<[Value; 2]>,
 ) -> Result<SmallVec<[Tensor; 2]>> {
     let differentiable = |v: &Value| v.dtype.is_float();
+    // What is not saved goes at the end, without the lock.
+    let mut held: SmallVec<[Option<Value>; 3]> = SmallVec::new();
+    for v in values {
+        held.push(Some(v));
+    }
     if !is_grad_enabled() || !rules::differentiable(&op) || !outputs.iter().any(differentiable) {
         return Ok(outputs.into_iter().map(Tensor::from_value).collect());
     }
@@ -243,13 +249,7 @@ pub(crate) fn record_outputs(
         drop(guard);
         return Ok(outputs.into_iter().map(Tensor::from_value).collect());
     }
-    let mut recorded: SmallVec<[Input<'_>; 3]> = SmallVec::new();
-    for (t, v) in inputs.iter().zip(values) {
-        recorded.push(Input::Tensor(t, v));
-    }
-    let first = (outputs[0].layout.clone(), outputs[0].dtype);
-    let node = record::prepare(op, label, needs, &recorded, first, &mut guard)?;
-    let node = record::push(node, needs, &outputs, &mut guard);
+    let node = record::results(op, label, needs, inputs, &mut held, &outputs, &mut guard)?;
     let mut holders = 0;
     let mut results = SmallVec::new();
     for (k, v) in outputs.into_iter().enumerate() {

@@ -2,6 +2,7 @@
 
 use crate::buffer::{Data, Device};
 use crate::devices::{each, Devices};
+use crate::layouts::Results;
 use crate::lock::lock;
 use crate::mode::default_float;
 use crate::region::{self, Places};
@@ -132,6 +133,24 @@ pub(crate) fn known_layout(shape: &[usize]) -> Result<Layout> {
     lock().layouts.contiguous("empty", shape)
 }
 
+/// Layouts and dtypes of an operation's results.
+fn results(op: &Op, inputs: &[Value]) -> Result<Results> {
+    // Regions hardly ever come again; long lists of inputs would take long to compare.
+    let lasting = inputs.len() <= 8 && !matches!(op, Op::Put(_) | Op::Take(_));
+    if let (true, Some(known)) = (lasting, lock().layouts.inferred(op, inputs)) {
+        return Ok(known.clone());
+    }
+    let metas = infer::infer(op, &each::<_, _, [Meta; 3]>(inputs, |v| Ok(Meta::new(v.layout.shape(), v.dtype)))?)?;
+    let mut found = Results::new();
+    for m in &metas {
+        found.push((known_layout(&m.shape)?, m.dtype));
+    }
+    if lasting {
+        lock().layouts.infer(op, inputs, &found);
+    }
+    Ok(found)
+}
+
 /// Runs a structural or fused operation (or a row over values of its promoted dtype).
 pub(crate) fn run(op: &Op, inputs: &[Value]) -> Result<Outputs> {
     let device = inputs.first().map_or(Device::Cpu, |v| v.device());
@@ -144,11 +163,9 @@ pub(crate) fn run(op: &Op, inputs: &[Value]) -> Result<Outputs> {
     if let Op::Custom(_) = op {
         fail!(internal, "a custom op is run by its own apply");
     }
-    let metas = infer::infer(op, &each::<_, _, [Meta; 3]>(inputs, |v| Ok(Meta::new(v.layout.shape(), v.dtype)))?)?;
     let mut outputs = Outputs::new();
-    for m in &metas {
-        let layout = known_layout(&m.shape)?;
-        outputs.push(Value::empty(device, layout, m.dtype).map_err(|e| in_op(e, infer::op_name(op)))?);
+    for (layout, dtype) in results(op, inputs)? {
+        outputs.push(Value::empty(device, layout, dtype).map_err(|e| in_op(e, infer::op_name(op)))?);
     }
     if device.has_memory() && !kernel(op, inputs, &outputs).map_err(|e| in_op(e, infer::op_name(op)))? {
         let tensors: SmallVec<[Tensor; 3]> = inputs.iter().map(|v| Tensor::from_value(v.clone())).collect();
@@ -355,12 +372,8 @@ pub(crate) fn as_matrix(v: &Value, columns: usize) -> Value {
 
 /// A matrix read the other way.
 pub(crate) fn transposed(v: &Value) -> Value {
-    let (n, s) = (v.layout.shape(), v.layout.strides());
-    v.with_layout(Layout::strided(
-        SmallVec::from_slice(&[n[1], n[0]]),
-        SmallVec::from_slice(&[s[1], s[0]]),
-        v.layout.offset(),
-    ))
+    let layout = lock().layouts.transposed(&v.layout);
+    v.with_layout(layout)
 }
 
 /// The product of two matrices of one dtype.

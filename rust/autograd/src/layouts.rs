@@ -1,6 +1,11 @@
 //! Layouts of shapes met before, so that small operations share them without allocating or counting.
 
-use wengert_ops::{layout, Layout, Result, ViewOp};
+use crate::mixed::Mixed;
+use crate::value::Value;
+use smallvec::SmallVec;
+use std::hash::{Hash, Hasher};
+use wengert_ops::layout::Dims;
+use wengert_ops::{layout, DType, Layout, Op, Result, ViewOp};
 
 const SLOTS: usize = 1024;
 /// Slots looked at for a shape.
@@ -11,6 +16,19 @@ const PAIRS: usize = 64;
 
 /// Selections of layouts that are remembered, one a place: the first that comes stays.
 const SELECTIONS: usize = 256;
+
+/// Operations whose results' layouts are remembered, one a place: the last that came stays.
+const INFERRED: usize = 256;
+
+/// The layouts and dtypes of an operation's results.
+pub(crate) type Results = SmallVec<[(Layout, DType); 2]>;
+
+/// An operation on inputs of these shapes and dtypes, and what inference says of its results. Layouts are for ever.
+struct Inferred {
+    op: Op,
+    inputs: SmallVec<[(Dims, DType); 3]>,
+    results: Results,
+}
 
 /// One index of a dim of a layout for ever, and the layout that is left.
 struct Selection {
@@ -26,6 +44,9 @@ pub(crate) struct Layouts {
     /// Two layouts for ever, and what they broadcast to.
     joint: [Option<(Layout, Layout, Layout)>; PAIRS],
     selections: [Option<Selection>; SELECTIONS],
+    /// Matrices' layouts for ever, and the transposed.
+    transposes: [Option<(Layout, Layout)>; PAIRS],
+    inferred: [Option<Box<Inferred>>; INFERRED],
 }
 
 impl Layouts {
@@ -34,6 +55,8 @@ impl Layouts {
             by_shape: [const { None }; SLOTS],
             joint: [const { None }; PAIRS],
             selections: [const { None }; SELECTIONS],
+            transposes: [const { None }; PAIRS],
+            inferred: [const { None }; INFERRED],
         }
     }
 
@@ -88,6 +111,35 @@ impl Layouts {
         Ok(out)
     }
 
+    /// A matrix's layout read the other way.
+    pub fn transposed(&mut self, matrix: &Layout) -> Layout {
+        let place = &mut self.transposes[matrix.mark() / std::mem::align_of::<Layout>() % PAIRS];
+        match place {
+            Some((known, transposed)) if known.same(matrix) => transposed.clone(),
+            Some(_) => transposed(matrix),
+            None if !matrix.is_forever() => transposed(matrix),
+            None => place.insert((matrix.clone(), transposed(matrix).lasting())).1.clone(),
+        }
+    }
+
+    /// What inference has said of this operation on inputs like these, if it is remembered.
+    #[inline]
+    pub fn inferred(&self, op: &Op, inputs: &[Value]) -> Option<&Results> {
+        let known = self.inferred[place_of(op, inputs)].as_ref()?;
+        let like = |((shape, dtype), v): (&(Dims, DType), &Value)| alike(shape, v.layout.shape()) && *dtype == v.dtype;
+        let same = known.inputs.len() == inputs.len() && known.inputs.iter().zip(inputs).all(like) && known.op == *op;
+        same.then_some(&known.results)
+    }
+
+    /// Remembers it.
+    pub fn infer(&mut self, op: &Op, inputs: &[Value], results: &Results) {
+        if results.iter().all(|(layout, _)| layout.is_forever()) {
+            let inputs_like = inputs.iter().map(|v| (Dims::from_slice(v.layout.shape()), v.dtype)).collect();
+            let known = Inferred { op: op.clone(), inputs: inputs_like, results: results.clone() };
+            self.inferred[place_of(op, inputs)] = Some(Box::new(known));
+        }
+    }
+
     /// The row-major layout of a shape; shapes that overflow are refused.
     #[inline]
     pub fn contiguous(&mut self, op: &str, shape: &[usize]) -> Result<Layout> {
@@ -109,6 +161,22 @@ impl Layouts {
     }
 }
 
+fn transposed(matrix: &Layout) -> Layout {
+    let (n, s) = (matrix.shape(), matrix.strides());
+    Layout::strided(SmallVec::from_slice(&[n[1], n[0]]), SmallVec::from_slice(&[s[1], s[0]]), matrix.offset())
+}
+
+#[inline]
+fn place_of(op: &Op, inputs: &[Value]) -> usize {
+    let mut mixed = Mixed::default();
+    op.hash(&mut mixed);
+    for v in inputs {
+        v.layout.shape().iter().for_each(|&n| mixed.write_usize(n));
+        mixed.write_u8(v.dtype as u8);
+    }
+    mixed.finish() as usize % INFERRED
+}
+
 /// Equality of short slices without a call.
 #[inline]
 fn alike(a: &[usize], b: &[usize]) -> bool {
@@ -118,6 +186,7 @@ fn alike(a: &[usize], b: &[usize]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::buffer::Device;
 
     #[test]
     fn more_shapes_than_slots_are_all_served() {
@@ -154,6 +223,43 @@ mod tests {
                 for (dim, index) in [(0, n - 1), (1, n), (1, 0), (0, 0)] {
                     let op = ViewOp::Select { dim, index };
                     assert!(layouts.view(&whole, &op).unwrap() == op.apply(&whole).unwrap());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_inference_said_is_told_apart_by_operation_shapes_and_dtypes() {
+        let mut layouts = Layouts::new();
+        let value = |shape: &[usize], dtype| Value::empty(Device::Meta, Layout::contiguous(shape), dtype).unwrap();
+        // More than there are places, so that some share one.
+        for round in 0..2 {
+            for n in 1..INFERRED / 4 {
+                for dtype in [DType::F32, DType::F64] {
+                    let inputs = [value(&[2, n], dtype), value(&[n, n], dtype)];
+                    for (op, shape) in [(Op::Matmul, [2, n]), (Op::Linear, [2, n]), (Op::Cat { dim: 0 }, [n + 2, n])] {
+                        let expected = Results::from_iter([(layouts.contiguous("test", &shape).unwrap(), dtype)]);
+                        if let Some(known) = layouts.inferred(&op, &inputs) {
+                            assert!(*known == expected && round == 1, "{op:?} {n}");
+                        }
+                        layouts.infer(&op, &inputs, &expected);
+                        assert!(layouts.inferred(&op, &inputs) == Some(&expected));
+                        assert!(layouts.inferred(&op, &inputs[..1]).is_none());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn transposes_are_those_of_each_layout() {
+        let mut layouts = Layouts::new();
+        for n in 1..3 * PAIRS {
+            let matrix = layouts.contiguous("test", &[n, n + 1]).unwrap();
+            let part = ViewOp::Slice { dim: 1, start: 1, step: 1, len: n }.apply(&matrix).unwrap();
+            for _ in 0..2 {
+                for m in [&matrix, &part] {
+                    assert!(layouts.transposed(m) == transposed(m) && layouts.transposed(m).shape()[1] == n);
                 }
             }
         }

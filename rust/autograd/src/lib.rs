@@ -26,6 +26,7 @@ mod graph;
 mod inplace;
 mod layouts;
 mod lock;
+mod mixed;
 mod mode;
 pub mod optim;
 mod plan;

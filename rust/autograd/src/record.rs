@@ -1,7 +1,7 @@
 //! Putting an operation on the tape.
 
 use crate::dispatch::Arg;
-use crate::lock::Locked;
+use crate::lock::{Key, Locked};
 use crate::rules;
 use crate::tape::node::{Edge, Node, NodeRef};
 use crate::tape::saved::{Saved, OUTPUT};
@@ -103,17 +103,93 @@ pub(crate) fn prepare(
             }
         }
     }
-    // The sizes of joined constants are known nowhere else.
+    save_joined(&mut node, inputs.iter().filter_map(|i| if let Input::Tensor(_, v) = i { Some(v) } else { None }));
+    Ok(node)
+}
+
+/// The sizes of joined constants are known nowhere else.
+fn save_joined<'a>(node: &mut Node, parts: impl Iterator<Item = &'a Value>) {
     if let (Op::Cat { dim }, true) = (&node.op, node.edges.iter().any(|e| !e.is_some())) {
         let (d, rank) = (*dim as usize, node.layout.rank());
-        for input in inputs {
-            if let Input::Tensor(_, v) = input {
-                let n = if v.layout.rank() == rank { v.layout.shape()[d] } else { 0 };
-                node.saved.push(Saved::Scalar { slot: 0, value: Scalar::Int(n as i64) });
+        for v in parts {
+            let n = if v.layout.rank() == rank { v.layout.shape()[d] } else { 0 };
+            node.saved.push(Saved::Scalar { slot: 0, value: Scalar::Int(n as i64) });
+        }
+    }
+}
+
+/// As [`prepare`] and [`push`] of an operation whose results are there: the node is put together where it stays, and
+/// what is saved goes there out of `values`, the inputs as they were.
+pub(crate) fn results(
+    op: Op,
+    label: u16,
+    needs: u64,
+    inputs: &[&Tensor],
+    values: &mut [Option<Value>],
+    outputs: &[Value],
+    locked: &mut Locked,
+) -> Result<NodeRef> {
+    let among = |mask: u64, i: usize| mask >> i.min(63) & 1 == 1;
+    let (wanted, shapes) = (rules::saves(&op, needs), rules::shapes(&op) & needs);
+    // Checks first: once a save is registered, nothing may fail.
+    for (i, t) in inputs.iter().enumerate() {
+        if among(needs, i) {
+            tensor::settle(t, locked)?;
+        }
+        if among(wanted.inputs, i) {
+            check_inference(t, locked)?;
+        }
+    }
+    for (i, t) in inputs.iter().enumerate() {
+        if let (Edge::Node(n), true) = (&t.0.state.get(&locked.key).edge, among(needs, i)) {
+            locked.tape.hold(*n);
+        }
+    }
+    let made = locked.tape.add(op, outputs[0].layout.clone(), outputs[0].dtype, label);
+    let edges = &mut locked.tape.node_mut(made).edges;
+    for (i, t) in inputs.iter().enumerate() {
+        push_edge(edges, among(needs, i).then_some(*t), &locked.key);
+    }
+    if shapes != 0 {
+        for (i, value) in values.iter().enumerate() {
+            if let (Some(value), true) = (value, among(shapes, i)) {
+                let shape = untold_shape(i, &locked.tape.node(made).edges[i], &value.layout, locked);
+                locked.tape.node_mut(made).saved.extend(shape);
             }
         }
     }
-    Ok(node)
+    let Locked { tape, key, .. } = locked;
+    let node = tape.node_mut(made);
+    save_joined(node, values.iter().flatten());
+    for (i, value) in values.iter_mut().enumerate() {
+        let saved = if among(wanted.inputs, i) { value.take() } else { None };
+        if let Some(value) = saved {
+            node.saved.push(Saved::take(i as u8, value, key));
+        }
+    }
+    for (k, value) in outputs.iter().enumerate() {
+        if among(wanted.outputs, k) {
+            node.saved.push(Saved::new(OUTPUT | k as u8, value, key));
+        }
+    }
+    if outputs.len() > 1 {
+        node.more = Some(outputs[1..].iter().map(|v| (v.layout.clone(), v.dtype)).collect());
+    }
+    Ok(made)
+}
+
+/// The edge to a settled input; none to one that needs no gradient. Each kind is written where it stays: put together
+/// elsewhere it would be copied in wider pieces than it was written, which stalls the processor.
+#[inline(always)]
+fn push_edge(edges: &mut SmallVec<[Edge; 2]>, input: Option<&Tensor>, key: &Key) {
+    let Some(t) = input else { return edges.push(Edge::None) };
+    let state = t.0.state.get(key);
+    match &state.edge {
+        Edge::Node(n) => edges.push(Edge::Node(*n)),
+        Edge::Leaf(leaf) => edges.push(Edge::Leaf(leaf.clone())),
+        Edge::None if state.flags & tensor::flag::REQ != 0 => edges.push(Edge::Leaf(t.0.clone())),
+        Edge::None => edges.push(Edge::None),
+    }
 }
 
 /// As [`prepare`] and [`push`] for a row over operands looked at under the lock: clones only what is saved.
@@ -140,19 +216,8 @@ pub(crate) fn row(row: Row, args: &[Arg<'_>], needs: u64, out: &Value, locked: &
     let made = tape.add(Op::Row(row), out.layout.clone(), out.dtype, 0);
     let edges = &mut tape.node_mut(made).edges;
     for (i, arg) in args.iter().enumerate() {
-        let (Arg::Tensor(t), 1) = (arg, needs >> i & 1) else {
-            edges.push(Edge::None);
-            continue;
-        };
-        // Each kind is written where it stays: put together elsewhere it would be copied in wider pieces than it was
-        // written, which stalls the processor.
-        let state = t.0.state.get(key);
-        match &state.edge {
-            Edge::Node(n) => edges.push(Edge::Node(*n)),
-            Edge::Leaf(leaf) => edges.push(Edge::Leaf(leaf.clone())),
-            Edge::None if state.flags & tensor::flag::REQ != 0 => edges.push(Edge::Leaf(t.0.clone())),
-            Edge::None => edges.push(Edge::None),
-        }
+        let tensor = if let Arg::Tensor(t) = arg { Some(*t) } else { None };
+        push_edge(edges, tensor.filter(|_| needs >> i & 1 == 1), key);
     }
     let saved = &mut tape.node_mut(made).saved;
     for (i, arg) in args.iter().enumerate() {

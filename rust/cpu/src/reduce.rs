@@ -221,18 +221,28 @@ const FEW: usize = 64;
 
 /// One pass over the input, each element joined to its result, into row-major totals.
 fn fold_small<F: Fold>(x: Ptr<F::T>, layout: &Layout, dims: u64, out: &Layout) -> [F::W; FEW] {
+    let mut totals = [F::widen(F::INIT); FEW];
+    let totals_of_call = &mut totals[..out.numel()];
+    let join = |total: F::W, v: F::T| F::join_wide(total, F::widen(F::load(v)));
+    // The first dims of what lies in one piece: the gradient of a bias.
+    if layout.is_contiguous() && dims.count_ones() == dims.trailing_ones() {
+        // SAFETY: the layout lies in its buffer.
+        let all = unsafe { x.slice(layout.offset() as isize, layout.numel()) };
+        for row in all.chunks_exact(out.numel()) {
+            totals_of_call.iter_mut().zip(row).for_each(|(total, &v)| *total = join(*total, v));
+        }
+        return totals;
+    }
     let mut strides = Strides::from_elem(0, layout.rank());
     let mut step = 1;
     for d in (0..layout.rank()).rev().filter(|&d| !folded(dims, d)) {
         strides[d] = step;
         step *= layout.shape()[d] as isize;
     }
-    let mut totals = [F::widen(F::INIT); FEW];
-    let totals_of_call = &mut totals[..out.numel()];
     Nest::new(layout.shape(), [layout.strides(), &strides], [layout.offset(), 0]).each(|[p, q]| {
         let total = &mut totals_of_call[q as usize];
         // SAFETY: the layout lies in its buffer.
-        *total = F::join_wide(*total, F::widen(F::load(unsafe { x.get(p) })));
+        *total = join(*total, unsafe { x.get(p) });
     });
     totals
 }

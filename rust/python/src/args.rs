@@ -178,21 +178,24 @@ pub fn tensors(op: &str, name: &str, obj: &Bound<'_, PyAny>) -> PyResult<Vec<Ten
             "{op}(): argument '{name}' (position 1) must be tuple of Tensors, not Tensor"
         )));
     }
+    let one = |i, o: Bound<'_, PyAny>| match tensor_of(&o) {
+        Some(t) => Ok(t.clone()),
+        None => Err(wrong(i, &o)),
+    };
+    if let Ok(list) = obj.cast_exact::<PyList>() {
+        let mut all = Vec::with_capacity(list.len());
+        for (i, o) in list.iter().enumerate() {
+            all.push(one(i, o)?);
+        }
+        return Ok(all);
+    }
     let iter = obj.try_iter().map_err(|_| {
         PyTypeError::new_err(format!(
             "{op}(): argument '{name}' (position 1) must be tuple of Tensors, not {}",
             type_name(obj)
         ))
     })?;
-    iter.enumerate()
-        .map(|(i, o)| {
-            let o = o?;
-            match o.cast::<PyTensor>() {
-                Ok(t) => Ok(t.get().inner.clone()),
-                Err(_) => Err(wrong(i, &o)),
-            }
-        })
-        .collect()
+    iter.enumerate().map(|(i, o)| one(i, o?)).collect()
 }
 
 /// Sizes of a new tensor: non-negative.

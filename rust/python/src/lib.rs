@@ -13,6 +13,7 @@ mod functions;
 mod gpu;
 mod index;
 mod modes;
+mod module;
 mod optim;
 mod owned;
 mod properties;
@@ -64,6 +65,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     function::register(m)?;
     optim::register(m)?;
     modes::register(m)?;
+    module::register(m)?;
     cpu::register(m)?;
     gpu::register(m)?;
     Ok(())

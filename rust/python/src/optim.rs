@@ -3,7 +3,7 @@
 use crate::args::{need_tensor, tensors};
 use crate::class::tensor_of;
 use crate::error::Raise;
-use crate::tensor::{fresh, PyTensor};
+use crate::tensor::fresh;
 use crate::types::type_name;
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::intern;
@@ -19,9 +19,9 @@ fn optional_tensors(op: &str, name: &str, obj: &Bound<'_, PyAny>) -> PyResult<Ve
             if o.is_none() {
                 return Ok(None);
             }
-            match o.cast::<PyTensor>() {
-                Ok(t) => Ok(Some(t.get().inner.clone())),
-                Err(_) => Err(PyTypeError::new_err(format!(
+            match tensor_of(&o) {
+                Some(t) => Ok(Some(t.clone())),
+                None => Err(PyTypeError::new_err(format!(
                     "{op}(): '{name}' must be Tensors or None, not {}",
                     type_name(&o)
                 ))),

@@ -11,7 +11,6 @@ from ._hooks import HooksMixin
 from ._registry import Registry
 from ._state_dict import StateDictMixin
 
-_MISSING = object()
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
 _HOOKS = (
     "_backward_pre_hooks",
@@ -77,7 +76,20 @@ def _replace_data(param, fn):
     return moved
 
 
-class Module(HooksMixin, StateDictMixin):
+class _CallSignature:
+    """The signature of a module's call, which `inspect` does not find by itself: `_Forwards` is built in."""
+
+    def __get__(self, module, kind):
+        if module is None:
+            raise AttributeError("__signature__")
+        from inspect import Parameter, Signature
+
+        return Signature(
+            [Parameter("args", Parameter.VAR_POSITIONAL), Parameter("kwargs", Parameter.VAR_KEYWORD)]
+        )
+
+
+class Module(HooksMixin, StateDictMixin, _core._Forwards):
     """Base class of all networks: assign parameters and submodules as attributes, define `forward`.
 
     Parameters, buffers and submodules stand in the registries `_parameters`, `_buffers` and
@@ -100,6 +112,7 @@ class Module(HooksMixin, StateDictMixin):
     _version = 1
     training: bool
     call_super_init = False
+    __signature__ = _CallSignature()
 
     def __init__(self, *args, **kwargs):
         if not self.call_super_init and kwargs:
@@ -118,12 +131,6 @@ class Module(HooksMixin, StateDictMixin):
             attributes[name] = OrderedDict()
         if self.call_super_init:
             super().__init__(*args, **kwargs)
-
-    def __call__(self, x=_MISSING, /, *args, **kwargs):
-        if args or kwargs or self._hooked or x is _MISSING:
-            args = args if x is _MISSING else (x, *args)
-            return self._call_with_hooks(args, kwargs) if self._hooked else self.forward(*args, **kwargs)
-        return self.forward(x)
 
     def forward(self, *args):
         """What the module computes; every subclass defines it."""

@@ -38,8 +38,7 @@ pub(super) fn forward<T: Real>(
     let weights = Matrix { at: pw.at(w.layout.offset() as isize) as *const T, row: sw[1], col: sw[0] };
     let y = Ptr::new(y.as_mut_ptr());
     let mut done = 0;
-    // Rows that lie regularly are one matrix; otherwise each regular run of them is.
-    Nest::new(lead, [&sx[..lead.len()]], [x.layout.offset()]).rows(|[at], [step], m| {
+    let mut run = |at: isize, step: isize, m: usize| {
         let x = Matrix { at: px.at(at) as *const T, row: step, col: sx[lead.len()] };
         // SAFETY: all positions come from the layouts; the output's rows are used one run after another.
         unsafe {
@@ -47,7 +46,13 @@ pub(super) fn forward<T: Real>(
             product(m, k, n, x, weights, y, n as isize, b.is_some(), worth_threads(m * k * n));
         }
         done += m;
-    });
+    };
+    if let &[m] = lead {
+        run(x.layout.offset() as isize, sx[0], m);
+    } else {
+        // Rows that lie regularly are one matrix; otherwise each regular run of them is.
+        Nest::new(lead, [&sx[..lead.len()]], [x.layout.offset()]).rows(|[at], [step], m| run(at, step, m));
+    }
     Ok(true)
 }
 

@@ -13,6 +13,7 @@ mod shortcut;
 use crate::anomaly;
 use crate::depth;
 use crate::lock::{lock, Locked};
+use crate::mixed::Mixed;
 use crate::rules::{self, Ctx, Grads, Unpacked};
 use crate::tape::labels;
 use crate::tape::node::{flag, Edge, NodeRef};
@@ -26,7 +27,7 @@ use marks::{Marks, Slot};
 use paths::Wanted;
 use smallvec::SmallVec;
 use std::collections::{BinaryHeap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use wengert_ops::counted::Counted;
 use wengert_ops::{fail, DType, Layout, Op, Result};
@@ -46,25 +47,7 @@ pub(super) struct Sweep {
 }
 
 /// From a leaf's address to its place among the leaves met.
-type LeafIndex = HashMap<usize, usize, BuildHasherDefault<AddressHasher>>;
-
-/// Addresses differ in their middle bits; one multiplication spreads them.
-#[derive(Default)]
-pub(super) struct AddressHasher(u64);
-
-impl Hasher for AddressHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for b in bytes {
-            self.0 = (self.0 ^ u64::from(*b)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        }
-    }
-    fn write_usize(&mut self, address: usize) {
-        self.0 = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-    fn finish(&self) -> u64 {
-        self.0.rotate_left(26)
-    }
-}
+type LeafIndex = HashMap<usize, usize, BuildHasherDefault<Mixed>>;
 
 /// One node taken out for its rule.
 pub(super) struct Step {
