@@ -306,6 +306,25 @@ def check_out(case):
             assert same_object, f"{case.name}: out= is not what came back"
         else:
             assert not to_numpy(buffers[0]).any(), "a refused out= was written"
+    check_out_places(case, arrays, dtypes)
+
+
+def check_out_places(case, arrays, dtypes):
+    """`out=` that lies apart in its buffer, and that is an operand itself."""
+    dtype = "bool" if case.cls in ("compare", "test", "logic") else dtypes[0]
+    whole = []
+    for m in MODULES:
+        args, _ = case.feed(m, arrays, dtypes)
+        buffer = put(m.zeros(3, 4, dtype=getattr(m, dtype)))
+        case(m, *args, out=buffer.t()[:, 1])
+        whole.append((buffer, None))
+    compare(case, *whole, f"{case.name}(out=a column)")
+    for position in case.tensor_args:
+        results = []
+        for m in MODULES:
+            args, _ = case.feed(m, arrays, dtypes)
+            results.append(outcome(lambda m, a, o: case(m, *a, out=o), m, args, args[position]))
+        compare(case, *results, f"{case.name}(out=operand {position})")
 
 
 CHECKS = [

@@ -206,6 +206,46 @@ pub fn row_(row: Row, x: &Tensor, args: &[Arg<'_>]) -> Result<()> {
     row_into_(row, x, compute, args)
 }
 
+/// `out = row(args…)`, written where `out` stands; `false`, with nothing done, where `out` has not the result's shape,
+/// dtype and device, or something is taped.
+pub fn row_out(row: Row, out: &Tensor, args: &[Arg<'_>]) -> Result<bool> {
+    let mut guard = lock();
+    let plan = plan(row, args, &guard.key)?;
+    let state = out.0.state.get(&guard.key);
+    let layout = &state.layout;
+    let taped = is_grad_enabled() && (plan.needs != 0 || requires_grad(out, &guard.key));
+    if taped || plan.out != out.dtype() || plan.device != out.device() || layout.self_overlaps() {
+        return Ok(false);
+    }
+    if !fit(row, args, plan.compute) || plan.shape.sizes(row, args, &guard.key)?[..] != *layout.shape() {
+        return Ok(false);
+    }
+    let compute = plan.compute;
+    if write_small(row, out, args, &plan, &guard.key)? {
+        bump(out, &mut guard.key);
+        return Ok(true);
+    }
+    drop(guard);
+    // Where an operand's elements may be the written ones, they must not go before they are read.
+    let overwrites = !args.iter().any(|a| matches!(a, Arg::Tensor(t) if out.shares_storage(t)));
+    let write = Write { name: row.name(), op: Op::Row(row), args, overwrites, elementwise: true };
+    write.run(out, &|values, out| exec::row_into(row, compute, &row_inputs(args, values), out))?;
+    Ok(true)
+}
+
+/// The operands of a row: values, and scalars where there is none.
+fn row_inputs<'a>(args: &[Arg<'_>], values: &'a [Option<Value>]) -> SmallVec<[RowInput<'a>; 3]> {
+    let mut inputs = SmallVec::new();
+    for (arg, value) in args.iter().zip(values) {
+        inputs.push(match (arg, value) {
+            (_, Some(v)) => RowInput::Value(v),
+            (Arg::Scalar(s), None) => RowInput::Scalar(*s),
+            (Arg::Tensor(_), None) => RowInput::Scalar(Scalar::Int(0)),
+        });
+    }
+    inputs
+}
+
 /// The everyday untaped write, on operands borrowed under the lock: few contiguous elements that nobody else holds.
 /// `false` sends everything else the general way, which gives the same.
 fn write_small(row: Row, x: &Tensor, all: &[Arg<'_>], plan: &Plan<'_>, key: &Key) -> Result<bool> {
@@ -244,15 +284,8 @@ fn row_into_(row: Row, x: &Tensor, compute: DType, args: &[Arg<'_>]) -> Result<(
     let write = Write { name: row.name(), op: Op::Row(row), args, overwrites: false, elementwise: true };
     write.run(x, &|values, out| {
         let first = x.value_unchecked();
-        let mut inputs: SmallVec<[RowInput<'_>; 3]> = SmallVec::new();
-        inputs.push(RowInput::Value(&first));
-        for (arg, value) in args.iter().zip(values) {
-            inputs.push(match (arg, value) {
-                (_, Some(v)) => RowInput::Value(v),
-                (Arg::Scalar(s), None) => RowInput::Scalar(*s),
-                (Arg::Tensor(_), None) => RowInput::Scalar(Scalar::Int(0)),
-            });
-        }
+        let mut inputs = row_inputs(args, values);
+        inputs.insert(0, RowInput::Value(&first));
         exec::row_into(row, compute, &inputs, out)
     })
 }

@@ -47,7 +47,7 @@ pub use buffer::Device;
 pub use dispatch::{apply, apply1, row, Arg};
 pub use fallback::{gpu_fallback, set_gpu_fallback, set_gpu_fallback_warning};
 pub use graph::{live, remove_hook, GraphNode, Live, NextFunction, SavedOperand};
-pub use inplace::check_out_argument;
+pub use inplace::{check_out_argument, row_out};
 pub use mode::{
     default_device, default_float, inference, is_grad_enabled, set_default_device, set_default_float, set_grad_enabled,
     set_inference, GradMode,

@@ -293,9 +293,10 @@ fn run(
     if !args.iter().any(|a| matches!(a, Arg::Tensor(_))) {
         return scalars_only(py, op, &args);
     }
-    if let Some(out) = out.as_ref().and_then(tensor_of) {
-        let tensors = args.iter().filter_map(|a| if let Arg::Tensor(t) = a { Some(*t) } else { None });
-        crate::functions::check_overlap(out, tensors)?;
+    if let Some(out) = &out {
+        if written(py, op, out, &args)? {
+            return Ok(out.clone().unbind());
+        }
     }
     let large = args.iter().any(|a| matches!(a, Arg::Tensor(t) if t.numel() > DETACH));
     let result = if large { crate::owned::detached(py, || row(op, &args)) } else { row(op, &args) };
@@ -307,6 +308,15 @@ fn run(
             write_out(op.name(), &out, &result)
         }
     }
+}
+
+/// Whether the result went to where `out` stands: else it must be computed apart and be converted or refused.
+pub fn written(py: Python<'_>, op: Row, out: &Bound<'_, PyAny>, args: &[Arg<'_>]) -> PyResult<bool> {
+    let Some(target) = tensor_of(out) else { return Ok(false) };
+    let tensors = args.iter().filter_map(|a| if let Arg::Tensor(t) = a { Some(*t) } else { None });
+    crate::functions::check_overlap(target, tensors)?;
+    let write = || wengert::row_out(op, target, args);
+    if target.numel() > DETACH { crate::owned::detached(py, write) } else { write() }.map_err(to_py)
 }
 
 /// Rows whose `out=` must have the result's dtype.
