@@ -70,6 +70,17 @@ fn small_angles() {
 }
 
 #[test]
+fn exponentials_of_either_form_are_the_same() {
+    let limit = near::EXP_LIMIT.unwrap();
+    for bits in (0..=limit.to_bits()).step_by(if cfg!(miri) { 1 << 20 } else { 101 }).chain([limit.to_bits()]) {
+        for x in [f32::from_bits(bits), -f32::from_bits(bits)] {
+            assert_eq!(near::exp(x).to_bits(), f32_fma::exp(x).to_bits(), "{x}");
+            assert_eq!(f32_base::exp_normal(x).to_bits(), f32_base::exp(x).to_bits(), "{x}");
+        }
+    }
+}
+
+#[test]
 fn zeros_keep_their_sign() {
     for f in [f32_fma::expm1, f32_fma::log1p, f32_fma::tanh, f32_fma::erf, f32_fma::sin, f32_fma::tan, near::sin] {
         assert!(f(-0.0) == 0.0 && f(-0.0).is_sign_negative() && f(0.0).is_sign_positive());

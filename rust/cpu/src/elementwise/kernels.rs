@@ -122,29 +122,47 @@ macro_rules! one_by_one {
     };
 }
 
-/// As [`one_by_one`]; where the row turns, with the vocabulary's functions for small arguments as long as a
-/// chunk's are.
+/// Whether a row's text is this.
+const fn is(text: &str, wanted: &str) -> bool {
+    let (text, wanted) = (text.as_bytes(), wanted.as_bytes());
+    let mut i = 0;
+    while i < text.len() && i < wanted.len() && text[i] == wanted[i] {
+        i += 1;
+    }
+    i == text.len() && i == wanted.len()
+}
+
+/// As [`one_by_one`], with these functions of the vocabulary for small arguments as long as a chunk's are.
+macro_rules! by_chunks {
+    ($limit:expr, {$($function:ident),*}, $len:ident, [$($arg:ident),*] |$i:ident| $body:expr) => {
+        let limit = $limit.unwrap_or_default();
+        for start in (0..$len).step_by(CHUNK) {
+            let chunk = start..(start + CHUNK).min($len);
+            let mut small = true;
+            $(for v in &$arg[chunk.clone()] {
+                small &= v.abs() <= limit;
+            })*
+            if small {
+                use near::{$($function),*};
+                for $i in chunk {
+                    $body
+                }
+            } else {
+                for $i in chunk {
+                    $body
+                }
+            }
+        }
+    };
+}
+
+/// All elements, in the faster form that the row has for small arguments.
 macro_rules! by_distance {
     ($len:ident, [$($arg:ident),*] $text:expr, |$i:ident| $body:expr) => {
         if const { near::LIMIT.is_some() && turns($text) } {
-            let limit = near::LIMIT.unwrap_or_default();
-            for start in (0..$len).step_by(CHUNK) {
-                let chunk = start..(start + CHUNK).min($len);
-                let mut small = true;
-                $(for v in &$arg[chunk.clone()] {
-                    small &= v.abs() <= limit;
-                })*
-                if small {
-                    use near::{cos, sin};
-                    for $i in chunk {
-                        $body
-                    }
-                } else {
-                    for $i in chunk {
-                        $body
-                    }
-                }
-            }
+            by_chunks!(near::LIMIT, {cos, sin}, $len, [$($arg),*] |$i| $body);
+        } else if const { near::EXP_LIMIT.is_some() && is($text, "exp(x)") } {
+            by_chunks!(near::EXP_LIMIT, {exp}, $len, [$($arg),*] |$i| $body);
         } else {
             one_by_one!($len, [$($arg),*] $text, |$i| $body)
         }
@@ -178,7 +196,7 @@ macro_rules! float_kernels {
     )*) => {
         #[allow(unused, clippy::all)]
         mod $module {
-            use super::{position, turns, Kernel, Kernels, Partials, Vjp, CHUNK};
+            use super::{is, position, turns, Kernel, Kernels, Partials, Vjp, CHUNK};
             use wengert_ops::rows::voc::$voc::*;
             pub(super) static KERNELS: Kernels<$T> = Kernels {
                 rows: &[$(float_kernel!($class $attr, $T, [$($arg),*] $value)),*],

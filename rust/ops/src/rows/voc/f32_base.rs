@@ -28,5 +28,6 @@ pub fn tan(x: f32) -> f32 {
 /// There are no faster forms for small arguments.
 pub mod near {
     pub const LIMIT: Option<f32> = None;
-    pub use super::{cos, sin};
+    pub const EXP_LIMIT: Option<f32> = None;
+    pub use super::{cos, exp, sin};
 }

@@ -56,5 +56,6 @@ pub fn nextafter(a: f64, b: f64) -> f64 {
 /// There are no faster forms for small arguments.
 pub mod near {
     pub const LIMIT: Option<f64> = None;
-    pub use super::{cos, sin};
+    pub const EXP_LIMIT: Option<f64> = None;
+    pub use super::{cos, exp, sin};
 }

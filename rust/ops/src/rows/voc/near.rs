@@ -1,8 +1,14 @@
 //! Sine and cosine of f32 up to [`LIMIT`], for processors with fused multiply-add: what [`circle`](super::circle) does for
-//! all, in a third of the time. Loops use them for blocks whose arguments are all so small.
+//! all, in a third of the time; and the exponential up to [`EXP_LIMIT`]. Loops use them for blocks whose arguments are all
+//! so small.
+
+pub use super::f32_fma::exp_normal as exp;
 
 /// Of a row's arguments: rows multiply them by π at most.
 pub const LIMIT: Option<f32> = Some(8192.0);
+
+/// Of the exponential's argument.
+pub const EXP_LIMIT: Option<f32> = Some(86.0);
 
 /// π/2 in three parts, each the rounded rest of those before (Cody and Waite, "Software Manual for the Elementary
 /// Functions", 1980). Fused, their multiples are exact until they are subtracted.

@@ -63,6 +63,13 @@ macro_rules! f32_polynomials {
             (1.0 + expm1_reduced(r)) * power_of_two(half) * power_of_two(n.wrapping_sub(half))
         }
 
+        /// `exp` for |x| ≤ 86, where the result is no subnormal: the same bits by less work.
+        #[inline(always)]
+        pub fn exp_normal(x: f32) -> f32 {
+            let (n, r) = reduce(x);
+            f32::from_bits((1.0 + expm1_reduced(r)).to_bits().wrapping_add((n << 23) as u32))
+        }
+
         /// `exp` for x ≤ 0, as in a softmax. What would be subnormal is 0: denormal arithmetic is slow, and masked scores
         /// (−∞) are common.
         #[inline(always)]
