@@ -115,7 +115,7 @@ impl Layouts {
     pub fn transposed(&mut self, matrix: &Layout) -> Layout {
         let place = &mut self.transposes[matrix.mark() / std::mem::align_of::<Layout>() % PAIRS];
         match place {
-            Some((known, transposed)) if known.same(matrix) => transposed.clone(),
+            Some((known, turned)) if known.same(matrix) => turned.clone(),
             Some(_) => transposed(matrix),
             None if !matrix.is_forever() => transposed(matrix),
             None => place.insert((matrix.clone(), transposed(matrix).lasting())).1.clone(),
