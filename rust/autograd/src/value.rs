@@ -26,7 +26,8 @@ pub(crate) fn too_large(e: Error, layout: &Layout, dtype: DType) -> Error {
 
 impl Value {
     /// Unspecified contents under a contiguous layout.
-    #[inline]
+    // Left to itself the compiler makes a call of it in every operation, or not, as the crate's other functions change.
+    #[inline(always)]
     pub(crate) fn empty(device: Device, layout: Layout, dtype: DType) -> Result<Value> {
         debug_assert!(layout.offset() == 0);
         let Some(bytes) = layout.numel().checked_mul(dtype.size()) else {
