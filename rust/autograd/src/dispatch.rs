@@ -226,6 +226,7 @@ pub(crate) fn taken(inputs: &[&Tensor]) -> (SmallVec<[Value; 3]>, u64) {
 }
 
 /// Tapes computed outputs as the results of `op`.
+// Within its callers it would slow down what is not taped.
 #[inline(never)]
 pub(crate) fn record_outputs(
     op: Op,

@@ -137,8 +137,10 @@ pub(crate) fn known_layout(shape: &[usize]) -> Result<Layout> {
 fn results(op: &Op, inputs: &[Value]) -> Result<Results> {
     // Regions hardly ever come again; long lists of inputs would take long to compare.
     let lasting = inputs.len() <= 8 && !matches!(op, Op::Put(_) | Op::Take(_));
-    if let (true, Some(known)) = (lasting, lock().layouts.inferred(op, inputs)) {
-        return Ok(known.clone());
+    if lasting {
+        if let Some(known) = lock().layouts.inferred(op, inputs) {
+            return Ok(known.clone());
+        }
     }
     let metas = infer::infer(op, &each::<_, _, [Meta; 3]>(inputs, |v| Ok(Meta::new(v.layout.shape(), v.dtype)))?)?;
     let mut found = Results::new();
@@ -146,7 +148,7 @@ fn results(op: &Op, inputs: &[Value]) -> Result<Results> {
         found.push((known_layout(&m.shape)?, m.dtype));
     }
     if lasting {
-        lock().layouts.infer(op, inputs, &found);
+        lock().layouts.remember(op, inputs, &found);
     }
     Ok(found)
 }

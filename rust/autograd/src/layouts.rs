@@ -131,8 +131,8 @@ impl Layouts {
         same.then_some(&known.results)
     }
 
-    /// Remembers it.
-    pub fn infer(&mut self, op: &Op, inputs: &[Value], results: &Results) {
+    /// Remembers what inference has said.
+    pub fn remember(&mut self, op: &Op, inputs: &[Value], results: &Results) {
         if results.iter().all(|(layout, _)| layout.is_forever()) {
             let inputs_like = inputs.iter().map(|v| (Dims::from_slice(v.layout.shape()), v.dtype)).collect();
             let known = Inferred { op: op.clone(), inputs: inputs_like, results: results.clone() };
@@ -242,7 +242,7 @@ mod tests {
                         if let Some(known) = layouts.inferred(&op, &inputs) {
                             assert!(*known == expected && round == 1, "{op:?} {n}");
                         }
-                        layouts.infer(&op, &inputs, &expected);
+                        layouts.remember(&op, &inputs, &expected);
                         assert!(layouts.inferred(&op, &inputs) == Some(&expected));
                         assert!(layouts.inferred(&op, &inputs[..1]).is_none());
                     }

@@ -21,6 +21,12 @@ pub(crate) fn node(op: Op, layout: Layout, dtype: DType, label: u16) -> Node {
     Node { op, edges: SmallVec::new(), saved: SmallVec::new(), layout, more: None, refs: 0, label, dtype, flags: 0 }
 }
 
+/// Whether a mask has the bit of an input or output; the last bit stands for all from there on.
+#[inline]
+pub(crate) fn among(mask: u64, i: usize) -> bool {
+    mask >> i.min(63) & 1 == 1
+}
+
 /// The bits of the inputs that require grad.
 #[inline]
 pub(crate) fn needs<'a>(tensors: impl Iterator<Item = Option<&'a Tensor>>, locked: &Locked) -> u64 {
@@ -75,20 +81,20 @@ pub(crate) fn prepare(
     let mut node = node(op, out.0, out.1, label);
     for (i, input) in inputs.iter().enumerate() {
         node.edges.push(match input {
-            Input::Tensor(t, _) if needs >> i.min(63) & 1 == 1 => tensor::edge(t, locked)?,
+            Input::Tensor(t, _) if among(needs, i) => tensor::edge(t, locked)?,
             _ => Edge::None,
         });
     }
     let wanted = rules::saves(&node.op, needs);
     // Checks first: once a save is registered, nothing may fail.
     for (i, input) in inputs.iter().enumerate() {
-        if let (Input::Tensor(t, _), 1) = (input, wanted.inputs >> i.min(63) & 1) {
+        if let (Input::Tensor(t, _), true) = (input, among(wanted.inputs, i)) {
             check_inference(t, locked)?;
         }
     }
     for (i, input) in inputs.iter().enumerate() {
         match input {
-            Input::Tensor(_, value) if wanted.inputs >> i.min(63) & 1 == 1 => {
+            Input::Tensor(_, value) if among(wanted.inputs, i) => {
                 node.saved.push(Saved::new(i as u8, value, &mut locked.key));
             }
             Input::Scalar(value) => node.saved.push(Saved::Scalar { slot: i as u8, value: *value }),
@@ -98,7 +104,7 @@ pub(crate) fn prepare(
     let shapes = rules::shapes(&node.op) & needs;
     if shapes != 0 {
         for (i, input) in inputs.iter().enumerate() {
-            if let (Input::Tensor(_, value), 1) = (input, shapes >> i.min(63) & 1) {
+            if let (Input::Tensor(_, value), true) = (input, among(shapes, i)) {
                 node.saved.extend(untold_shape(i, &node.edges[i], &value.layout, locked));
             }
         }
@@ -129,7 +135,6 @@ pub(crate) fn results(
     outputs: &[Value],
     locked: &mut Locked,
 ) -> Result<NodeRef> {
-    let among = |mask: u64, i: usize| mask >> i.min(63) & 1 == 1;
     let (wanted, shapes) = (rules::saves(&op, needs), rules::shapes(&op) & needs);
     // Checks first: once a save is registered, nothing may fail.
     for (i, t) in inputs.iter().enumerate() {
@@ -167,14 +172,7 @@ pub(crate) fn results(
             node.saved.push(Saved::take(i as u8, value, key));
         }
     }
-    for (k, value) in outputs.iter().enumerate() {
-        if among(wanted.outputs, k) {
-            node.saved.push(Saved::new(OUTPUT | k as u8, value, key));
-        }
-    }
-    if outputs.len() > 1 {
-        node.more = Some(outputs[1..].iter().map(|v| (v.layout.clone(), v.dtype)).collect());
-    }
+    keep_outputs(node, wanted.outputs, outputs, key);
     Ok(made)
 }
 
@@ -240,16 +238,21 @@ pub(crate) fn row(row: Row, args: &[Arg<'_>], needs: u64, out: &Value, locked: &
 
 /// Saves the outputs that the rule wants and puts the node on the tape, held once.
 pub(crate) fn push(mut node: Node, needs: u64, outputs: &[Value], locked: &mut Locked) -> NodeRef {
-    let wanted = rules::saves(&node.op, needs);
+    let wanted = rules::saves(&node.op, needs).outputs;
+    keep_outputs(&mut node, wanted, outputs, &mut locked.key);
+    locked.tape.push(node)
+}
+
+/// What a node has of its outputs: those that the rule wants, and what the further ones are like.
+fn keep_outputs(node: &mut Node, wanted: u64, outputs: &[Value], key: &mut Key) {
     for (k, value) in outputs.iter().enumerate() {
-        if wanted.outputs >> k & 1 == 1 {
-            node.saved.push(Saved::new(OUTPUT | k as u8, value, &mut locked.key));
+        if among(wanted, k) {
+            node.saved.push(Saved::new(OUTPUT | k as u8, value, key));
         }
     }
     if outputs.len() > 1 {
         node.more = Some(outputs[1..].iter().map(|v| (v.layout.clone(), v.dtype)).collect());
     }
-    locked.tape.push(node)
 }
 
 /// Lets go of a prepared node that will not be pushed after all.

@@ -117,24 +117,35 @@ fn make(py: Python<'_>) -> PyResult<Class> {
         ffi::PyType_Slot { slot: ffi::Py_tp_methods, pfunc: Box::leak(Box::new(methods())).as_mut_ptr().cast() },
         ffi::PyType_Slot { slot: 0, pfunc: std::ptr::null_mut() },
     ];
-    let mut spec = ffi::PyType_Spec {
-        name: c"wengert.Tensor".as_ptr(),
-        basicsize: 0,
-        itemsize: 0,
-        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE) as u32,
-        slots: slots.as_mut_ptr(),
-    };
-    // SAFETY: name and functions are static, the slots end with a 0 and hold functions of their slots' types; size,
-    // garbage collection and all else are inherited.
-    let object = unsafe {
-        Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpecWithBases(&mut spec, base.as_ptr()))?
-            .cast_into::<PyType>()?
-    };
+    // SAFETY: the functions are static, the slots end with a 0 and hold functions of their slots' types.
+    let object = unsafe { of_slots(py, c"wengert.Tensor", &mut slots, base.as_any())? };
     object.setattr("__doc__", base.getattr("__doc__")?)?;
     let raw = object.as_type_ptr();
     // SAFETY: these are the types of these slots.
     let (alloc, free) = unsafe { (slot(raw, ffi::Py_tp_alloc)?, slot(raw, ffi::Py_tp_free)?) };
     Ok(Class { object: object.unbind(), alloc, free, value, dict, weak })
+}
+
+/// A class over another, from which it has its size, garbage collection and all that is not in its slots. It may be
+/// inherited from.
+///
+/// # Safety
+/// The slots end with a 0 and hold what their kinds ask for, which lives as long as the process.
+pub unsafe fn of_slots<'py>(
+    py: Python<'py>,
+    name: &'static CStr,
+    slots: &mut [ffi::PyType_Slot],
+    base: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyType>> {
+    let mut spec = ffi::PyType_Spec {
+        name: name.as_ptr(),
+        basicsize: 0,
+        itemsize: 0,
+        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE) as u32,
+        slots: slots.as_mut_ptr(),
+    };
+    let made = ffi::PyType_FromSpecWithBases(&mut spec, base.as_ptr());
+    Ok(Bound::from_owned_ptr_or_err(py, made)?.cast_into::<PyType>()?)
 }
 
 /// Methods that cost less than PyO3's way to them.

@@ -1,6 +1,7 @@
 //! What `nn.Module` inherits for its calls: `module(x)` goes to `forward` without a Python function in between, which
 //! would take as long as a small operation.
 
+use crate::class::of_slots;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -57,14 +58,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
         ffi::PyType_Slot { slot: 0, pfunc: std::ptr::null_mut() },
     ];
     // Without fields of its own, so that modules may inherit from other built-in classes as well.
-    let mut spec = ffi::PyType_Spec {
-        name: c"wengert._core._Forwards".as_ptr(),
-        basicsize: 0,
-        itemsize: 0,
-        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE) as u32,
-        slots: slots.as_mut_ptr(),
-    };
-    // SAFETY: name, text and function are static, and the slots end with a 0.
-    let class = unsafe { Bound::from_owned_ptr_or_err(m.py(), ffi::PyType_FromSpec(&mut spec))? };
-    m.add("_Forwards", class)
+    let base = m.py().get_type::<PyAny>();
+    // SAFETY: text and function are static, and the slots end with a 0.
+    m.add("_Forwards", unsafe { of_slots(m.py(), c"wengert._core._Forwards", &mut slots, base.as_any())? })
 }

@@ -66,7 +66,7 @@ pub(crate) struct Ctx<'a> {
 
 impl Ctx<'_> {
     pub fn needs(&self, input: usize) -> bool {
-        self.needs >> input.min(63) & 1 == 1
+        crate::record::among(self.needs, input)
     }
 
     fn find(&self, slot: u8) -> Option<&Unpacked> {

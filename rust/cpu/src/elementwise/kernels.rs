@@ -122,16 +122,6 @@ macro_rules! one_by_one {
     };
 }
 
-/// Whether a row's text is this.
-const fn is(text: &str, wanted: &str) -> bool {
-    let (text, wanted) = (text.as_bytes(), wanted.as_bytes());
-    let mut i = 0;
-    while i < text.len() && i < wanted.len() && text[i] == wanted[i] {
-        i += 1;
-    }
-    i == text.len() && i == wanted.len()
-}
-
 /// As [`one_by_one`], with these functions of the vocabulary for small arguments as long as a chunk's are.
 macro_rules! by_chunks {
     ($limit:expr, {$($function:ident),*}, $len:ident, [$($arg:ident),*] |$i:ident| $body:expr) => {
@@ -161,7 +151,7 @@ macro_rules! by_distance {
     ($len:ident, [$($arg:ident),*] $text:expr, |$i:ident| $body:expr) => {
         if const { near::LIMIT.is_some() && turns($text) } {
             by_chunks!(near::LIMIT, {cos, sin}, $len, [$($arg),*] |$i| $body);
-        } else if const { near::EXP_LIMIT.is_some() && is($text, "exp(x)") } {
+        } else if const { near::EXP_LIMIT.is_some() && matches!($text.as_bytes(), b"exp(x)") } {
             by_chunks!(near::EXP_LIMIT, {exp}, $len, [$($arg),*] |$i| $body);
         } else {
             one_by_one!($len, [$($arg),*] $text, |$i| $body)
@@ -196,7 +186,7 @@ macro_rules! float_kernels {
     )*) => {
         #[allow(unused, clippy::all)]
         mod $module {
-            use super::{is, position, turns, Kernel, Kernels, Partials, Vjp, CHUNK};
+            use super::{position, turns, Kernel, Kernels, Partials, Vjp, CHUNK};
             use wengert_ops::rows::voc::$voc::*;
             pub(super) static KERNELS: Kernels<$T> = Kernels {
                 rows: &[$(float_kernel!($class $attr, $T, [$($arg),*] $value)),*],

@@ -99,16 +99,12 @@ fn r#where(
     match (input.or(x), other.or(y)) {
         (Some(a), Some(b)) => {
             let (a, b) = (need_operand("where", "input", a)?, need_operand("where", "other", b)?);
-            if let Some(out) = out {
-                if crate::rows::written(py, Row::Where, out, &[Arg::Tensor(mask), a.arg(), b.arg()])? {
-                    return Ok(out.clone().unbind());
-                }
+            let result = || fresh(py, choose(py, mask, &a, &b)?);
+            let Some(out) = out else { return result() };
+            if crate::rows::written(py, Row::Where, out, &[Arg::Tensor(mask), a.arg(), b.arg()])? {
+                return Ok(out.clone().unbind());
             }
-            let result = fresh(py, choose(py, mask, &a, &b)?)?;
-            match out {
-                Some(out) => write_out("where", out, result.bind(py), false),
-                None => Ok(result),
-            }
+            write_out("where", out, result()?.bind(py), false)
         }
         (None, None) => super::indexing::nonzero_columns(py, mask),
         _ => Err(PyTypeError::new_err(

@@ -5,6 +5,7 @@ use super::marks::Slot;
 use super::{Step, Sweep};
 use crate::buffer::Device;
 use crate::lock::{lock, Key, Locked};
+use crate::record::among;
 use crate::rules::{self, Unpacked};
 use crate::tape::labels;
 use crate::tape::node::Edge;
@@ -26,7 +27,7 @@ impl Sweep {
                     _ => continue,
                 }
             };
-            if step.needs >> (*i).min(63) & 1 == 1 && !broadcasts_to(target.shape(), kept.shape()) {
+            if among(step.needs, *i as usize) && !broadcasts_to(target.shape(), kept.shape()) {
                 return Err(step.invalid_gradient(*i as usize, kept.shape(), target.shape()));
             }
         }

@@ -14,6 +14,7 @@ use crate::anomaly;
 use crate::depth;
 use crate::lock::{lock, Locked};
 use crate::mixed::Mixed;
+use crate::record::among;
 use crate::rules::{self, Ctx, Grads, Unpacked};
 use crate::tape::labels;
 use crate::tape::node::{flag, Edge, NodeRef};
@@ -414,7 +415,7 @@ impl Sweep {
                 free_saved(node, &mut guard);
             }
             for (i, g) in results.into_iter().enumerate() {
-                let (Some(g), 1) = (g, needs >> i.min(63) & 1) else { continue };
+                let (Some(g), true) = (g, among(needs, i)) else { continue };
                 let edge = &guard.tape.node(node).edges[i];
                 let g = if self.create { g } else { apart(g, &guard.key) };
                 if let Some(g) = self.first(edge, &guard, g) {
