@@ -14,7 +14,7 @@ def operations(length, causal, train):
     return (6 if train else 2) * 2 * HEADS * WIDTH * pairs
 
 
-def attention(m, length, causal, train):
+def attention(m, length, causal, train, dropped=0.0):
     random = np.random.default_rng(0)
     shape = (1, HEADS, length, WIDTH)
     q, k, v = (
@@ -23,7 +23,7 @@ def attention(m, length, causal, train):
     g = m.tensor(random.standard_normal(shape).astype(np.float32))
 
     def run():
-        out = m.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
+        out = m.nn.functional.scaled_dot_product_attention(q, k, v, None, dropped, causal)
         if train:
             q.grad = k.grad = v.grad = None
             out.backward(g)
@@ -63,6 +63,10 @@ def run(report):
                 else:
                     result = compare(title, calls, rounds=rounds)
                 report.add(computed(result, operations(length, causal, train)))
+    for length, rounds in ((128, 31), (1024, 5)):
+        title = f"{HEADS} heads of {WIDTH}, length {length}, a tenth dropped, and backward"
+        calls = each(lambda m, n=length: attention(m, n, False, True, 0.1))
+        report.add(computed(compare(title, calls, rounds=rounds), operations(length, False, True)))
 
 
 if __name__ == "__main__":

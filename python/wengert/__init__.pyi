@@ -94,6 +94,7 @@ from ._core import diagonal as diagonal
 from ._core import digamma as digamma
 from ._core import div as div
 from ._core import dot as dot
+from ._core import dropped as dropped
 from ._core import dtype as dtype
 from ._core import elu as elu
 from ._core import empty as empty

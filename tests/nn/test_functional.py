@@ -78,6 +78,20 @@ def test_dropout_draws_and_scales_as_torch():
     both(lambda lib: lib.nn.functional.dropout(data(lib, 50), 0.25))
     both(lambda lib: lib.nn.functional.dropout(data(lib, 50), 1.0))
     both(lambda lib: lib.nn.functional.dropout(data(lib, 7, 3).t(), 0.5))
+    for dtype in ("float16", "bfloat16", "float64"):
+        both(
+            lambda lib, to=dtype: lib.nn.functional.dropout(data(lib, 50).to(getattr(lib, to)), 0.3).double(),
+            0,
+        )
+    both(lambda lib: lib.nn.functional.dropout(lib.tensor([float("nan"), float("inf")] * 8), 0.5))
+
+    def slopes(lib):
+        x = data(lib, 50, grad=True)
+        y = lib.nn.functional.dropout(x.exp(), 0.25)
+        (first,) = lib.autograd.grad(y.square().sum(), x, create_graph=True)
+        return [first, *lib.autograd.grad(first.sum(), x)]
+
+    both(slopes)
 
     def in_place(lib):
         x = data(lib, 50)
@@ -85,6 +99,17 @@ def test_dropout_draws_and_scales_as_torch():
         return x
 
     both(in_place)
+
+
+def test_dropout_keeps_a_byte_an_element():
+    import wengert as wg
+
+    x = wg.ones(10_000, requires_grad=True)
+    before = wg.debug.live()["value_bytes"]
+    y = wg.nn.functional.dropout(x, 0.5)
+    assert wg.debug.live()["value_bytes"] - before <= 5 * 10_000 + 100
+    y.sum().backward()
+    assert wg.equal(x.grad, y)
 
 
 @pytest.mark.parametrize("name", ["softplus", "logsigmoid", "elu", "selu", "mish", "silu", "gelu", "celu"])

@@ -9,7 +9,18 @@ from support import put
 DTYPES = ["float16", "bfloat16", "float32", "float64", "int8", "uint8", "int16", "int32", "int64", "bool"]
 FLOATS = DTYPES[:4]
 
+
+def dropped(m, x, kept, value):
+    """Not PyTorch's, but what its dropout does in two steps."""
+    if hasattr(m, "_core"):
+        return m._core.dropped(x, kept, value)
+    if not x.is_floating_point():
+        raise RuntimeError("not implemented for integers")
+    return x * kept * value
+
+
 CALLS = {
+    "dropped": dropped,
     "addcmul": lambda m, x, a, b, v: m.addcmul(x, a, b, value=v),
     "addcdiv": lambda m, x, a, b, v: m.addcdiv(x, a, b, value=v),
     "add_scaled": lambda m, a, b, alpha: m.add(a, b, alpha=alpha),

@@ -42,7 +42,7 @@ mod views;
 mod writable;
 
 pub use anomaly::{anomaly, set_anomaly, set_anomaly_watch, Maker, Note, Watch};
-pub use api::{check_parts, Export, Native};
+pub use api::{check_parts, AttentionDropout, Export, Native};
 pub use buffer::Device;
 pub use dispatch::{apply, apply1, row, Arg};
 pub use fallback::{gpu_fallback, set_gpu_fallback, set_gpu_fallback_warning};

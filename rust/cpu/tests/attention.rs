@@ -4,7 +4,8 @@ mod arrays;
 
 use arrays::{close, slope, tolerance, Array};
 use wengert_cpu::fused::{fused, fused_vjp};
-use wengert_ops::{DType, Op};
+use wengert_cpu::random::{random, streams, Generator, PLACE};
+use wengert_ops::{DType, Op, Random};
 
 /// Attention of dense queries (n, l, e) over keys (n, s, e) and values (n, s, d): y and the logarithms of the sums.
 fn attention(
@@ -13,6 +14,7 @@ fn attention(
     mask: Option<&[f64]>,
     causal: bool,
     scale: f64,
+    kept: Option<&[f64]>,
 ) -> (Vec<f64>, Vec<f64>) {
     let ([n, l, s, e, d], [q, k, v]) = (sizes, x);
     let (mut y, mut sums) = (vec![0.0; n * l * d], vec![f64::NEG_INFINITY; n * l]);
@@ -36,7 +38,8 @@ fn attention(
         let total: f64 = scores.iter().map(|x| (x - top).exp()).sum();
         sums[row] = top + total.ln();
         for p in 0..d {
-            y[row * d + p] = (0..s).map(|j| (scores[j] - sums[row]).exp() * v[(b * s + j) * d + p]).sum();
+            let weight = |j: usize| (scores[j] - sums[row]).exp() * kept.map_or(1.0, |kept| kept[row * s + j]);
+            y[row * d + p] = (0..s).map(|j| weight(j) * v[(b * s + j) * d + p]).sum();
         }
     }
     (y, sums)
@@ -51,16 +54,28 @@ fn attention_by_tiles() {
         let [n, l, s, e, d] = sizes;
         let shapes = [[n, l, e], [n, s, e], [n, s, d]];
         for dtype in [DType::F32, DType::F64] {
-            for (causal, masked) in [(false, false), (true, false), (false, true), (true, true)] {
+            let cases = [(false, false), (true, false), (false, true), (true, true)];
+            for ((causal, masked), keep) in cases.into_iter().flat_map(|case| [(case, 1.0), (case, 0.6)]) {
                 let [q, k, v] = [0, 1, 2].map(|i| Array::noise(dtype, &shapes[i], i as u64 + 1));
                 // The first query sees nothing.
                 let mut hiding = Array::noise(dtype, &[n, l, s], 4).f64s();
                 hiding.iter_mut().take(s).for_each(|x| *x = f64::NEG_INFINITY);
                 let mask = Array::of(dtype, &[n, l, s], &hiding);
-                let op = Op::Attention { causal, scale_bits: 0.3f64.to_bits() };
+                let op = Op::Attention { causal, scale_bits: 0.3f64.to_bits(), keep_bits: f64::to_bits(keep) };
+                // Drawn at once they are what the kernels draw block by block, from places that only passing over them gave.
+                let (mut generator, drawn) = (Generator::new(7), Array::zeros(DType::F64, &[n, l, s]));
+                generator.next_u32();
+                let mut passing = generator.clone();
+                random(&mut generator, Random::Bernoulli { p: keep }, drawn.out()).unwrap();
+                let kept: Vec<f64> = drawn.f64s().iter().map(|x| x / keep).collect();
+                let kept = (keep < 1.0).then_some(&kept[..]);
+                let places = streams(&mut passing, n, l, s).unwrap();
+                assert_eq!(passing.next_u64(), generator.next_u64());
+                let places: Vec<f64> = places.into_iter().map(|word| word as i32 as f64).collect();
+                let places = Array::of(DType::I32, &[places.len() / PLACE, PLACE], &places);
                 let dense = [q.f64s(), k.f64s(), v.f64s()];
                 let of = |x: &[Vec<f64>; 3]| {
-                    attention(sizes, [&x[0], &x[1], &x[2]], masked.then_some(&hiding[..]), causal, 0.3)
+                    attention(sizes, [&x[0], &x[1], &x[2]], masked.then_some(&hiding[..]), causal, 0.3, kept)
                 };
                 let (wanted, wanted_sums) = of(&dense);
                 let (y, sums) = (Array::zeros(dtype, &[n, l, d]), Array::zeros(dtype, &[n, l]));
@@ -68,6 +83,7 @@ fn attention_by_tiles() {
                 for x in [[&q, &k, &v], strided.each_ref()] {
                     let mut inputs = x.to_vec();
                     inputs.extend(masked.then_some(&mask));
+                    inputs.extend((keep < 1.0).then_some(&places));
                     let inputs: Vec<_> = inputs.iter().map(|x| x.view()).collect();
                     assert!(fused(&op, &inputs, &[y.out(), sums.out()]).unwrap());
                     close(&y.f64s(), &wanted, tolerance(dtype));
@@ -80,6 +96,7 @@ fn attention_by_tiles() {
                 let grads = shapes.map(|shape| Array::zeros(dtype, &shape));
                 let mut inputs: Vec<_> = [&g, &q, &k, &v, &y, &sums].iter().map(|x| x.view()).collect();
                 inputs.extend(masked.then(|| mask.view()));
+                inputs.extend((keep < 1.0).then(|| places.view()));
                 let outputs: Vec<_> = grads.iter().map(|x| x.out()).collect();
                 assert!(fused_vjp(&op, &inputs, &outputs).unwrap());
                 for (i, grad) in grads.iter().enumerate() {

@@ -15,6 +15,9 @@ use crate::memory::Buffer;
 use crate::shader::{Call, Num, THREADS};
 use wengert_ops::{DType, Error, Layout, Op, Result, View, ViewMut};
 
+/// Attention whose weights are all kept, as bits of the probability; the others are left to its definition.
+const KEPT: u64 = 1f64.to_bits();
+
 type In<'a> = View<'a, Buffer>;
 type Out<'a> = ViewMut<'a, Buffer>;
 
@@ -31,7 +34,7 @@ pub(crate) fn fused(context: &'static Context, op: &Op, inputs: &[In<'_>], outpu
         (&Op::LayerNorm { dims, centred: true, eps_bits }, [x], [y, mean, rstd]) => {
             layer_norm::forward(context, dims as usize, f64::from_bits(eps_bits), *x, y, mean, rstd)?
         }
-        (&Op::Attention { causal, scale_bits }, [q, k, v, mask @ ..], [y, sums]) => {
+        (&Op::Attention { causal, scale_bits, keep_bits }, [q, k, v, mask @ ..], [y, sums]) if keep_bits == KEPT => {
             let (scale, mask) = (f64::from_bits(scale_bits), mask.first().copied());
             return attention::forward(context, causal, scale, [*q, *k, *v], mask, y, sums);
         }
@@ -58,7 +61,9 @@ pub(crate) fn fused_vjp(context: &'static Context, op: &Op, inputs: &[In<'_>], o
         (&Op::LayerNorm { dims, centred: true, .. }, [g, x, mean, rstd], [gx]) => {
             layer_norm::backward(context, dims as usize, *g, *x, *mean, *rstd, gx)?
         }
-        (&Op::Attention { causal, scale_bits }, [g, q, k, v, y, sums, mask @ ..], [gq, gk, gv]) => {
+        (&Op::Attention { causal, scale_bits, keep_bits }, [g, q, k, v, y, sums, mask @ ..], [gq, gk, gv])
+            if keep_bits == KEPT =>
+        {
             let (scale, mask) = (f64::from_bits(scale_bits), mask.first().copied());
             return attention::backward(context, causal, scale, [*g, *q, *k, *v, *y, *sums], mask, [gq, gk, gv]);
         }

@@ -186,7 +186,7 @@ fn attention() {
         let over = Layout::strided(shape(&[l, s]).into(), strides.into(), 0);
         let mask = Both::of(gpu, &hiding, &[l * s], DType::F32).seen(over);
         for (causal, masked) in [(false, false), (true, false), (false, true), (true, true)] {
-            let op = Op::Attention { causal, scale_bits: 0.1f64.to_bits() };
+            let op = Op::Attention { causal, scale_bits: 0.1f64.to_bits(), keep_bits: 1f64.to_bits() };
             let mask: Vec<&Both> = masked.then_some(&mask).into_iter().collect();
             let inputs = [&[&q, &k, &v][..], &mask].concat();
             let outputs = [&shape(&[l, d])[..], &shape(&[l])];
@@ -204,7 +204,7 @@ fn attention() {
     let between = Layout::strided([2, 3, 5, 4].into_iter().collect(), [60, 4, 12, 1].into_iter().collect(), 0);
     let [q, k, v] = [1, 2, 3]
         .map(|seed| Both::new(gpu, &bytes(&normal(&mut Draw(seed), 120), DType::F32), between.clone(), DType::F32));
-    let op = Op::Attention { causal: true, scale_bits: 0.5f64.to_bits() };
+    let op = Op::Attention { causal: true, scale_bits: 0.5f64.to_bits(), keep_bits: 1f64.to_bits() };
     check(gpu, &op, false, &[&q, &k, &v], &[&[2, 3, 5, 4], &[2, 3, 5]], 2e-5);
 }
 
@@ -213,6 +213,12 @@ fn rows_too_wide_for_attention_are_left_to_its_definition() {
     let Some(gpu) = gpu() else { return };
     let x = Both::of(gpu, &[0.5; 129], &[1, 129], DType::F32);
     let (y, sums) = (Both::of(gpu, &[0.0; 129], &[1, 129], DType::F32), Both::of(gpu, &[0.0], &[1], DType::F32));
-    let op = Op::Attention { causal: false, scale_bits: 1f64.to_bits() };
+    let op = Op::Attention { causal: false, scale_bits: 1f64.to_bits(), keep_bits: 1f64.to_bits() };
     assert!(!gpu.fused(&op, &[x.on_gpu(); 3], &[y.out_gpu(), sums.out_gpu()]).unwrap());
+    // And so are weights that are dropped.
+    let x = Both::of(gpu, &[0.5; 8], &[1, 8], DType::F32);
+    let (y, streams) = (Both::of(gpu, &[0.0; 8], &[1, 8], DType::F32), Both::of(gpu, &[0.0], &[1, 1], DType::I32));
+    let op = Op::Attention { causal: false, scale_bits: 1f64.to_bits(), keep_bits: 0.5f64.to_bits() };
+    let inputs = [x.on_gpu(), x.on_gpu(), x.on_gpu(), streams.on_gpu()];
+    assert!(!gpu.fused(&op, &inputs, &[y.out_gpu(), sums.out_gpu()]).unwrap());
 }

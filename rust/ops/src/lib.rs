@@ -23,6 +23,6 @@ pub use error::{Error, ErrorKind, Result};
 pub use layout::{Dims, Layout, Strides};
 pub use op::{
     ConvRole, ConvSpec, CustomOp, Extremum, Linalg, LossReduction, Meta, Op, PoolSpec, Reduction, Region, ScanKind,
-    ScatterMode, ViewOp,
+    ScatterMode, ViewOp, STREAM_ROWS,
 };
 pub use rows::Row;

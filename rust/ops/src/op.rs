@@ -81,13 +81,17 @@ pub enum Op {
     /// `softmax(q kᵀ · scale + mask) v` over leading dims that all inputs share: inputs q `[…, l, e]`, k `[…, s, e]`,
     /// v `[…, s, d]` and optionally the mask `[…, l, s]`, numbers to add; causal, query i sees keys 0 … i alone.
     /// Outputs y `[…, l, d]` and the logarithms of the softmax's denominators `[…, l]`; of a query that sees no key
-    /// they are 0 and −∞.
-    Attention { causal: bool, scale_bits: u64 },
+    /// they are 0 and −∞. A weight is kept with the probability `keep`; below 1, the last input tells where random
+    /// numbers begin for each [`STREAM_ROWS`] queries: i32 `[streams, n]`, what n numbers mean the device knows.
+    Attention { causal: bool, scale_bits: u64, keep_bits: u64 },
     /// Matrix factorizations and solves.
     Linalg(Linalg),
     /// A user's own op.
     Custom(Arc<dyn CustomOp>),
 }
+
+/// Queries whose weights are dropped by one stream of random numbers.
+pub const STREAM_ROWS: usize = 128;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reduction {

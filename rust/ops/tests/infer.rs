@@ -168,7 +168,11 @@ impl Random {
                     8 => Op::LstmCell,
                     9 => Op::ChannelNorm { groups: self.next() as u32 % 4, eps_bits: self.next() },
                     // Three inputs that fit each other are rare.
-                    0..4 => Op::Attention { causal: flag, scale_bits: self.next() },
+                    0..4 => Op::Attention {
+                        causal: flag,
+                        scale_bits: self.next(),
+                        keep_bits: self.of(&[1f64, 0.5]).to_bits(),
+                    },
                     4 => Op::VarMean { dims: self.mask(), keepdim: flag, correction_bits: self.next() },
                     5 => Op::CrossEntropy { reduction: self.of(&[None, Mean, Sum]), ignore_index: -100 },
                     _ => Op::LayerNorm { dims: dim, centred: flag, eps_bits: self.next() },

@@ -133,7 +133,7 @@ fn manual_seed(py: Python<'_>, seed: &Bound<'_, PyAny>) -> PyResult<Py<PyGenerat
 }
 
 /// Runs `f` with the given generator or the default one.
-fn with<R>(
+pub fn with<R>(
     py: Python<'_>,
     given: Option<&Py<PyGenerator>>,
     f: impl FnOnce(&mut Generator) -> wengert::Result<R>,
@@ -391,6 +391,20 @@ fn bernoulli_fill(
     }
 }
 
+/// A bool for each element of `input`, true with the probability `p`.
+#[pyfunction]
+#[pyo3(signature = (input, p))]
+fn _kept(py: Python<'_>, input: &Bound<'_, PyAny>, p: f64) -> PyResult<Py<PyAny>> {
+    let input = need_tensor("dropout", "input", input)?;
+    let t = empty_as(input, DType::Bool, input.device()).raise()?;
+    // Where all are dropped nothing is drawn, as in PyTorch.
+    match p == 0.0 {
+        true => t.fill_(false).raise()?,
+        false => fill(py, &t, None, Random::Bernoulli { p })?,
+    }
+    fresh(py, t)
+}
+
 fn drawn_like(
     py: Python<'_>,
     input: &Tensor,
@@ -552,5 +566,6 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(randperm, m)?)?;
     m.add_function(wrap_pyfunction!(normal, m)?)?;
     m.add_function(wrap_pyfunction!(bernoulli, m)?)?;
+    m.add_function(wrap_pyfunction!(_kept, m)?)?;
     Ok(())
 }

@@ -1,9 +1,6 @@
-"""Attention: one operation, or products and a softmax where weights are dropped."""
+"""Attention as one operation."""
 
 from wengert import _core
-
-from .activation import softmax
-from .dropout import dropout
 
 
 def _check(query, key, value):
@@ -41,15 +38,6 @@ def _added(mask, dtype):
     return mask.to(dtype)
 
 
-def _weights(scores, mask):
-    """The softmax of scores under a mask; zeros for a query from which it hides every key."""
-    if mask is None:
-        return softmax(scores, -1)
-    scores = scores + mask
-    blind = (scores == float("-inf")).all(-1, keepdim=True)
-    return softmax(scores.masked_fill(blind, 0.0), -1).masked_fill(blind, 0.0)
-
-
 def scaled_dot_product_attention(
     query,
     key,
@@ -63,7 +51,8 @@ def scaled_dot_product_attention(
 ):
     """softmax(query · keyᵀ · scale + mask) · value: (…, L, E), (…, S, E), (…, S, Ev) → (…, L, Ev).
 
-    Without dropout the scores of all queries and keys are never in memory at once: it grows with L + S, not L · S.
+    The scores of all queries and keys are never in memory at once: it grows with L + S, not L · S. Of weights that
+    are dropped the CPU keeps no more than where its random numbers begin; a GPU then has all scores in memory.
 
     Args:
         attn_mask: broadcasts to (…, L, S); of bools, True for the keys that take part, or of numbers to add.
@@ -75,7 +64,7 @@ def scaled_dot_product_attention(
 
     Raises:
         RuntimeError: for fewer than two dims, differing dtypes, a mask of other numbers than the query's or
-            float32, or a mask beside `is_causal`.
+            float32, a mask beside `is_causal`, or a `dropout_p` that is no probability.
 
     Dao et al., "FlashAttention" (2022), https://arxiv.org/abs/2205.14135.
 
@@ -103,11 +92,4 @@ def scaled_dot_product_attention(
     if scale is None:
         scale = query.shape[-1] ** -0.5
     mask = None if attn_mask is None else _added(attn_mask, query.dtype)
-    if dropout_p == 0.0:
-        return _core._attention(query, key, value, mask, is_causal, scale)
-    # Weights that are dropped have to be drawn for all queries and keys.
-    if is_causal:
-        seen = _core.ones(query.shape[-2], key.shape[-2], dtype=_core.bool, device=query.device).tril()
-        mask = _added(seen, query.dtype)
-    weights = _weights((query * scale) @ key.transpose(-2, -1), mask)
-    return dropout(weights, dropout_p, training=True) @ value
+    return _core._attention(query, key, value, mask, is_causal, scale, dropout_p)

@@ -1,5 +1,6 @@
 """Dropout of elements and of channels."""
 
+import functools
 import math
 
 from wengert import _core
@@ -8,6 +9,12 @@ from wengert import _core
 def _check_p(p):
     if p < 0.0 or p > 1.0:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+
+
+@functools.lru_cache(maxsize=64)
+def _factor(p, dtype):
+    """What kept elements are multiplied by, rounded as the dtype does."""
+    return _core.ones((), dtype=dtype).div(1 - p).item() if p < 1.0 else 0.0
 
 
 def dropout(input, p=0.5, training=True, inplace=False):
@@ -21,11 +28,8 @@ def dropout(input, p=0.5, training=True, inplace=False):
     _check_p(p)
     if p == 0.0 or not training or input.numel() == 0:
         return input
-    if p == 1.0:
-        scale = _core.zeros_like(input)
-    else:
-        scale = _core.empty_like(input).bernoulli_(1 - p).div_(1 - p)
-    return input.mul_(scale) if inplace else input * scale
+    kept, factor = _core._kept(input, 1 - p), _factor(p, input.dtype)
+    return input._dropped_(kept, factor) if inplace else _core.dropped(input, kept, factor)
 
 
 def _drop_channels(input, p, training, inplace, lead):

@@ -140,45 +140,6 @@ impl Tensor {
         }
     }
 
-    /// Attention of these queries `[…, l, e]` over keys `[…, s, e]` and values `[…, s, d]`, whose leading dims
-    /// broadcast: `softmax(q kᵀ · scale + mask) v`. Causal, query i sees keys 0 … i alone. A query that sees no key
-    /// gets zeros. The scores of all queries and keys are never in memory at once.
-    ///
-    /// Dao et al., "FlashAttention" (2022), <https://arxiv.org/abs/2205.14135>.
-    pub fn attention(
-        &self,
-        key: &Tensor,
-        value: &Tensor,
-        mask: Option<&Tensor>,
-        causal: bool,
-        scale: f64,
-    ) -> Result<Tensor> {
-        let (q, k, v) = (self.shape(), key.shape(), value.shape());
-        let masked = mask.map(|m| m.shape());
-        let mut shapes: SmallVec<[&[usize]; 4]> = SmallVec::from_slice(&[&q[..], &k[..], &v[..]]);
-        shapes.extend(masked.as_ref().map(|m| &m[..]));
-        let batch = infer::attention_batch(&shapes)?;
-        let over = |t: &Tensor, own: &[usize]| {
-            let mut shape = batch.clone();
-            shape.extend_from_slice(own);
-            match t.shape() == shape {
-                true => Ok(t.clone()),
-                false => t.expand_to(&shape),
-            }
-        };
-        let inner = |shape: &[usize]| [shape[shape.len() - 2], shape[shape.len() - 1]];
-        let (queries, keys) = (inner(&q)[0], inner(&k)[0]);
-        let mut inputs: SmallVec<[Tensor; 4]> = SmallVec::new();
-        for (t, shape) in [(self, &q), (key, &k), (value, &v)] {
-            inputs.push(over(t, &inner(shape))?);
-        }
-        if let Some(mask) = mask {
-            inputs.push(over(mask, &[queries, keys])?);
-        }
-        let inputs: SmallVec<[&Tensor; 4]> = inputs.iter().collect();
-        apply1(Op::Attention { causal, scale_bits: scale.to_bits() }, &inputs)
-    }
-
     /// Convolution over the trailing dims, one per entry of `stride`.
     #[allow(clippy::too_many_arguments)]
     pub fn conv(

@@ -4,7 +4,7 @@
 //! `create_graph` they are taped, so every order of derivative exists. Shapes and dtypes of inputs that
 //! were broadcast or promoted are no rule's business: the sweep sums and casts gradients to fit.
 
-mod attention;
+pub(crate) mod attention;
 mod channel_norm;
 pub(crate) mod custom;
 mod fused;
@@ -243,7 +243,9 @@ fn several(ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<Grads> {
         | Op::CrossEntropy { .. }
         | Op::LayerNorm { .. }
         | Op::VarMean { .. } => fused::vjp(ctx, grads),
-        &Op::Attention { causal, scale_bits } => attention::vjp(ctx, causal, f64::from_bits(scale_bits), grads),
+        &Op::Attention { causal, scale_bits, keep_bits } => {
+            attention::vjp(ctx, attention::How::of(causal, scale_bits, keep_bits), grads)
+        }
         &Op::ChannelNorm { groups, eps_bits } => channel_norm::vjp(ctx, groups, f64::from_bits(eps_bits), grads),
         Op::LstmCell => lstm::vjp(ctx, grads),
         Op::Linalg(l) => linalg::vjp(ctx, *l, grads),
@@ -256,7 +258,9 @@ fn several(ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<Grads> {
 /// The composition of primitives that a fused op stands for.
 pub(crate) fn definition(op: &Op, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
     match op {
-        &Op::Attention { causal, scale_bits } => attention::definition(causal, f64::from_bits(scale_bits), inputs),
+        &Op::Attention { causal, scale_bits, keep_bits } => {
+            attention::definition(attention::How::of(causal, scale_bits, keep_bits), inputs, None)
+        }
         &Op::ChannelNorm { groups, eps_bits } => channel_norm::definition(groups, f64::from_bits(eps_bits), inputs),
         Op::LstmCell => lstm::definition(inputs),
         _ => fused::definition(op, inputs),

@@ -1,6 +1,7 @@
 //! Attention by tiles: a block of queries meets the keys block by block and keeps the largest score and the sum of
 //! its weights so far, so that the scores of all queries and keys are never in memory at once. Backwards the weights
-//! are computed anew from the saved logarithms of the sums.
+//! are computed anew from the saved logarithms of the sums, and those that were dropped drawn anew from where the draws
+//! began.
 //!
 //! Milakov and Gimelshein, "Online normalizer calculation for softmax" (2018); Dao et al., "FlashAttention" (2022).
 
@@ -8,14 +9,66 @@ use super::{largest, output, sum2, weigh, Real};
 use crate::buffer::Buffer;
 use crate::matmul::{product, Matrix};
 use crate::nest::Nest;
+use crate::random::{self, PLACE};
 use crate::strided::{filled, packed, parallel, vectorised, Ptr};
 use crate::threads::{self, Failed};
+use std::borrow::Cow;
 use std::ops::Range;
-use wengert_ops::{Result, View, ViewMut};
+use wengert_ops::{fail, Result, View, ViewMut, STREAM_ROWS};
 
-/// Queries and keys of a tile: their scores stay in the second cache.
-const QUERIES: usize = 128;
+/// Queries and keys of a tile: their scores stay in the second cache. A stream drops the weights of a tile's queries.
+const QUERIES: usize = STREAM_ROWS;
 const KEYS: usize = 256;
+
+/// What scores and weights undergo.
+pub(super) struct How<'a> {
+    causal: bool,
+    scale: f64,
+    mask: Option<View<'a, Buffer>>,
+    dropout: Option<Dropout<'a>>,
+}
+
+/// Weights are kept with a probability.
+struct Dropout<'a> {
+    keep: f64,
+    /// Where the draws of each block of queries begin.
+    places: Cow<'a, [u32]>,
+}
+
+impl<'a> How<'a> {
+    /// From an op's fields and its inputs behind the values.
+    pub fn new(causal: bool, scale_bits: u64, keep_bits: u64, more: &[View<'a, Buffer>]) -> Result<How<'a>> {
+        let (scale, keep) = (f64::from_bits(scale_bits), f64::from_bits(keep_bits));
+        let (mask, dropout) = match more.split_last() {
+            Some((streams, mask)) if keep < 1.0 => {
+                if streams.layout.shape()[1] != PLACE {
+                    fail!(
+                        internal,
+                        "attention: streams on the CPU are of {PLACE} numbers: got {:?}",
+                        streams.layout.shape()
+                    );
+                }
+                // SAFETY: i32 and u32 are alike, and nobody writes meanwhile.
+                (mask.first(), Some(Dropout { keep, places: unsafe { packed(*streams)? } }))
+            }
+            _ => (more.first(), None),
+        };
+        Ok(How { causal, scale, mask: mask.copied(), dropout })
+    }
+}
+
+impl Dropout<'_> {
+    /// For each query of a block and each key, 1 if the weight is kept, else 0.
+    fn draw(&self, block: usize, flags: &mut [u8]) {
+        let (places, _) = self.places.as_chunks::<PLACE>();
+        random::kept(&places[block], self.keep, flags);
+    }
+
+    /// What kept weights are multiplied by.
+    fn factor<T: Real>(&self) -> T {
+        T::ONE / T::from_f64(self.keep)
+    }
+}
 
 /// Sizes, and what does not vary over the leading dims.
 struct Problem<T> {
@@ -110,18 +163,24 @@ fn rescale_body<T: Real>(fma: bool, line: &mut [T], top: &mut T, total: &mut T, 
 }
 vectorised! { fn rescale<T: Real>(line: &mut [T], top: &mut T, total: &mut T, sums: &mut [T]) = fma rescale_body }
 
-/// Inputs q, k, v and perhaps a mask; outputs y and the logarithms of the sums of weights.
+/// Drops the weights whose flags are 0.
+#[inline(always)]
+fn keep_body<T: Real>(flags: &[u8], line: &mut [T]) {
+    line.iter_mut().zip(flags).for_each(|(w, &flag)| *w = *w * T::from_f32(f32::from(flag)));
+}
+vectorised! { fn keep<T: Real>(flags: &[u8], line: &mut [T]) = keep_body }
+
+/// Inputs q, k and v; outputs y and the logarithms of the sums of weights.
 pub(super) fn forward<T: Real>(
-    causal: bool,
-    scale: f64,
+    how: &How<'_>,
     [q, k, v]: [View<'_, Buffer>; 3],
-    mask: Option<View<'_, Buffer>>,
     y: &ViewMut<'_, Buffer>,
     sums: &ViewMut<'_, Buffer>,
 ) -> Result<()> {
-    let p = problem::<T>(causal, scale, &q, &k, &v);
+    let p = problem::<T>(how, &q, &k, &v);
     let (q, k, v) = (Batch::<T>::new(&q)?, Batch::<T>::new(&k)?, Batch::<T>::new(&v)?);
-    let mask = mask.map(|m| Batch::<T>::new(&m)).transpose()?;
+    let mask = how.mask.map(|m| Batch::<T>::new(&m)).transpose()?;
+    let factor = how.dropout.as_ref().map_or(T::ONE, Dropout::factor);
     let batch = q.starts.len();
     // SAFETY: the dtype was matched to T; outputs share no elements with the inputs or each other.
     let (y, sums) = unsafe { (output::<T>(y, batch * p.l * p.d)?, output::<T>(sums, batch * p.l)?) };
@@ -130,6 +189,7 @@ pub(super) fn forward<T: Real>(
     let failed = Failed::default();
     parallel(batch * blocks, cost(&p, QUERIES), |tasks| {
         let Some(mut tile) = failed.keep(filled(T::ZERO, QUERIES * KEYS)) else { return };
+        let Some(mut flags) = failed.keep(filled(0, p.flags(how))) else { return };
         for task in tasks {
             let (b, first) = (task / blocks, task % blocks * QUERIES);
             let rows = first..p.l.min(first + QUERIES);
@@ -137,6 +197,9 @@ pub(super) fn forward<T: Real>(
             // SAFETY: a block of queries belongs to one task.
             let (y, sums) = unsafe { (y.slice_mut(at * p.d as isize, n * p.d), sums.slice_mut(at, n)) };
             y.fill(T::ZERO);
+            if let Some(dropout) = &how.dropout {
+                dropout.draw(task, &mut flags[..n * p.s]);
+            }
             let (mut tops, mut totals) = ([T::LOWEST; QUERIES], [T::ZERO; QUERIES]);
             for start in (0..p.s).step_by(KEYS) {
                 let cols = start..p.s.min(start + KEYS);
@@ -149,6 +212,9 @@ pub(super) fn forward<T: Real>(
                 for (i, line) in tile.chunks_exact_mut(KEYS).take(n).enumerate() {
                     let line = &mut line[..cols.len()];
                     rescale(line, &mut tops[i], &mut totals[i], &mut y[i * p.d..(i + 1) * p.d]);
+                    if how.dropout.is_some() {
+                        keep(&flags[i * p.s + start..], line);
+                    }
                 }
                 let weights = dense(tile.as_ptr(), KEYS);
                 // SAFETY: as above; `y` is this task's own.
@@ -158,7 +224,7 @@ pub(super) fn forward<T: Real>(
             }
             for i in 0..n {
                 let seen = totals[i] != T::ZERO;
-                let by = if seen { T::ONE / totals[i] } else { T::ONE };
+                let by = if seen { factor / totals[i] } else { T::ONE };
                 y[i * p.d..(i + 1) * p.d].iter_mut().for_each(|x| *x = *x * by);
                 sums[i] = if seen { tops[i] + totals[i].ln() } else { T::LOWEST };
             }
@@ -167,20 +233,19 @@ pub(super) fn forward<T: Real>(
     failed.result()
 }
 
-/// Inputs g, q, k, v, y, the logarithms of the sums, perhaps a mask; outputs the gradients of q, k and v.
+/// Inputs g, q, k, v, y and the logarithms of the sums; outputs the gradients of q, k and v.
 pub(super) fn backward<T: Real>(
-    causal: bool,
-    scale: f64,
+    how: &How<'_>,
     [g, q, k, v, y, sums]: [View<'_, Buffer>; 6],
-    mask: Option<View<'_, Buffer>>,
     [gq, gk, gv]: [&ViewMut<'_, Buffer>; 3],
 ) -> Result<()> {
-    let p = problem::<T>(causal, scale, &q, &k, &v);
+    let p = problem::<T>(how, &q, &k, &v);
     // SAFETY: the dtypes were matched to T.
     let (g, y, sums) = unsafe { (packed::<T>(g)?, packed::<T>(y)?, packed::<T>(sums)?) };
     let (g, y, sums) = (&g[..], &y[..], &sums[..]);
     let (q, k, v) = (Batch::<T>::new(&q)?, Batch::<T>::new(&k)?, Batch::<T>::new(&v)?);
-    let mask = mask.map(|m| Batch::<T>::new(&m)).transpose()?;
+    let mask = how.mask.map(|m| Batch::<T>::new(&m)).transpose()?;
+    let factor = how.dropout.as_ref().map_or(T::ONE, Dropout::factor);
     let batch = q.starts.len();
     // SAFETY: outputs share no elements with the inputs or each other.
     let outputs = unsafe {
@@ -196,53 +261,48 @@ pub(super) fn backward<T: Real>(
     let work = |entries: Range<usize>| {
         let Some(mut weights) = failed.keep(filled(T::ZERO, QUERIES * KEYS)) else { return };
         let Some(mut slopes) = failed.keep(filled(T::ZERO, QUERIES * KEYS)) else { return };
-        let Some(mut along) = failed.keep(filled(T::ZERO, p.l)) else { return };
-        for b in entries {
-            for (i, x) in along.iter_mut().enumerate() {
-                let at = (b * p.l + i) * p.d;
-                *x = sum2(&g[at..at + p.d], &y[at..at + p.d], |t, g, y| t + g * y);
+        let Some(mut flags) = failed.keep(filled(0, p.flags(how))) else { return };
+        for (b, first) in entries.flat_map(|b| (0..p.l).step_by(QUERIES).map(move |first| (b, first))) {
+            let rows = first..p.l.min(first + QUERIES);
+            let (at, n) = (b * p.l + first, rows.len());
+            let (g_own, y_own) = (&g[at * p.d..(at + n) * p.d], &y[at * p.d..(at + n) * p.d]);
+            let mut along = [T::ZERO; QUERIES];
+            for (i, x) in along[..n].iter_mut().enumerate() {
+                let row = i * p.d..(i + 1) * p.d;
+                *x = sum2(&g_own[row.clone()], &y_own[row], |t, g, y| t + g * y);
             }
-            for start in (0..p.s).step_by(KEYS) {
+            if let Some(dropout) = &how.dropout {
+                dropout.draw(b * p.l.div_ceil(QUERIES) + first / QUERIES, &mut flags[..n * p.s]);
+            }
+            let (queries, g_rows) = (q.from(b, first), dense(g_own.as_ptr(), p.d));
+            let gq = gq.at((at * p.e) as isize);
+            // Queries do not see keys behind the last of them.
+            let keys = if p.causal { p.s.min(rows.end) } else { p.s };
+            for start in (0..keys).step_by(KEYS) {
                 let cols = start..p.s.min(start + KEYS);
                 let (gk, gv) = (gk.at(((b * p.s + start) * p.e) as isize), gv.at(((b * p.s + start) * p.d) as isize));
-                // Queries before the first of these keys do not see them.
-                let from = if p.causal { start / QUERIES * QUERIES } else { 0 };
-                for first in (from..p.l).step_by(QUERIES) {
-                    let rows = first..p.l.min(first + QUERIES);
-                    let n = rows.len();
-                    let mask = mask.as_ref().map(|m| m.from(b, first).moved(start));
-                    let (queries, keys) = (q.from(b, first), k.from(b, start));
-                    let at = b * p.l + first;
-                    let g_rows = dense(g[at * p.d..].as_ptr(), p.d);
-                    let line = KEYS as isize;
-                    // SAFETY: rows and columns lie in the operands and outputs; entry `b` of the outputs is this task's.
-                    unsafe {
-                        scores(&p, queries, keys, mask, &rows, &cols, &mut weights, alone);
-                        product(
-                            n,
-                            p.d,
-                            cols.len(),
-                            g_rows,
-                            v.from(b, start).t(),
-                            slopes.as_mut_ptr(),
-                            line,
-                            false,
-                            alone,
-                        );
+                let mask = mask.as_ref().map(|m| m.from(b, first).moved(start));
+                let (keys, values, line) = (k.from(b, start), v.from(b, start), KEYS as isize);
+                // SAFETY: rows and columns lie in the operands and outputs; entry `b` of the outputs is this task's.
+                unsafe {
+                    scores(&p, queries, keys, mask, &rows, &cols, &mut weights, alone);
+                    product(n, p.d, cols.len(), g_rows, values.t(), slopes.as_mut_ptr(), line, false, alone);
+                }
+                for (i, &along) in along[..n].iter().enumerate() {
+                    let part = i * KEYS..i * KEYS + cols.len();
+                    let (w, s) = (&mut weights[part.clone()], &mut slopes[part]);
+                    if how.dropout.is_some() {
+                        slope_kept(sums[at + i], along, p.scale, factor, &flags[i * p.s + start..], w, s);
+                    } else {
+                        slope(sums[at + i], along, p.scale, w, s);
                     }
-                    for i in 0..n {
-                        let part = i * KEYS..i * KEYS + cols.len();
-                        let (w, s) = (&mut weights[part.clone()], &mut slopes[part]);
-                        slope(sums[at + i], along[first + i], p.scale, w, s);
-                    }
-                    let (w, s) = (dense(weights.as_ptr(), KEYS), dense(slopes.as_ptr(), KEYS));
-                    let gq = gq.at((at * p.e) as isize);
-                    // SAFETY: as above.
-                    unsafe {
-                        product(cols.len(), n, p.d, w.t(), g_rows, gv, p.d as isize, true, alone);
-                        product(n, cols.len(), p.e, s, keys, gq, p.e as isize, true, alone);
-                        product(cols.len(), n, p.e, s.t(), queries, gk, p.e as isize, true, alone);
-                    }
+                }
+                let (w, s) = (dense(weights.as_ptr(), KEYS), dense(slopes.as_ptr(), KEYS));
+                // SAFETY: as above.
+                unsafe {
+                    product(cols.len(), n, p.d, w.t(), g_rows, gv, p.d as isize, true, alone);
+                    product(n, cols.len(), p.e, s, keys, gq, p.e as isize, true, alone);
+                    product(cols.len(), n, p.e, s.t(), queries, gk, p.e as isize, true, alone);
                 }
             }
         }
@@ -267,15 +327,53 @@ vectorised! {
     fn slope<T: Real>(sums: T, along: T, scale: T, weights: &mut [T], slopes: &mut [T]) = fma slope_body
 }
 
-fn problem<T: Real>(
-    causal: bool,
-    scale: f64,
-    q: &View<'_, Buffer>,
-    k: &View<'_, Buffer>,
-    v: &View<'_, Buffer>,
-) -> Problem<T> {
+/// As [`slope`], with weights dropped whose flags are 0 and the others multiplied by `factor`.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+fn slope_kept_body<T: Real>(
+    fma: bool,
+    sums: T,
+    along: T,
+    scale: T,
+    factor: T,
+    flags: &[u8],
+    weights: &mut [T],
+    slopes: &mut [T],
+) {
+    let shift = if sums == T::LOWEST { T::ZERO } else { sums };
+    for ((w, s), &flag) in weights.iter_mut().zip(slopes).zip(flags) {
+        let by = T::from_f32(f32::from(flag)) * factor;
+        let weight = (*w - shift).exp_falling(fma);
+        *s = weight * (*s * by - along) * scale;
+        *w = weight * by;
+    }
+}
+vectorised! {
+    fn slope_kept<T: Real>(
+        sums: T,
+        along: T,
+        scale: T,
+        factor: T,
+        flags: &[u8],
+        weights: &mut [T],
+        slopes: &mut [T],
+    ) = fma slope_kept_body
+}
+
+fn problem<T: Real>(how: &How<'_>, q: &View<'_, Buffer>, k: &View<'_, Buffer>, v: &View<'_, Buffer>) -> Problem<T> {
     let last = |x: &View<'_, Buffer>, n: usize| x.layout.shape()[x.layout.rank() - n];
-    Problem { causal, scale: T::from_f64(scale), l: last(q, 2), s: last(k, 2), e: last(q, 1), d: last(v, 1) }
+    let scale = T::from_f64(how.scale);
+    Problem { causal: how.causal, scale, l: last(q, 2), s: last(k, 2), e: last(q, 1), d: last(v, 1) }
+}
+
+impl<T> Problem<T> {
+    /// How many weights of a block of queries are dropped or kept, if any are.
+    fn flags(&self, how: &How<'_>) -> usize {
+        match how.dropout {
+            Some(_) => self.l.min(QUERIES) * self.s,
+            None => 0,
+        }
+    }
 }
 
 /// What a task of so many queries costs, in the elements that [`parallel`] counts.

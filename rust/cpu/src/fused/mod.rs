@@ -29,7 +29,7 @@ pub fn fused(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_, Buffer
 
 /// See [`wengert_ops::Backend::fused_vjp`]. Inputs and outputs:
 /// softmax (g, y) → gx; cross-entropy (g, log-softmax, targets) → glogits; layer norm (g, x, mean, rstd) → gx
-/// and (g, x, mean, rstd, w) → gx, gw, gb; channel norm alike with variances for rstd; LSTM cell (gh, gc', c, c', gates) → ggates, gc; attention (g, q, k, v, y, log-sums, mask?) → gq, gk, gv.
+/// and (g, x, mean, rstd, w) → gx, gw, gb; channel norm alike with variances for rstd; LSTM cell (gh, gc', c, c', gates) → ggates, gc; attention (g, q, k, v, y, log-sums, mask?, streams?) → gq, gk, gv.
 pub fn fused_vjp(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_, Buffer>]) -> Result<bool> {
     match inputs.first().map(|x| x.dtype) {
         Some(DType::F32) => backward::<f32>(op, inputs, outputs),
@@ -56,8 +56,9 @@ fn forward<T: Real>(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_,
             channel_norm::forward::<T>(groups, f64::from_bits(eps_bits), *x, affine, y, [mean, variance])?
         }
         (Op::LstmCell, [gates, c], [h, next, values]) => lstm::forward::<T>(*gates, *c, [h, next, values])?,
-        (&Op::Attention { causal, scale_bits }, [q, k, v, mask @ ..], [y, sums]) => {
-            attention::forward::<T>(causal, f64::from_bits(scale_bits), [*q, *k, *v], mask.first().copied(), y, sums)?
+        (&Op::Attention { causal, scale_bits, keep_bits }, [q, k, v, more @ ..], [y, sums]) => {
+            let how = attention::How::new(causal, scale_bits, keep_bits, more)?;
+            attention::forward::<T>(&how, [*q, *k, *v], y, sums)?
         }
         _ => return Ok(false),
     }
@@ -84,10 +85,9 @@ fn backward<T: Real>(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_
         (Op::LstmCell, [gh, gnext, c, next, values], [ggates, gc]) => {
             lstm::backward::<T>([*gh, *gnext, *c, *next, *values], [ggates, gc])?
         }
-        (&Op::Attention { causal, scale_bits }, [g, q, k, v, y, sums, mask @ ..], [gq, gk, gv]) => {
-            let inputs = [*g, *q, *k, *v, *y, *sums];
-            let mask = mask.first().copied();
-            attention::backward::<T>(causal, f64::from_bits(scale_bits), inputs, mask, [gq, gk, gv])?
+        (&Op::Attention { causal, scale_bits, keep_bits }, [g, q, k, v, y, sums, more @ ..], [gq, gk, gv]) => {
+            let how = attention::How::new(causal, scale_bits, keep_bits, more)?;
+            attention::backward::<T>(&how, [*g, *q, *k, *v, *y, *sums], [gq, gk, gv])?
         }
         _ => return Ok(false),
     }

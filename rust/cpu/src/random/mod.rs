@@ -2,8 +2,11 @@
 //! kernels, so that one seed gives the same numbers.
 
 mod mt19937;
+mod streams;
 
-pub use mt19937::{Generator, DEFAULT_SEED, STATE_BYTES};
+pub use mt19937::{Generator, DEFAULT_SEED, PLACE, STATE_BYTES};
+pub(crate) use streams::kept;
+pub use streams::streams;
 
 use crate::buffer::Buffer;
 use crate::strided::{dense_mut, dispatch, vectorised, Element, Nest, Ptr};
@@ -41,9 +44,7 @@ fn fill<T: Element>(generator: &mut Generator, law: Random, out: &ViewMut<'_, Bu
             });
         }
         Random::Bernoulli { p } => {
-            // Below p of 2⁻⁵³ steps; the product is exact.
-            let bound = (p * (1u64 << 53) as f64).ceil() as u64;
-            drawn(generator, out, 2, |words, y: &mut [T]| below(words, bound, y));
+            drawn(generator, out, 2, |words, y: &mut [T]| below(words, bound(p), y));
         }
         Random::Exponential { lambda } => {
             each(out, || T::from_f64(-1.0 / lambda * (-generator.unit_f64()).ln_1p()));
@@ -87,6 +88,11 @@ fn uniform_wide_body<T: Element>(words: &[u32], from: f64, to: f64, y: &mut [T])
     }
 }
 vectorised! { fn uniform_wide<T: Element>(words: &[u32], from: f64, to: f64, y: &mut [T]) = uniform_wide_body }
+
+/// Below p of 2⁻⁵³ steps; the product is exact.
+fn bound(p: f64) -> u64 {
+    (p * (1u64 << 53) as f64).ceil() as u64
+}
 
 #[inline(always)]
 fn below_body<T: Element>(words: &[u32], bound: u64, y: &mut [T]) {

@@ -1,5 +1,6 @@
 //! The Mersenne twister, and a generator whose streams and saved state are those of torch's CPU generator.
 
+use crate::strided::vectorised;
 use wengert_ops::{fail, Result};
 
 const N: usize = 624;
@@ -27,6 +28,9 @@ pub struct Generator {
     pub(super) spare_normal: Option<f64>,
 }
 
+/// Numbers that say where a stream stands.
+pub const PLACE: usize = N + 1;
+
 /// A word of the state as it is given out.
 #[inline(always)]
 fn tempered(mut y: u32) -> u32 {
@@ -35,6 +39,30 @@ fn tempered(mut y: u32) -> u32 {
     y ^= (y << 15) & 0xefc6_0000;
     y ^ (y >> 18)
 }
+
+#[inline(always)]
+fn temper_body(state: &[u32], out: &mut [u32]) {
+    out.iter_mut().zip(state).for_each(|(y, &x)| *y = tempered(x));
+}
+vectorised! { fn temper<>(state: &[u32], out: &mut [u32]) = temper_body }
+
+/// The next state.
+#[inline(always)]
+fn twist_body(state: &mut [u32; N]) {
+    let twist = |u: u32, v: u32| {
+        let mixed = (u & 0x8000_0000) | (v & 0x7fff_ffff);
+        (mixed >> 1) ^ (0x9908_b0df & (v & 1).wrapping_neg())
+    };
+    // Loops whose places need no modulus become vectors.
+    for i in 0..N - M {
+        state[i] = state[i + M] ^ twist(state[i], state[i + 1]);
+    }
+    for i in N - M..N - 1 {
+        state[i] = state[i + M - N] ^ twist(state[i], state[i + 1]);
+    }
+    state[N - 1] = state[M - 1] ^ twist(state[N - 1], state[0]);
+}
+vectorised! { fn twist<>(state: &mut [u32; N]) = twist_body }
 
 /// The seed of a generator that was given none.
 pub const DEFAULT_SEED: u64 = 67_280_421_310_721;
@@ -91,8 +119,7 @@ impl Generator {
                 self.refill();
             }
             let count = (N - self.next).min(out.len() - done);
-            let from = &self.state[self.next..self.next + count];
-            out[done..done + count].iter_mut().zip(from).for_each(|(y, &x)| *y = tempered(x));
+            temper(&self.state[self.next..self.next + count], &mut out[done..done + count]);
             (self.next, done) = (self.next + count, done + count);
         }
     }
@@ -106,20 +133,33 @@ impl Generator {
 
     #[cold]
     fn refill(&mut self) {
-        let twist = |u: u32, v: u32| {
-            let mixed = (u & 0x8000_0000) | (v & 0x7fff_ffff);
-            (mixed >> 1) ^ (0x9908_b0df & (v & 1).wrapping_neg())
-        };
-        let state = &mut self.state;
-        // Loops whose places need no modulus become vectors.
-        for i in 0..N - M {
-            state[i] = state[i + M] ^ twist(state[i], state[i + 1]);
-        }
-        for i in N - M..N - 1 {
-            state[i] = state[i + M - N] ^ twist(state[i], state[i + 1]);
-        }
-        state[N - 1] = state[M - 1] ^ twist(state[N - 1], state[0]);
+        twist(&mut self.state);
         self.next = 0;
+    }
+
+    /// Passes over so many words.
+    pub fn skip(&mut self, mut words: u64) {
+        while words > 0 {
+            if self.next >= N {
+                self.refill();
+            }
+            let count = ((N - self.next) as u64).min(words);
+            (self.next, words) = (self.next + count as usize, words - count);
+        }
+    }
+
+    /// Where the stream stands; [`Generator::at`] goes on from there.
+    pub fn place(&self) -> [u32; PLACE] {
+        let mut place = [self.next as u32; PLACE];
+        place[1..].copy_from_slice(&self.state);
+        place
+    }
+
+    /// A generator that goes on from a place.
+    pub fn at(place: &[u32; PLACE]) -> Generator {
+        let mut state = [0; N];
+        state.copy_from_slice(&place[1..]);
+        Generator { seed: 0, state, next: place[0] as usize, spare_normal: None }
     }
 
     /// The state as bytes that `torch.Generator.set_state` reads too.

@@ -3,10 +3,11 @@
 use super::fused::check_float;
 use super::list;
 use super::matmul::check_same_dtype;
+use crate::dtype::DType;
 use crate::error::Result;
 use crate::fail;
-use crate::layout::{broadcast_shapes, Dims};
-use crate::op::Meta;
+use crate::layout::{self, broadcast_shapes, Dims};
+use crate::op::{Meta, STREAM_ROWS};
 use smallvec::{smallvec, SmallVec};
 
 const NAME: &str = "scaled_dot_product_attention";
@@ -36,8 +37,13 @@ fn texts(shapes: &[&[usize]]) -> String {
     shapes.iter().map(|s| list(s)).collect::<Vec<_>>().join(", ")
 }
 
-/// q `[…, l, e]`, k `[…, s, e]`, v `[…, s, d]` and perhaps a mask `[…, l, s]` under the same leading dims.
-pub(super) fn attention(inputs: &[Meta]) -> Result<SmallVec<[Meta; 2]>> {
+/// q `[…, l, e]`, k `[…, s, e]`, v `[…, s, d]` and perhaps a mask `[…, l, s]` under the same leading dims; where weights are
+/// dropped, streams of random numbers last.
+pub(super) fn attention(keep: f64, inputs: &[Meta]) -> Result<SmallVec<[Meta; 2]>> {
+    let (inputs, streams) = match inputs.split_last() {
+        Some((streams, others)) if keep < 1.0 => (others, Some(streams)),
+        _ => (inputs, None),
+    };
     let (q, k, v, mask) = match inputs {
         [q, k, v] => (q, k, v, None),
         [q, k, v, mask] => (q, k, v, Some(mask)),
@@ -62,6 +68,17 @@ pub(super) fn attention(inputs: &[Meta]) -> Result<SmallVec<[Meta; 2]>> {
             texts(&shapes)
         );
     }
+    if let Some(streams) = streams {
+        let wanted = layout::numel(&batch).saturating_mul(q.shape[lead].div_ceil(STREAM_ROWS));
+        if streams.dtype != DType::I32 || streams.shape.len() != 2 || streams.shape[0] != wanted {
+            fail!(
+                runtime,
+                "{NAME}: to drop weights takes {wanted} streams of random numbers, one a row of int, but got {} of shape {}",
+                streams.dtype.scalar_name(),
+                list(&streams.shape)
+            );
+        }
+    }
     let (mut y, mut sums) = (batch.clone(), batch);
     y.extend([q.shape[lead], v.shape[lead + 1]]);
     sums.push(q.shape[lead]);
@@ -80,8 +97,8 @@ mod tests {
 
     #[test]
     fn shapes_and_refusals() {
-        let op = Op::Attention { causal: false, scale_bits: 1f64.to_bits() };
-        let of = |inputs: &[Meta]| infer(&op, inputs);
+        let op = |keep: f64| Op::Attention { causal: false, scale_bits: 1f64.to_bits(), keep_bits: keep.to_bits() };
+        let of = |inputs: &[Meta]| infer(&op(1.0), inputs);
         let (q, k, v) = (f32s(&[2, 5, 4]), f32s(&[2, 6, 4]), f32s(&[2, 6, 3]));
         assert_eq!(of(&[q.clone(), k.clone(), v.clone()]).unwrap()[..], [f32s(&[2, 5, 3]), f32s(&[2, 5])]);
         assert!(of(&[q.clone(), k.clone(), v.clone(), f32s(&[2, 5, 6])]).is_ok());
@@ -91,6 +108,12 @@ mod tests {
         refuses(of(&[q.clone(), k.clone(), f32s(&[2, 7, 3])]), Runtime, words);
         refuses(of(&[q.clone(), k.clone(), f32s(&[4])]), Runtime, "at least 2 dimensional");
         refuses(of(&[q.clone(), k.clone(), Meta::new(&[2, 6, 3], DType::F64)]), Runtime, "float != double");
+        let drop = |streams: Meta| infer(&op(0.5), &[q.clone(), k.clone(), v.clone(), streams]);
+        assert_eq!(drop(Meta::new(&[2, 625], DType::I32)).unwrap()[..], [f32s(&[2, 5, 3]), f32s(&[2, 5])]);
+        refuses(drop(Meta::new(&[3, 625], DType::I32)), Runtime, "takes 2 streams of random numbers");
+        refuses(drop(Meta::new(&[2, 5, 6], DType::I32)), Runtime, "but got Int of shape [2, 5, 6]");
+        refuses(drop(f32s(&[2, 625])), Runtime, "but got Float of shape");
+        refuses(infer(&op(0.5), &[]), Type, "expects 3 or 4 inputs, but got 0");
         refuses(of(&[q, k]), Type, "expects 3 or 4 inputs, but got 2");
     }
 }

@@ -116,6 +116,7 @@ const fn plain(name: &'static str) -> &'static str {
 const fn label(row: Row, variant: &'static str) -> &'static str {
     match row {
         Row::AddScaled => "Add",
+        Row::Dropped => "Mul",
         Row::Copy | Row::Positive => "Clone",
         Row::Square => "Pow",
         Row::GeluTanh => "Gelu",
@@ -130,7 +131,10 @@ const fn label(row: Row, variant: &'static str) -> &'static str {
 }
 
 const fn hidden(row: Row) -> bool {
-    matches!(row, Row::AddScaled | Row::Copy | Row::TruncDivide | Row::GeluTanh | Row::ClampTensor | Row::Rsub)
+    matches!(
+        row,
+        Row::AddScaled | Row::Copy | Row::Dropped | Row::TruncDivide | Row::GeluTanh | Row::ClampTensor | Row::Rsub
+    )
 }
 
 /// Inputs of these names are numbers.

@@ -35,6 +35,7 @@ arith Abs abs (x) -> y = abs(x), [sign(x)], (-2.0, 2.0) ! x, "Absolute value.";
 arith Sign sign (x) -> y = sign(x), [0.0], (-2.0, 2.0) ! x, "-1, 0 or 1 by the sign of `x`.";
 arith Addcmul addcmul (x, a, b, value) -> y = x + value * a * b, [1.0, value * b, value * a, a * b], (-2.0, 2.0) (-2.0, 2.0) (-2.0, 2.0) (-2.0, 2.0), "`x + value * a * b`.";
 real Addcdiv addcdiv (x, a, b, value) -> y = x + value * a / b, [1.0, value / b, -(value * a) / (b * b), a / b], (-2.0, 2.0) (-2.0, 2.0) (0.5, 2.0) (-2.0, 2.0), "`x + value * a / b`.";
+real Dropped dropped (x, kept, value) -> y = x * (kept * value), [kept * value, x * value, x * kept], (-2.0, 2.0) (0.0, 1.0) (1.0, 2.0), "`x * value` where `kept` is 1, 0 where it is 0.";
 real Lerp lerp (a, b, w) -> y = select(lt(abs(w), 0.5), a + w * (b - a), b - (b - a) * (1.0 - w)), [1.0 - w, w, b - a], (-2.0, 2.0) (-2.0, 2.0) (-1.0, 1.0), "From `a` to `b` by the weight `w`.";
 
 arith Maximum maximum (a, b) -> y = maximum(a, b), [select(lt(a, b), 0.0, select(eq(a, b), 0.5, 1.0)), select(gt(a, b), 0.0, select(eq(a, b), 0.5, 1.0))], (-2.0, 2.0) (-2.0, 2.0) ! a - b, "The greater of two; NaN wins.";

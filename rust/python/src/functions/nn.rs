@@ -3,12 +3,13 @@
 use super::{need_dim, run, tuple, Object};
 use crate::args::{index, ints, need_tensor, Ints};
 use crate::error::Raise;
+use crate::random::with;
 use crate::tensor::{fresh, PyTensor};
 use crate::types::optional_dtype;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use wengert::{LossReduction, Tensor};
+use wengert::{AttentionDropout, LossReduction, Tensor};
 
 /// Names, and whether the function takes `out=`.
 pub const FUNCTIONS: &[(&str, bool)] = &[("softmax", true), ("log_softmax", true)];
@@ -388,9 +389,11 @@ fn _var_mean(
     tuple(py, vec![variance, mean])
 }
 
-/// softmax(q kᵀ · scale + mask) v; the mask holds numbers to add. Leading dims broadcast.
+/// softmax(q kᵀ · scale + mask) v; the mask holds numbers to add, and a weight is dropped with a probability. Leading dims
+/// broadcast.
 #[pyfunction]
-#[pyo3(signature = (query, key, value, mask, causal, scale))]
+#[pyo3(signature = (query, key, value, mask, causal, scale, dropout))]
+#[allow(clippy::too_many_arguments)]
 fn _attention(
     py: Python<'_>,
     query: Object<'_, '_>,
@@ -399,9 +402,14 @@ fn _attention(
     mask: Option<Object<'_, '_>>,
     causal: bool,
     scale: f64,
+    dropout: f64,
 ) -> PyResult<Py<PyAny>> {
     let need = |name, x| need_tensor("scaled_dot_product_attention", name, x);
     let (q, k, v) = (need("query", query)?, need("key", key)?, need("value", value)?);
     let mask = mask.map(|m| need("attn_mask", m)).transpose()?;
-    fresh(py, run(py, q.numel().max(k.numel()), || q.attention(k, v, mask, causal, scale))?)
+    let dropout = match dropout {
+        0.0 => None,
+        p => with(py, None, |generator| AttentionDropout::draw(q, k, v, mask, p, generator))?,
+    };
+    fresh(py, run(py, q.numel().max(k.numel()), || q.attention(k, v, mask, causal, scale, dropout.as_ref()))?)
 }
