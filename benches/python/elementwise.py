@@ -43,6 +43,17 @@ def taped(m, name, x):
     return run
 
 
+def scaled(m, x, other):
+    """Of both operands, of which the other is broadcast."""
+    t, s, g = m.tensor(x).requires_grad_(), m.tensor(other).requires_grad_(), m.tensor(np.ones_like(x))
+
+    def run():
+        t.grad = s.grad = None
+        (t * s).backward(g)
+
+    return run
+
+
 def run(report):
     random = np.random.default_rng(0)
     large = random.uniform(0.1, 4.0, LARGE).astype(np.float32)
@@ -63,6 +74,9 @@ def run(report):
         calls = each(lambda m, name=name: taped(m, name, x))
         report.add(compare(f"{name}, 1M f32, forward and backward", calls, rounds=15))
     matrix = x.reshape(1024, 1024)
+    for title, other in (("row", matrix[0]), ("column", matrix[:, :1].copy())):
+        calls = each(lambda m, other=other: scaled(m, matrix, other))
+        report.add(compare(f"mul by a {title}, 1M, forward and backward", calls, rounds=15))
     pairs = {
         "contiguous": (matrix, matrix),
         "row broadcast": (matrix, matrix[0]),

@@ -4,7 +4,9 @@ use super::{Ctx, Grads, Saves};
 use crate::dispatch::{row as run_row, Arg};
 use crate::exec::{self, RowInput};
 use crate::tensor::Tensor;
+use crate::value::Value;
 use smallvec::SmallVec;
+use wengert_cpu::elementwise::Pullback;
 use wengert_ops::rows::{Expr, Node};
 use wengert_ops::{Result, Row, Scalar};
 
@@ -43,18 +45,37 @@ fn partial(ctx: &Ctx<'_>, row: Row, which: usize, g: &Tensor) -> Result<Option<T
     if ctx.create {
         return taped(ctx, row, which, g).map(Some);
     }
-    let inputs: SmallVec<[RowInput<'_>; 3]> = (0..row.arity())
-        .map(|i| match (ctx.input_value(i), ctx.scalar(i)) {
-            (Some(v), _) => RowInput::Value(v),
-            (None, Some(s)) => RowInput::Scalar(s),
-            // This partial does not read it.
-            (None, None) => RowInput::Scalar(Scalar::Float(1.0)),
-        })
-        .collect();
-    let y = ctx.output_value(0).map_or(RowInput::Scalar(Scalar::Float(0.0)), RowInput::Value);
+    let (inputs, y) = operands(ctx, row);
     let (layout, dtype) = &ctx.metas[0];
     let out = exec::row_vjp(row, which, &inputs, y, &g.value(), layout, *dtype)?;
     Ok(Some(Tensor::from_value(out)))
+}
+
+/// The saved inputs and the output.
+fn operands<'c>(ctx: &'c Ctx<'_>, row: Row) -> (SmallVec<[RowInput<'c>; 3]>, RowInput<'c>) {
+    let inputs = (0..row.arity()).map(|i| match (ctx.input_value(i), ctx.scalar(i)) {
+        (Some(v), _) => RowInput::Value(v),
+        (None, Some(s)) => RowInput::Scalar(s),
+        // No partial reads it that is asked for.
+        (None, None) => RowInput::Scalar(Scalar::Float(1.0)),
+    });
+    (inputs.collect(), ctx.output_value(0).map_or(RowInput::Scalar(Scalar::Float(0.0)), RowInput::Value))
+}
+
+/// Runs `f` on what the gradient of an input is computed from, if that takes a kernel and all lies on the host.
+pub(crate) fn pullback<R>(
+    ctx: &Ctx<'_>,
+    row: Row,
+    which: usize,
+    g: &Value,
+    f: impl FnOnce(&Pullback<'_>) -> Result<R>,
+) -> Result<Option<R>> {
+    let needs = row.needs(which);
+    if !needs.defined || needs.constant.is_some() {
+        return Ok(None);
+    }
+    let ((inputs, y), (layout, dtype)) = (operands(ctx, row), &ctx.metas[0]);
+    exec::row_pullback(row, which, &inputs, y, g, layout, *dtype, f)
 }
 
 /// The partial as taped operations, from its symbolic reading.

@@ -22,6 +22,11 @@ pub enum Call<T: 'static> {
     Truth(Truth<T>),
     /// The last two operands are the row's value and the gradient.
     Vjp(Vjp<T>),
+    /// The same, added by a kernel of sums to the output, which is dense and apart from all operands.
+    VjpAdded {
+        vjp: Vjp<T>,
+        add: Value<T>,
+    },
 }
 
 /// How an operand reaches the kernel.
@@ -207,6 +212,14 @@ fn block_of<T>(block: &mut MaybeUninit<Block<T>>) -> &mut Block<T> {
     unsafe { block.assume_init_mut() }
 }
 
+/// Kernels take initialised slices; zero is a value of every number type.
+fn zeroed<T: Cell>(block: &mut MaybeUninit<Block<T>>, len: usize) -> &mut [T] {
+    let block = &mut block_of(block)[..len];
+    block.fill(MaybeUninit::zeroed());
+    // SAFETY: as long as that, and initialised.
+    unsafe { std::slice::from_raw_parts_mut(block.as_mut_ptr().cast(), len) }
+}
+
 struct Job<'a, T: 'static> {
     call: Call<T>,
     plan: &'a Plan,
@@ -222,6 +235,7 @@ impl<T: Lane> Job<'_, T> {
     unsafe fn range(&self, range: Range<usize>, scratch: &mut [MaybeUninit<Block<T>>; ARRAYS - 1]) {
         let plan = self.plan;
         let whole = self.target.way != Way::Moved
+            && !matches!(self.call, Call::VjpAdded { .. })
             && self.sources.iter().all(|s| matches!(s.way, Way::Dense | Way::Rows | Way::Over | Way::Unused));
         let spread = self.sources.iter().any(|s| s.way == Way::Spread);
         let limit = if whole {
@@ -230,6 +244,11 @@ impl<T: Lane> Job<'_, T> {
             SPREAD
         } else {
             BLOCK
+        };
+        let mut products = MaybeUninit::<Block<T>>::uninit();
+        let products: &mut [T] = match self.call {
+            Call::VjpAdded { .. } => zeroed(&mut products, BLOCK.min(range.len())),
+            _ => &mut [],
         };
         let mut spread_from = [isize::MIN; ARRAYS - 1];
         let mut at = range.start;
@@ -272,13 +291,20 @@ impl<T: Lane> Job<'_, T> {
                 };
                 args[k] = std::slice::from_raw_parts(elements, len);
             }
-            self.block(&place, at, len, &mut args);
+            self.block(&place, at, len, &mut args, products);
             at += len;
         }
     }
 
-    /// One block: `args` are ready, but for those unused.
-    unsafe fn block(&self, place: &super::plan::Place, at: usize, len: usize, args: &mut [&[T]; ARRAYS - 1]) {
+    /// One block: `args` are ready, but for those unused. `products` has room for what is added.
+    unsafe fn block(
+        &self,
+        place: &super::plan::Place,
+        at: usize,
+        len: usize,
+        args: &mut [&[T]; ARRAYS - 1],
+        products: &mut [T],
+    ) {
         let count = self.sources.len();
         // Whatever stands for an unused operand must be as long as the others.
         let stand_in = args[..count].iter().rev().find(|a| !a.is_empty()).copied().unwrap_or(&[]);
@@ -296,6 +322,11 @@ impl<T: Lane> Job<'_, T> {
             Call::Vjp(kernel) => self.write(place, at, len, |out: &mut [T]| {
                 kernel(&args[..count - 2], args[count - 2], args[count - 1], out)
             }),
+            Call::VjpAdded { vjp, add } => {
+                let products = &mut products[..len];
+                vjp(&args[..count - 2], args[count - 2], args[count - 1], products);
+                self.write(place, at, len, |out: &mut [T]| add(&[products], out))
+            }
         }
     }
 
@@ -311,10 +342,7 @@ impl<T: Lane> Job<'_, T> {
             }
             _ => {
                 let mut block = MaybeUninit::<Block<U>>::uninit();
-                let block = &mut block_of(&mut block)[..len];
-                // Kernels take initialised slices; zero is a value of every number type.
-                block.fill(MaybeUninit::zeroed());
-                let block = std::slice::from_raw_parts_mut(block.as_mut_ptr().cast::<U>(), len);
+                let block = zeroed(&mut block, len);
                 f(block);
                 let size = target.dtype.size() as isize;
                 plan.patches(place, k, len, |offset, patch, done| {

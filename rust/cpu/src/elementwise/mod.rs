@@ -5,11 +5,13 @@
 
 mod divisors;
 mod exec;
+mod gradient;
 mod isa;
 mod kernels;
 mod movers;
 mod plan;
 
+pub use gradient::{elementwise_vjp, elementwise_vjp_with, Pullback};
 pub use isa::Isa;
 pub(crate) use movers::Cell;
 
@@ -19,7 +21,7 @@ use kernels::{Kernel, Lane};
 use movers::Patch;
 use std::mem::MaybeUninit;
 use wengert_ops::rows::voc::i64::I64;
-use wengert_ops::{contract, Compute, DType, Error, Operand, Result, Row, View, ViewMut};
+use wengert_ops::{Compute, DType, Error, Operand, Result, Row, View, ViewMut};
 
 /// `out = row(inputs…)`, computed in `compute`. Array operands have the output's shape; one that shares
 /// memory with the output has its layout and dtype.
@@ -204,69 +206,6 @@ fn gather<T: Lane>(view: &View<'_, Buffer>, first: *const u8, shape: &[usize], b
         unsafe { movers::load(view.dtype, first.wrapping_offset(at * size), patch, part) };
     }
     true
-}
-
-/// `out = g * ∂row/∂inputs[which]`, where `y` is the row's value. Only what the partial reads
-/// ([`Row::needs`]) is looked at.
-pub fn elementwise_vjp(
-    row: Row,
-    which: usize,
-    compute: Compute,
-    inputs: &[Operand<'_, Buffer>],
-    y: Operand<'_, Buffer>,
-    g: Operand<'_, Buffer>,
-    out: ViewMut<'_, Buffer>,
-) -> Result<()> {
-    elementwise_vjp_with(Isa::current(), row, which, compute, inputs, y, g, out)
-}
-
-/// [`elementwise_vjp`] with the kernels of one instruction set, which this machine must have.
-#[allow(clippy::too_many_arguments)]
-pub fn elementwise_vjp_with(
-    isa: Isa,
-    row: Row,
-    which: usize,
-    compute: Compute,
-    inputs: &[Operand<'_, Buffer>],
-    y: Operand<'_, Buffer>,
-    g: Operand<'_, Buffer>,
-    out: ViewMut<'_, Buffer>,
-) -> Result<()> {
-    if inputs.len() != row.arity() || which >= inputs.len() {
-        return Err(arity(row, inputs.len()));
-    }
-    match compute {
-        Compute::F32 => vjp::<f32>(isa, row, which, inputs, y, g, &out),
-        Compute::F64 => vjp::<f64>(isa, row, which, inputs, y, g, &out),
-        Compute::I64 => Err(Error::internal(format!("{}: gradients are not integers", row.name()))),
-    }
-}
-
-fn vjp<T: Lane>(
-    isa: Isa,
-    row: Row,
-    which: usize,
-    inputs: &[Operand<'_, Buffer>],
-    y: Operand<'_, Buffer>,
-    g: Operand<'_, Buffer>,
-    out: &ViewMut<'_, Buffer>,
-) -> Result<()> {
-    let Some(&kernel) = T::kernels(isa).vjps[row as usize].get(which) else {
-        return Err(contract::no_derivative(row));
-    };
-    let needs = row.needs(which);
-    let count = inputs.len();
-    let mut operands = [g; plan::ARRAYS - 1];
-    operands[..count].copy_from_slice(inputs);
-    operands[count] = y;
-    let used = needs.inputs | (needs.output as u8) << count | 1 << (count + 1);
-    let operands = &operands[..count + 2];
-    // SAFETY: as in `value`.
-    let call = |args: &[&[T]], out: &mut [T]| unsafe { kernel(&args[..count], args[count], args[count + 1], out) };
-    if out.dtype() != T::DTYPE || !short::<T, T>(operands, used, out, call) {
-        run(Call::Vjp(kernel), operands, used, out);
-    }
-    Ok(())
 }
 
 #[cold]

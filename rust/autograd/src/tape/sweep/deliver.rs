@@ -175,6 +175,29 @@ impl Sweep {
 }
 
 impl Step {
+    /// Where the gradient of input `i` goes, and the layout and dtype of what it is the gradient of.
+    pub(super) fn target(&self, i: usize) -> Option<(Edge, Layout, DType)> {
+        let guard = lock();
+        let edge = guard.tape.node(self.node).edges.get(i)?.clone();
+        let (layout, dtype) = match &edge {
+            Edge::Leaf(leaf) => (leaf.state.get(&guard.key).layout.clone(), leaf.dtype()),
+            Edge::Node(n) => {
+                let (layout, dtype) = guard.tape.node(*n).meta(n.output);
+                (layout.clone(), dtype)
+            }
+            Edge::None => return None,
+        };
+        Some((edge, layout, dtype))
+    }
+
+    /// A gradient as hooks see it: of its input's shape and dtype, where it can be.
+    pub(super) fn fitted(&self, i: usize, g: Tensor) -> Result<Tensor> {
+        match self.target(i) {
+            Some((_, layout, dtype)) if broadcasts_to(layout.shape(), &g.shape()) => fit(g, &layout, dtype),
+            _ => Ok(g),
+        }
+    }
+
     #[cold]
     fn invalid_gradient(&self, i: usize, got: &[usize], expected: &[usize]) -> Error {
         let label = lock().tape.node(self.node).label;

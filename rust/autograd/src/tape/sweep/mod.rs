@@ -385,6 +385,11 @@ impl Sweep {
             // A write of a number has no edge for its value.
             results.truncate(step.edges);
         }
+        if step.node_hooks.iter().any(|(after, _)| *after) {
+            for (i, g) in results.iter_mut().enumerate() {
+                *g = g.take().map(|g| step.fitted(i, g)).transpose()?;
+            }
+        }
         for (_, hook) in step.node_hooks.iter().filter(|(after, _)| *after) {
             let mut inputs = results.to_vec();
             inputs.resize(step.edges, None);
