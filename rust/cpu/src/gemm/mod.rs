@@ -18,12 +18,13 @@ pub(crate) use dot::Rows;
 use scratch::Scratch;
 pub(crate) use tile::{tiles, Left, Steps, Strip};
 
-/// Steps of a block along the depth: a strip of the right operand, with a tile of the left, stays in the first cache.
-const DEPTH: usize = 384;
+/// Steps of a block along the depth: many, since every block reads and writes the whole output. A strip of the right operand,
+/// with a block of the left, stays in the second cache.
+const DEPTH: usize = 1024;
 /// Rows of a packed block of the left operand: it stays in the second cache.
-const ROWS: usize = 16 * 12;
+const ROWS: usize = 8 * 12;
 /// Columns of a packed block of the right operand.
-const COLUMNS: usize = 4096;
+const COLUMNS: usize = 2048;
 /// From this many multiplications on there are several parts to a thread, so that one that is late holds up little.
 const LARGE: usize = 1 << 24;
 
