@@ -127,7 +127,8 @@ def test_what_is_not_finite(bad):
 
 
 @pytest.mark.parametrize(
-    "shapes", [((0, 4), (6, 4), (6, 3)), ((5, 4), (0, 4), (0, 3)), ((5, 4), (6, 4), (6, 0))]
+    "shapes",
+    [((0, 4), (6, 4), (6, 3)), ((5, 4), (0, 4), (0, 3)), ((5, 4), (6, 4), (6, 0)), ((5, 0), (6, 0), (6, 3))],
 )
 def test_nothing(shapes):
     def program(lib):

@@ -101,7 +101,9 @@ def test_what_is_not_finite(bad):
     both(program)
 
 
-@pytest.mark.parametrize("shapes", [((0, 4), (6, 4)), ((5, 4), (0, 4)), ((0, 5, 4), (0, 6, 4))])
+@pytest.mark.parametrize(
+    "shapes", [((0, 4), (6, 4)), ((5, 4), (0, 4)), ((0, 5, 4), (0, 6, 4)), ((5, 0), (6, 0))]
+)
 def test_nothing(shapes):
     def program(lib):
         q, k = (data(lib, *s, seed=i, grad=True) for i, s in enumerate(shapes))

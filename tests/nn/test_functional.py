@@ -77,6 +77,8 @@ def test_softmax_without_dim(shape):
 def test_dropout_draws_and_scales_as_torch():
     both(lambda lib: lib.nn.functional.dropout(data(lib, 50), 0.25))
     both(lambda lib: lib.nn.functional.dropout(data(lib, 50), 1.0))
+    both(lambda lib: lib.nn.functional.dropout(lib.arange(3), 1.0))
+    both(lambda lib: lib.nn.functional.dropout(lib.ones(3) > 0, 1.0))
     both(lambda lib: lib.nn.functional.dropout(data(lib, 7, 3).t(), 0.5))
     for dtype in ("float16", "bfloat16", "float64"):
         both(
@@ -99,6 +101,21 @@ def test_dropout_draws_and_scales_as_torch():
         return x
 
     both(in_place)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        lambda lib: lib.nn.functional.dropout(lib.arange(3), 0.5),
+        lambda lib: lib.nn.functional.dropout(lib.ones(3) > 0, 0.5),
+        lambda lib: lib.nn.functional.dropout([1.0], 0.5),
+        lambda lib: lib.nn.functional.dropout(lib.ones(3), 1.5),
+        lambda lib: lib.nn.functional.dropout(lib.ones(3), -0.1),
+    ],
+)
+def test_dropout_refuses(bad):
+    _, theirs = both(bad)
+    assert isinstance(theirs, Exception)
 
 
 def test_dropout_keeps_a_byte_an_element():

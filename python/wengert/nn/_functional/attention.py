@@ -90,6 +90,6 @@ def scaled_dot_product_attention(
         key = key.repeat_interleave(heads // key.shape[-3], -3)
         value = value.repeat_interleave(heads // value.shape[-3], -3)
     if scale is None:
-        scale = query.shape[-1] ** -0.5
+        scale = query.shape[-1] ** -0.5 if query.shape[-1] else 1.0
     mask = None if attn_mask is None else _added(attn_mask, query.dtype)
     return _core._attention(query, key, value, mask, is_causal, scale, dropout_p)

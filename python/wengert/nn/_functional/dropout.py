@@ -26,8 +26,19 @@ def dropout(input, p=0.5, training=True, inplace=False):
         tensor([1., 1., 1.])
     """
     _check_p(p)
+    if not isinstance(input, _core.Tensor):
+        raise TypeError(
+            f"dropout(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        )
     if p == 0.0 or not training or input.numel() == 0:
         return input
+    if not input.is_floating_point():
+        if p == 1.0:
+            nothing = _core.zeros_like(input)
+            return input.mul_(nothing) if inplace else input * nothing
+        raise RuntimeError(
+            f"dropout: result type Float can't be cast to the desired output type {input.dtype}; make the input float"
+        )
     kept, factor = _core._kept(input, 1 - p), _factor(p, input.dtype)
     return input._dropped_(kept, factor) if inplace else _core.dropped(input, kept, factor)
 
