@@ -9,7 +9,6 @@ use crate::region::{self, Places};
 use crate::tensor::Tensor;
 use crate::value::{self, Value};
 use smallvec::SmallVec;
-use wengert_cpu::elementwise::Pullback;
 use wengert_ops::{
     fail, infer, layout, Backend, DType, Error, ErrorKind, Layout, Meta, Op, Operand, Region, Result, Row, Scalar,
     View, ViewMut,
@@ -24,7 +23,8 @@ pub(crate) enum RowInput<'a> {
     Scalar(Scalar),
 }
 
-fn expanded(input: &RowInput<'_>, shape: &Layout) -> Option<Layout> {
+/// The layout under which an input has a shape, if its own is another.
+pub(crate) fn expanded(input: &RowInput<'_>, shape: &Layout) -> Option<Layout> {
     match input {
         RowInput::Value(v) if v.layout.shape() != shape.shape() => Some(layout::expand_to(&v.layout, shape.shape())),
         _ => None,
@@ -127,37 +127,6 @@ pub(crate) fn row_vjp(
         Devices.elementwise_vjp(row, which, dtype.compute(), &operands, y, g, unsafe { result.view_mut()? })?;
     }
     Ok(result)
-}
-
-/// Runs `f` on what `g · ∂row/∂inputs[which]` is computed from; nothing where some of it is not on the host.
-#[allow(clippy::too_many_arguments)]
-pub(crate) fn row_pullback<R>(
-    row: Row,
-    which: usize,
-    inputs: &[RowInput<'_>],
-    y: RowInput<'_>,
-    g: &Value,
-    shape: &Layout,
-    dtype: DType,
-    f: impl FnOnce(&Pullback<'_>) -> Result<R>,
-) -> Result<Option<R>> {
-    let all: SmallVec<[RowInput<'_>; 6]> = inputs.iter().copied().chain([y, RowInput::Value(g)]).collect();
-    let layouts: SmallVec<[Option<Layout>; 6]> = all.iter().map(|i| expanded(i, shape)).collect();
-    let mut operands: SmallVec<[Operand<'_, wengert_cpu::Buffer>; 6]> = SmallVec::new();
-    for (input, layout) in all.iter().zip(&layouts) {
-        operands.push(match input {
-            RowInput::Scalar(s) => Operand::Scalar(*s),
-            RowInput::Value(v) => match v.data()? {
-                Data::Cpu(buffer) => {
-                    Operand::Array(View { buffer, layout: layout.as_ref().unwrap_or(&v.layout), dtype: v.dtype })
-                }
-                _ => return Ok(None),
-            },
-        });
-    }
-    let (inputs, count) = (&operands[..inputs.len()], inputs.len());
-    let (y, g) = (operands[count], operands[count + 1]);
-    f(&Pullback { row, which, compute: dtype.compute(), inputs, y, g }).map(Some)
 }
 
 /// The row-major layout of a shape, shared with other results of that shape.

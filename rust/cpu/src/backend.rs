@@ -49,7 +49,7 @@ impl Backend for Cpu {
         g: Operand<'_, Buffer>,
         out: Out<'_>,
     ) -> Result<()> {
-        crate::elementwise::elementwise_vjp(row, which, compute, inputs, y, g, out)
+        crate::elementwise::Pullback { row, which, compute, inputs, y, g }.write_to(out)
     }
 
     fn reduce(&self, kind: Reduction, x: In<'_>, dims: u64, out: Out<'_>) -> Result<()> {

@@ -71,7 +71,7 @@ fn attention_by_tiles() {
                 let kept = (keep < 1.0).then_some(&kept[..]);
                 let places = streams(&mut passing, n, l, s).unwrap();
                 assert_eq!(passing.next_u64(), generator.next_u64());
-                let places: Vec<f64> = places.into_iter().map(|word| word as i32 as f64).collect();
+                let places: Vec<f64> = places.into_iter().map(f64::from).collect();
                 let places = Array::of(DType::I32, &[places.len() / PLACE, PLACE], &places);
                 let dense = [q.f64s(), k.f64s(), v.f64s()];
                 let of = |x: &[Vec<f64>; 3]| {

@@ -4,7 +4,7 @@
 mod arrays;
 
 use arrays::{close, Array};
-use wengert_cpu::elementwise::{elementwise_vjp, Pullback};
+use wengert_cpu::elementwise::Pullback;
 use wengert_cpu::Buffer;
 use wengert_ops::{layout, DType, Dims, Layout, Operand, Row, View};
 
@@ -38,9 +38,8 @@ fn pullback<'a>(row: Row, which: usize, dtype: DType, operands: &'a [Operand<'a,
 }
 
 fn products(row: Row, which: usize, dtype: DType, operands: &[Operand<'_, Buffer>], shape: &[usize]) -> Vec<f64> {
-    let (out, count) = (Array::zeros(dtype, shape), row.arity());
-    let (y, g) = (operands[count], operands[count + 1]);
-    elementwise_vjp(row, which, dtype.compute(), &operands[..count], y, g, out.out()).unwrap();
+    let out = Array::zeros(dtype, shape);
+    pullback(row, which, dtype, operands).write_to(out.out()).unwrap();
     out.f64s()
 }
 

@@ -45,8 +45,7 @@ impl AttentionDropout {
         }
         if device == Device::Cpu && p < 1.0 {
             let places = streams(generator, entries, l, s)?;
-            let bytes: Vec<u8> = places.iter().flat_map(|word| word.to_ne_bytes()).collect();
-            let drawn = Tensor::from_bytes(&bytes, &[places.len() / PLACE, PLACE], DType::I32)?;
+            let drawn = Tensor::from_slice(&places, &[places.len() / PLACE, PLACE])?;
             return Ok(Some(AttentionDropout { keep, drawn }));
         }
         let mut shape = batch;

@@ -23,7 +23,7 @@ macro_rules! natives {
     };
 }
 
-natives! { u8: U8, i64: I64, f32: F32, f64: F64, }
+natives! { u8: U8, i32: I32, i64: I64, f32: F32, f64: F64, }
 
 impl Tensor {
     /// A scalar on the CPU.

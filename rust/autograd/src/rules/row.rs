@@ -8,7 +8,7 @@ use crate::value::Value;
 use smallvec::SmallVec;
 use wengert_cpu::elementwise::Pullback;
 use wengert_ops::rows::{Expr, Node};
-use wengert_ops::{Result, Row, Scalar};
+use wengert_ops::{Layout, Result, Row, Scalar, View};
 
 #[inline]
 pub(crate) fn saves(row: Row, needs: u64) -> Saves {
@@ -74,8 +74,25 @@ pub(crate) fn pullback<R>(
     if !needs.defined || needs.constant.is_some() {
         return Ok(None);
     }
-    let ((inputs, y), (layout, dtype)) = (operands(ctx, row), &ctx.metas[0]);
-    exec::row_pullback(row, which, &inputs, y, g, layout, *dtype, f)
+    let ((mut all, y), (shape, dtype)) = (operands(ctx, row), &ctx.metas[0]);
+    all.extend([y, RowInput::Value(g)]);
+    let layouts: SmallVec<[Option<Layout>; 6]> = all.iter().map(|input| exec::expanded(input, shape)).collect();
+    let mut operands: SmallVec<[wengert_ops::Operand<'_, wengert_cpu::Buffer>; 6]> = SmallVec::new();
+    for (input, layout) in all.iter().zip(&layouts) {
+        operands.push(match input {
+            RowInput::Scalar(s) => wengert_ops::Operand::Scalar(*s),
+            RowInput::Value(v) => {
+                let Some(buffer) = v.buffer.host() else { return Ok(None) };
+                wengert_ops::Operand::Array(View {
+                    buffer,
+                    layout: layout.as_ref().unwrap_or(&v.layout),
+                    dtype: v.dtype,
+                })
+            }
+        });
+    }
+    let (inputs, y, g) = (&operands[..row.arity()], operands[row.arity()], operands[row.arity() + 1]);
+    f(&Pullback { row, which, compute: dtype.compute(), inputs, y, g }).map(Some)
 }
 
 /// The partial as taped operations, from its symbolic reading.

@@ -8,9 +8,8 @@ use wengert_ops::*;
 
 /// Where the draws begin that drop the weights of so much attention.
 fn places(entries: usize, queries: usize, keys: usize) -> Tensor {
-    let words = streams(&mut Generator::new(3), entries, queries, keys).unwrap();
-    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-    Tensor::from_bytes(&bytes, &[words.len() / PLACE, PLACE], DType::I32).unwrap()
+    let places = streams(&mut Generator::new(3), entries, queries, keys).unwrap();
+    Tensor::from_slice(&places, &[places.len() / PLACE, PLACE]).unwrap()
 }
 
 pub fn networks() -> Vec<Case> {

@@ -13,21 +13,7 @@ use wengert_ops::{
     contract, Compute, DType, Dims, Error, Layout, Operand, Reduction, Result, Row, Scalar, View, ViewMut,
 };
 
-/// `out = g * ∂row/∂inputs[which]`, where `y` is the row's value. Only what the partial reads
-/// ([`Row::needs`]) is looked at.
-pub fn elementwise_vjp(
-    row: Row,
-    which: usize,
-    compute: Compute,
-    inputs: &[Operand<'_, Buffer>],
-    y: Operand<'_, Buffer>,
-    g: Operand<'_, Buffer>,
-    out: ViewMut<'_, Buffer>,
-) -> Result<()> {
-    elementwise_vjp_with(Isa::current(), row, which, compute, inputs, y, g, out)
-}
-
-/// [`elementwise_vjp`] with the kernels of one instruction set, which this machine must have.
+/// `out = g * ∂row/∂inputs[which]` with the kernels of one instruction set, which this machine must have; see [`Pullback`].
 #[allow(clippy::too_many_arguments)]
 pub fn elementwise_vjp_with(
     isa: Isa,
@@ -42,7 +28,8 @@ pub fn elementwise_vjp_with(
     Pullback { row, which, compute, inputs, y, g }.run(isa, &out, false)
 }
 
-/// What a gradient is computed from: `g * ∂row/∂inputs[which]`, where `y` is the row's value.
+/// What a gradient is computed from: `g * ∂row/∂inputs[which]`, where `y` is the row's value. Only what the partial reads
+/// ([`Row::needs`]) is looked at.
 #[derive(Clone, Copy)]
 pub struct Pullback<'a> {
     pub row: Row,
@@ -54,6 +41,12 @@ pub struct Pullback<'a> {
 }
 
 impl Pullback<'_> {
+    /// Writes it to `out`.
+    #[inline]
+    pub fn write_to(&self, out: ViewMut<'_, Buffer>) -> Result<()> {
+        self.run(Isa::current(), &out, false)
+    }
+
     /// Adds it to `out`, which is row-major, of the type that is computed in, and shares no memory with the operands.
     pub fn add_to(&self, out: ViewMut<'_, Buffer>) -> Result<()> {
         if !out.layout().is_contiguous() || !self.is_own(out.dtype()) {
@@ -187,7 +180,7 @@ impl Pullback<'_> {
         let count = self.inputs.len();
         let part = Pullback { inputs: &operands[..count], y: operands[count], g: operands[count + 1], ..*self };
         // SAFETY: the products are the caller's own.
-        part.run(Isa::current(), &unsafe { ViewMut::new(products, &layout, dtype) }, false)?;
+        part.write_to(unsafe { ViewMut::new(products, &layout, dtype) })?;
         reduce(Reduction::Sum, View { buffer: products, layout: &layout, dtype }, dims, out)
     }
 }

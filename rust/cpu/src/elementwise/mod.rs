@@ -11,7 +11,7 @@ mod kernels;
 mod movers;
 mod plan;
 
-pub use gradient::{elementwise_vjp, elementwise_vjp_with, Pullback};
+pub use gradient::{elementwise_vjp_with, Pullback};
 pub use isa::Isa;
 pub(crate) use movers::Cell;
 

@@ -291,10 +291,11 @@ pub(super) fn backward<T: Real>(
                 for (i, &along) in along[..n].iter().enumerate() {
                     let part = i * KEYS..i * KEYS + cols.len();
                     let (w, s) = (&mut weights[part.clone()], &mut slopes[part]);
+                    let known = [sums[at + i], along, p.scale];
                     if how.dropout.is_some() {
-                        slope_kept(sums[at + i], along, p.scale, factor, &flags[i * p.s + start..], w, s);
+                        slope_kept(known, factor, &flags[i * p.s + start..], w, s);
                     } else {
-                        slope(sums[at + i], along, p.scale, w, s);
+                        slope(known, w, s);
                     }
                 }
                 let (w, s) = (dense(weights.as_ptr(), KEYS), dense(slopes.as_ptr(), KEYS));
@@ -314,50 +315,38 @@ pub(super) fn backward<T: Real>(
     failed.result()
 }
 
-/// Scores become weights, and the gradients of weights those of products before the scale.
+/// Scores become weights, and the gradients of weights those of products before the scale; `by` is what the weight of a key
+/// is multiplied by.
 #[inline(always)]
-fn slope_body<T: Real>(fma: bool, sums: T, along: T, scale: T, weights: &mut [T], slopes: &mut [T]) {
-    let shift = if sums == T::LOWEST { T::ZERO } else { sums };
-    for (w, s) in weights.iter_mut().zip(slopes) {
-        *w = (*w - shift).exp_falling(fma);
-        *s = *w * (*s - along) * scale;
-    }
-}
-vectorised! {
-    fn slope<T: Real>(sums: T, along: T, scale: T, weights: &mut [T], slopes: &mut [T]) = fma slope_body
-}
-
-/// As [`slope`], with weights dropped whose flags are 0 and the others multiplied by `factor`.
-#[inline(always)]
-#[allow(clippy::too_many_arguments)]
-fn slope_kept_body<T: Real>(
+fn slopes_by<T: Real>(
     fma: bool,
-    sums: T,
-    along: T,
-    scale: T,
-    factor: T,
-    flags: &[u8],
+    [sums, along, scale]: [T; 3],
     weights: &mut [T],
     slopes: &mut [T],
+    by: impl Iterator<Item = T>,
 ) {
     let shift = if sums == T::LOWEST { T::ZERO } else { sums };
-    for ((w, s), &flag) in weights.iter_mut().zip(slopes).zip(flags) {
-        let by = T::from_f32(f32::from(flag)) * factor;
+    for ((w, s), by) in weights.iter_mut().zip(slopes).zip(by) {
         let weight = (*w - shift).exp_falling(fma);
         *s = weight * (*s * by - along) * scale;
         *w = weight * by;
     }
 }
+
+#[inline(always)]
+fn slope_body<T: Real>(fma: bool, known: [T; 3], weights: &mut [T], slopes: &mut [T]) {
+    slopes_by(fma, known, weights, slopes, std::iter::repeat(T::ONE));
+}
+vectorised! { fn slope<T: Real>(known: [T; 3], weights: &mut [T], slopes: &mut [T]) = fma slope_body }
+
+/// As [`slope`], with weights dropped whose flags are 0 and the others multiplied by `factor`.
+#[inline(always)]
+fn slope_kept_body<T: Real>(fma: bool, known: [T; 3], factor: T, flags: &[u8], weights: &mut [T], slopes: &mut [T]) {
+    let by = flags.iter().map(|&flag| T::from_f32(f32::from(flag)) * factor);
+    slopes_by(fma, known, weights, slopes, by);
+}
 vectorised! {
-    fn slope_kept<T: Real>(
-        sums: T,
-        along: T,
-        scale: T,
-        factor: T,
-        flags: &[u8],
-        weights: &mut [T],
-        slopes: &mut [T],
-    ) = fma slope_kept_body
+    fn slope_kept<T: Real>(known: [T; 3], factor: T, flags: &[u8], weights: &mut [T], slopes: &mut [T]) = fma slope_kept_body
 }
 
 fn problem<T: Real>(how: &How<'_>, q: &View<'_, Buffer>, k: &View<'_, Buffer>, v: &View<'_, Buffer>) -> Problem<T> {

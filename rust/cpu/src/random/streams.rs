@@ -9,12 +9,12 @@ const WORDS: usize = 2;
 
 /// Passes over the draws of `entries` matrices of `[rows, cols]` ones and zeros; gives, row by row of a matrix `[streams,
 /// PLACE]`, where the draws begin for each [`STREAM_ROWS`] rows of an entry.
-pub fn streams(generator: &mut Generator, entries: usize, rows: usize, cols: usize) -> Result<Vec<u32>> {
+pub fn streams(generator: &mut Generator, entries: usize, rows: usize, cols: usize) -> Result<Vec<i32>> {
     let count = entries.saturating_mul(rows.div_ceil(STREAM_ROWS));
     let mut places = crate::strided::room(count.saturating_mul(PLACE))?;
     for _ in 0..entries {
         for first in (0..rows).step_by(STREAM_ROWS) {
-            places.extend(generator.place());
+            places.extend(generator.place().map(|word| word as i32));
             generator.skip((STREAM_ROWS.min(rows - first) * cols) as u64 * WORDS as u64);
         }
     }

@@ -3,7 +3,7 @@
 
 use super::marks::Slot;
 use super::{Step, Sweep};
-use crate::buffer::Device;
+use crate::buffer::{Buffer, Device};
 use crate::devices::Devices;
 use crate::exec::{as_matrix, index_put_into, transposed};
 use crate::lock::lock;
@@ -32,11 +32,10 @@ impl Sweep {
         }
     }
 
-    fn add_products(&self, step: &Step, ctx: &Ctx<'_>, g: &Tensor) -> Result<u64> {
+    fn add_products(&mut self, step: &Step, ctx: &Ctx<'_>, g: &Tensor) -> Result<u64> {
         let mut done = 0;
         for i in [0, 1].into_iter().filter(|&i| ctx.needs(i)) {
-            let Some(arrived) = self.arrived(step, i) else { continue };
-            let (Some(other), target) = (ctx.input_value(1 - i), arrived.value()) else { continue };
+            let (Some(target), Some(other)) = (self.arrived(step, i), ctx.input_value(1 - i)) else { continue };
             let Some([a, b]) = factors(ctx.op, i, &g.value(), other) else { continue };
             let shape = [a.layout.shape()[0], b.layout.shape()[1]];
             let one_kind = [&a, &b].iter().all(|v| v.dtype == target.dtype && v.device() == target.device());
@@ -50,9 +49,8 @@ impl Sweep {
     }
 
     /// What was read at indices, rows of a table above all: the others are not touched.
-    fn add_rows(&self, step: &Step, ctx: &Ctx<'_>, dims: u64, g: &Tensor) -> Result<u64> {
-        let Some(arrived) = self.arrived(step, 0) else { return Ok(0) };
-        let (target, g) = (arrived.value(), g.value());
+    fn add_rows(&mut self, step: &Step, ctx: &Ctx<'_>, dims: u64, g: &Tensor) -> Result<u64> {
+        let (Some(target), g) = (self.arrived(step, 0), g.value()) else { return Ok(0) };
         let indices: SmallVec<[&Value; 2]> = (1..).map_while(|i| ctx.input_value(i)).collect();
         let one_kind = g.dtype == target.dtype && g.device() == target.device();
         if !one_kind || indices.len() != dims.count_ones() as usize || target.layout.shape() != &ctx.input_shape(0)?[..]
@@ -108,10 +106,7 @@ impl Sweep {
             Edge::Leaf(leaf) => &self.leaves[*self.leaf_index.get(&(Counted::as_ptr(leaf) as usize))?].1,
             Edge::Node(n) => match self.slot_mut(*n)? {
                 Slot::One(tensor) => tensor,
-                Slot::Value(v) => {
-                    let sole = Counted::count(&v.buffer) == 1 && !v.buffer.is_pinned();
-                    return sole.then(|| v.clone());
-                }
+                Slot::Value(v) => return Buffer::is_sole(&v.buffer, &lock().key).then(|| v.clone()),
                 _ => return None,
             },
             Edge::None => return None,
@@ -119,14 +114,10 @@ impl Sweep {
         tensor.is_sole().then(|| tensor.value())
     }
 
-    /// What has arrived at the leaf that is the step's input `i`, if nobody else has it.
-    fn arrived(&self, step: &Step, i: usize) -> Option<&Tensor> {
-        let leaf = match lock().tape.node(step.node).edges.get(i)? {
-            Edge::Leaf(leaf) => Counted::as_ptr(leaf) as usize,
-            _ => return None,
-        };
-        let arrived = &self.leaves[*self.leaf_index.get(&leaf)?].1;
-        (arrived.is_sole() && arrived.device().has_memory()).then_some(arrived)
+    /// The same of the leaf that is the step's input `i`.
+    fn arrived(&mut self, step: &Step, i: usize) -> Option<Value> {
+        let edge = lock().tape.node(step.node).edges.get(i).filter(|edge| matches!(edge, Edge::Leaf(_)))?.clone();
+        self.arrived_at(&edge).filter(|v| v.device().has_memory())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Gradients on their way in and out: the first one, sums, hooks of leaves, `.grad`.
 
 use super::Sweep;
+use crate::buffer::Buffer;
 use crate::lock::{defer, lock, Key};
 use crate::tape::Hook;
 use crate::tensor::{self, Cell, Tensor, TensorImpl};
@@ -270,8 +271,7 @@ impl Tensor {
         }
         let guard = lock();
         let cell = &self.0.state.get(&guard.key).cell;
-        let buffer = cell.buffer(&guard.key);
-        Counted::count(buffer) == 1 && cell.is_unshared() && !buffer.is_pinned()
+        cell.is_unshared() && Buffer::is_sole(cell.buffer(&guard.key), &guard.key)
     }
 
     /// Whether no other tensor sees this one's cell (a cell holds its buffer once for all of them).
