@@ -64,15 +64,16 @@ impl Buffer {
     fn around(data: impl FnOnce() -> Data) -> Counted<Buffer> {
         // Does not compile when a field is missing below.
         let _fields = |Buffer { data: _, pins: _, writes: _, writing: _, spans: _ }| {};
+        let made = Counted::begin();
+        let place: *mut Buffer = made.place();
         // SAFETY: every field is written.
         unsafe {
-            Counted::build(|place: *mut Buffer| {
-                (&raw mut (*place).data).write(data());
-                (&raw mut (*place).pins).write(AtomicU32::new(0));
-                (&raw mut (*place).writes).write(AtomicU32::new(0));
-                (&raw mut (*place).writing).write(AtomicU32::new(0));
-                (&raw mut (*place).spans).write(Guarded::new(None));
-            })
+            (&raw mut (*place).data).write(data());
+            (&raw mut (*place).pins).write(AtomicU32::new(0));
+            (&raw mut (*place).writes).write(AtomicU32::new(0));
+            (&raw mut (*place).writing).write(AtomicU32::new(0));
+            (&raw mut (*place).spans).write(Guarded::new(None));
+            made.finish()
         }
     }
 

@@ -55,6 +55,19 @@ pub(crate) const SMALL: usize = 1024;
 /// assert_eq!(y.to_vec_f64().unwrap(), [1.0, 2.0]);
 /// ```
 pub fn row(row: Row, args: &[Arg<'_>]) -> Result<Tensor> {
+    match args.len() {
+        1 => row_of::<1>(row, args),
+        2 => row_of::<2>(row, args),
+        3 => row_of::<3>(row, args),
+        _ => row_of::<MOST>(row, args),
+    }
+}
+
+/// [`row`] of `N` operands: what is done for each stands there as often, which saves a fifth of a small call.
+fn row_of<const N: usize>(row: Row, args: &[Arg<'_>]) -> Result<Tensor> {
+    let Ok(args) = <&[Arg<'_>; N]>::try_from(args) else {
+        return Err(Error::internal(format!("{} was given {} operands", row.name(), args.len())));
+    };
     let mut guard = lock();
     let locked = &mut *guard;
     let Plan { compute, out, shape, device, needs } = plan(row, args, &locked.key)?;
@@ -70,7 +83,7 @@ pub fn row(row: Row, args: &[Arg<'_>]) -> Result<Tensor> {
         };
         let out = Value::empty(Device::Cpu, layout, out)?;
         // SAFETY: `out` is fresh.
-        small_row(row, compute, &operands[..args.len()], unsafe { out.host_mut()? })?;
+        small_row(row, compute, &operands, unsafe { out.host_mut()? })?;
         if needs == 0 {
             drop(guard);
             return Ok(Tensor::from_value(out));
@@ -85,7 +98,12 @@ pub fn row(row: Row, args: &[Arg<'_>]) -> Result<Tensor> {
 
 /// The kernel over operands that broadcast to the output.
 #[inline]
-pub(crate) fn small_row(row: Row, compute: DType, operands: &[Cpus<'_>], out: ViewMut<'_, Buffer>) -> Result<()> {
+pub(crate) fn small_row<const N: usize>(
+    row: Row,
+    compute: DType,
+    operands: &[Cpus<'_>; N],
+    out: ViewMut<'_, Buffer>,
+) -> Result<()> {
     if out.layout().numel() <= SHORT && elementwise_short(row, compute.compute(), operands, &out)? {
         return Ok(());
     }
@@ -96,9 +114,9 @@ pub(crate) type Cpus<'a> = Operand<'a, Buffer>;
 pub(crate) use wengert_ops::rows::MOST_INPUTS as MOST;
 
 /// The operands as they lie in host memory; `None` if one of them is elsewhere or being written.
-#[inline]
-pub(crate) fn borrowed<'a>(args: &[Arg<'a>], key: &'a Key) -> Option<[Cpus<'a>; MOST]> {
-    let mut operands = [Operand::Scalar(Scalar::Int(0)); MOST];
+#[inline(always)]
+pub(crate) fn borrowed<'a, const N: usize>(args: &[Arg<'a>; N], key: &'a Key) -> Option<[Cpus<'a>; N]> {
+    let mut operands = [Operand::Scalar(Scalar::Int(0)); N];
     for (arg, operand) in args.iter().zip(&mut operands) {
         *operand = match *arg {
             Arg::Tensor(t) => {
@@ -111,6 +129,33 @@ pub(crate) fn borrowed<'a>(args: &[Arg<'a>], key: &'a Key) -> Option<[Cpus<'a>; 
         };
     }
     Some(operands)
+}
+
+/// Runs a row on operands borrowed under the lock; `false`, with nothing done, if one of them cannot be.
+pub(crate) fn on_borrowed(
+    row: Row,
+    compute: DType,
+    args: &[Arg<'_>],
+    key: &Key,
+    out: ViewMut<'_, Buffer>,
+) -> Result<bool> {
+    fn of<const N: usize>(
+        row: Row,
+        compute: DType,
+        args: &[Arg<'_>],
+        key: &Key,
+        out: ViewMut<'_, Buffer>,
+    ) -> Result<bool> {
+        let Ok(args) = <&[Arg<'_>; N]>::try_from(args) else { return Ok(false) };
+        let Some(operands) = borrowed(args, key) else { return Ok(false) };
+        small_row(row, compute, &operands, out).map(|()| true)
+    }
+    match args.len() {
+        1 => of::<1>(row, compute, args, key, out),
+        2 => of::<2>(row, compute, args, key, out),
+        3 => of::<3>(row, compute, args, key, out),
+        _ => of::<MOST>(row, compute, args, key, out),
+    }
 }
 
 /// A planned row over values taken out of the lock.

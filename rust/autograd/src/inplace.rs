@@ -2,7 +2,7 @@
 
 use crate::buffer::{Buffer, Data, Device};
 use crate::devices::Devices;
-use crate::dispatch::{borrowed, small_row, Arg, MOST, SMALL};
+use crate::dispatch::{on_borrowed, Arg, MOST, SMALL};
 use crate::exec::{self, RowInput};
 use crate::lock::{lock, Key, Locked};
 use crate::mode::is_grad_enabled;
@@ -269,11 +269,10 @@ fn write_small(row: Row, x: &Tensor, all: &[Arg<'_>], plan: &Plan<'_>, key: &Key
     if !Buffer::is_sole(buffer, key) || !apart {
         return Ok(false);
     }
-    let (Some(host), Some(operands)) = (buffer.host(), borrowed(all, key)) else { return Ok(false) };
+    let Some(host) = buffer.host() else { return Ok(false) };
     // SAFETY: the lock keeps everybody away, nobody else holds the bytes, and operands over them have this very layout.
     let out = unsafe { ViewMut::new(host, layout, x.dtype()) };
-    small_row(row, plan.compute, &operands[..all.len()], out)?;
-    Ok(true)
+    on_borrowed(row, plan.compute, all, key, out)
 }
 
 fn row_into_(row: Row, x: &Tensor, compute: DType, args: &[Arg<'_>]) -> Result<()> {

@@ -22,7 +22,14 @@ static DEFAULT_FLOAT: AtomicU8 = AtomicU8::new(DType::F32 as u8);
 /// Whether this thread's operations are taped.
 #[inline]
 pub fn is_grad_enabled() -> bool {
-    UNTAPED.load(Ordering::Relaxed) == 0 || GRAD.with(|g| g.get())
+    UNTAPED.load(Ordering::Relaxed) == 0 || is_taped_here()
+}
+
+// Of its own, or the compiler looks at the thread-local before it knows whether it must.
+#[cold]
+#[inline(never)]
+fn is_taped_here() -> bool {
+    GRAD.with(|g| g.get())
 }
 
 /// Turns taping on or off for this thread; returns how it was.
@@ -39,7 +46,13 @@ pub fn set_grad_enabled(on: bool) -> bool {
 /// Whether inference mode is on: nothing made now can be taped later.
 #[inline]
 pub fn inference() -> bool {
-    INFERENCE_USED.load(Ordering::Relaxed) && INFERENCE.with(|g| g.get())
+    INFERENCE_USED.load(Ordering::Relaxed) && is_inference_here()
+}
+
+#[cold]
+#[inline(never)]
+fn is_inference_here() -> bool {
+    INFERENCE.with(|g| g.get())
 }
 
 /// Turns inference mode on or off for this thread; returns how it was.

@@ -55,7 +55,7 @@ impl<'a> Shape<'a> {
 
 /// Looks at the operands. Everyday ones, tensors of one float type, are decided by a few compares; the others by
 /// [`promote`], which gives the same for them.
-#[inline]
+#[inline(always)]
 pub(crate) fn plan<'a>(row: Row, args: &[Arg<'a>], key: &'a Key) -> Result<Plan<'a>> {
     let info = row.info();
     let mut seen: Option<(&'a Layout, Kind)> = None;

@@ -16,9 +16,9 @@ pub(crate) enum Input<'a> {
     Scalar(Scalar),
 }
 
-/// A node without edges and saved values.
+/// A node without edges and saved values, held once.
 pub(crate) fn node(op: Op, layout: Layout, dtype: DType, label: u16) -> Node {
-    Node { op, edges: SmallVec::new(), saved: SmallVec::new(), layout, more: None, refs: 0, label, dtype, flags: 0 }
+    Node { op, edges: SmallVec::new(), saved: SmallVec::new(), layout, more: None, refs: 1, label, dtype, flags: 0 }
 }
 
 /// Whether a mask has the bit of an input or output; the last bit stands for all from there on.
@@ -150,7 +150,7 @@ pub(crate) fn results(
             locked.tape.hold(*n);
         }
     }
-    let made = locked.tape.add(op, outputs[0].layout.clone(), outputs[0].dtype, label);
+    let (made, _) = locked.tape.add(op, outputs[0].layout.clone(), outputs[0].dtype, label);
     let edges = &mut locked.tape.node_mut(made).edges;
     for (i, t) in inputs.iter().enumerate() {
         push_edge(edges, among(needs, i).then_some(*t), &locked.key);
@@ -191,7 +191,13 @@ fn push_edge(edges: &mut SmallVec<[Edge; 2]>, input: Option<&Tensor>, key: &Key)
 }
 
 /// As [`prepare`] and [`push`] for a row over operands looked at under the lock: clones only what is saved.
-pub(crate) fn row(row: Row, args: &[Arg<'_>], needs: u64, out: &Value, locked: &mut Locked) -> Result<NodeRef> {
+pub(crate) fn row<const N: usize>(
+    row: Row,
+    args: &[Arg<'_>; N],
+    needs: u64,
+    out: &Value,
+    locked: &mut Locked,
+) -> Result<NodeRef> {
     let wanted = rules::row::saves(row, needs);
     // Checks first: once a save is registered, nothing may fail.
     for (i, arg) in args.iter().enumerate() {
@@ -211,27 +217,25 @@ pub(crate) fn row(row: Row, args: &[Arg<'_>], needs: u64, out: &Value, locked: &
             }
         }
     }
-    let made = tape.add(Op::Row(row), out.layout.clone(), out.dtype, 0);
-    let edges = &mut tape.node_mut(made).edges;
+    let (made, node) = tape.add(Op::Row(row), out.layout.clone(), out.dtype, 0);
     for (i, arg) in args.iter().enumerate() {
         let tensor = if let Arg::Tensor(t) = arg { Some(*t) } else { None };
-        push_edge(edges, tensor.filter(|_| needs >> i & 1 == 1), key);
+        push_edge(&mut node.edges, tensor.filter(|_| needs >> i & 1 == 1), key);
     }
-    let saved = &mut tape.node_mut(made).saved;
     for (i, arg) in args.iter().enumerate() {
         match arg {
             Arg::Tensor(t) if wanted.inputs >> i & 1 == 1 => {
                 let state = t.0.state.get(key);
                 let buffer = state.cell.buffer(key).clone();
                 let value = Value { buffer, layout: state.layout.clone(), dtype: t.0.dtype() };
-                saved.push(Saved::take(i as u8, value, key));
+                node.saved.push(Saved::take(i as u8, value, key));
             }
             Arg::Tensor(_) => {}
-            Arg::Scalar(value) => saved.push(Saved::Scalar { slot: i as u8, value: *value }),
+            Arg::Scalar(value) => node.saved.push(Saved::Scalar { slot: i as u8, value: *value }),
         }
     }
     if wanted.outputs != 0 {
-        saved.push(Saved::new(OUTPUT, out, key));
+        node.saved.push(Saved::new(OUTPUT, out, key));
     }
     Ok(made)
 }

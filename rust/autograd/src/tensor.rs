@@ -40,7 +40,7 @@ impl Kind {
     }
     #[inline]
     pub fn dtype(self) -> DType {
-        DType::ALL[(self.0 & 0xff) as usize]
+        DType::of(self.0 as u8)
     }
     #[inline]
     pub fn device(self) -> Device {
@@ -277,20 +277,21 @@ impl Tensor {
         let _fields =
             |TensorImpl { kind: _, object: _, state: _ },
              State { cell: _, layout: _, edge: _, flags: _, grad: _, view: _, cold: _ }| {};
+        let made = Counted::begin();
+        let place: *mut TensorImpl = made.place();
         // SAFETY: every field of both structures is written.
         Tensor(unsafe {
-            Counted::build(|place: *mut TensorImpl| {
-                (&raw mut (*place).kind).write(AtomicU32::new(Kind::new(dtype, device).0));
-                (&raw mut (*place).object).write(AtomicPtr::new(std::ptr::null_mut()));
-                let state = Guarded::place(&raw mut (*place).state);
-                (&raw mut (*state).cell).write(cell);
-                (&raw mut (*state).layout).write(layout);
-                (&raw mut (*state).edge).write(edge);
-                (&raw mut (*state).flags).write(flags);
-                (&raw mut (*state).grad).write(None);
-                (&raw mut (*state).view).write(view);
-                (&raw mut (*state).cold).write(None);
-            })
+            (&raw mut (*place).kind).write(AtomicU32::new(Kind::new(dtype, device).0));
+            (&raw mut (*place).object).write(AtomicPtr::new(std::ptr::null_mut()));
+            let state = Guarded::place(&raw mut (*place).state);
+            (&raw mut (*state).cell).write(cell);
+            (&raw mut (*state).layout).write(layout);
+            (&raw mut (*state).edge).write(edge);
+            (&raw mut (*state).flags).write(flags);
+            (&raw mut (*state).grad).write(None);
+            (&raw mut (*state).view).write(view);
+            (&raw mut (*state).cold).write(None);
+            made.finish()
         })
     }
 

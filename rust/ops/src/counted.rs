@@ -35,6 +35,28 @@ pub struct Watcher<T> {
     inner: NonNull<Inner<T>>,
 }
 
+/// Memory of a shared `T` that is not there yet. Without [`Unwritten::finish`] it is lost.
+#[must_use]
+pub struct Unwritten<T>(NonNull<Inner<T>>);
+
+impl<T> Unwritten<T> {
+    /// Where the value will stand.
+    #[inline(always)]
+    pub fn place(&self) -> *mut T {
+        // SAFETY: the address of a field of memory that nobody else knows.
+        unsafe { &raw mut (*self.0.as_ptr()).value }
+    }
+
+    /// The first holder.
+    ///
+    /// # Safety
+    /// A whole value was written to its [`place`](Unwritten::place).
+    #[inline(always)]
+    pub unsafe fn finish(self) -> Counted<T> {
+        Counted { inner: self.0, owns: PhantomData }
+    }
+}
+
 // SAFETY: as for `Arc`: holders on several threads see the value at once, and any of them may be the one to drop it.
 unsafe impl<T: Send + Sync> Send for Counted<T> {}
 // SAFETY: as above.
@@ -57,18 +79,21 @@ impl<T> Counted<T> {
         Counted { inner: NonNull::from(Box::leak(inner)), owns: PhantomData }
     }
 
-    /// As [`Counted::new`], of a value that `write` puts together where it stays, field by field: the compiler builds
+    /// As [`Counted::new`], of a value that will be put together where it stays, field by field: the compiler builds
     /// large values on the stack and copies them, in wider pieces than it wrote them, which stalls the processor.
-    ///
-    /// # Safety
-    /// `write` leaves a whole value where it is told to.
     #[inline(always)]
-    pub unsafe fn build(write: impl FnOnce(*mut T)) -> Counted<T> {
-        let place = Box::into_raw(Box::<Inner<T>>::new_uninit()).cast::<Inner<T>>();
-        (&raw mut (*place).holders).write(AtomicUsize::new(ONE));
-        (&raw mut (*place).handles).write(AtomicUsize::new(1));
-        write(&raw mut (*place).value);
-        Counted { inner: NonNull::new_unchecked(place), owns: PhantomData }
+    pub fn begin() -> Unwritten<T> {
+        const { assert!(std::mem::size_of::<Inner<T>>() > 0) };
+        let layout = std::alloc::Layout::new::<Inner<T>>();
+        // SAFETY: the size is not 0. What `Box` would do, which is a call of its own here.
+        let place = unsafe { std::alloc::alloc(layout) }.cast::<Inner<T>>();
+        let Some(place) = NonNull::new(place) else { std::alloc::handle_alloc_error(layout) };
+        // SAFETY: fields of memory of this very layout.
+        unsafe {
+            (&raw mut (*place.as_ptr()).holders).write(AtomicUsize::new(ONE));
+            (&raw mut (*place.as_ptr()).handles).write(AtomicUsize::new(1));
+        }
+        Unwritten(place)
     }
 
     #[inline]

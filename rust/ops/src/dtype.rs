@@ -53,6 +53,24 @@ impl DType {
         DType::F64,
     ];
 
+    /// The dtype whose number (`dtype as u8`) this is; the last for numbers beyond.
+    #[inline]
+    pub const fn of(number: u8) -> DType {
+        // A match, which the compiler sees to be no more than a bound: a table would be read.
+        match number {
+            0 => DType::Bool,
+            1 => DType::U8,
+            2 => DType::I8,
+            3 => DType::I16,
+            4 => DType::I32,
+            5 => DType::I64,
+            6 => DType::F16,
+            7 => DType::BF16,
+            8 => DType::F32,
+            _ => DType::F64,
+        }
+    }
+
     /// Bytes per element.
     pub const fn size(self) -> usize {
         match self {

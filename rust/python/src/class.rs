@@ -274,16 +274,21 @@ unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
     ffi::Py_DECREF(exact.cast());
 }
 
+/// The tensor of an object of this very class.
+#[inline]
+fn plain_tensor<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a Tensor> {
+    let class = CLASS.get(object.py())?;
+    if object.get_type_ptr().cast() != class.object.as_ptr() {
+        return None;
+    }
+    // SAFETY: an object of this class holds its value at this place for as long as it lives.
+    Some(unsafe { &(*object.as_ptr().byte_add(class.value).cast::<PyTensor>()).inner })
+}
+
 /// The tensor of an object, if it is one: most are of this very class, which one compare tells.
 #[inline]
 pub fn tensor_of<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a Tensor> {
-    if let Some(class) = CLASS.get(object.py()) {
-        if object.get_type_ptr().cast() == class.object.as_ptr() {
-            // SAFETY: an object of this class holds its value at this place for as long as it lives.
-            return Some(unsafe { &(*object.as_ptr().byte_add(class.value).cast::<PyTensor>()).inner });
-        }
-    }
-    tensor_of_subclass(object)
+    plain_tensor(object).or_else(|| tensor_of_subclass(object))
 }
 
 #[inline(never)]
@@ -293,12 +298,20 @@ fn tensor_of_subclass<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a Tensor> {
 
 /// What a slot gives back to Python; a panic becomes an InternalError.
 pub fn answer(py: Python<'_>, name: &str, f: impl FnOnce() -> PyResult<Py<PyAny>>) -> *mut ffi::PyObject {
-    let error = match catch_unwind(AssertUnwindSafe(f)) {
-        Ok(Ok(object)) => return object.into_ptr(),
-        Ok(Err(e)) => e,
-        Err(_) => InternalError::new_err(format!("{name}(): a panic inside wengert; please report it")),
-    };
-    error.restore(py);
+    // A pointer comes out: a whole result is eight words to be moved.
+    let outcome = catch_unwind(AssertUnwindSafe(|| match f() {
+        Ok(object) => object.into_ptr(),
+        Err(e) => raised(py, e),
+    }));
+    match outcome {
+        Ok(object) => object,
+        Err(_) => raised(py, InternalError::new_err(format!("{name}(): a panic inside wengert; please report it"))),
+    }
+}
+
+#[cold]
+fn raised(py: Python<'_>, e: PyErr) -> *mut ffi::PyObject {
+    e.restore(py);
     std::ptr::null_mut()
 }
 
@@ -311,8 +324,14 @@ unsafe extern "C" fn operator<const ROW: usize>(a: *mut ffi::PyObject, b: *mut f
     let op = Row::ALL[ROW];
     answer(py, op.name(), || {
         let (a, b) = (Borrowed::from_ptr(py, a), Borrowed::from_ptr(py, b));
-        if let (Some(number), Some(x)) = (plain_number(&b), tensor_of(&a)) {
-            return done(py, wengert::row(op, &[x.into(), number.into()]));
+        // Most operands are of this very class or plain numbers, and told by a compare each.
+        if let Some(x) = plain_tensor(&a) {
+            if let Some(y) = plain_tensor(&b) {
+                return done(py, wengert::row(op, &[x.into(), y.into()]));
+            }
+            if let Some(number) = plain_number(&b) {
+                return done(py, wengert::row(op, &[x.into(), number.into()]));
+            }
         }
         match (tensor_of(&a), tensor_of(&b)) {
             (Some(x), Some(y)) => done(py, wengert::row(op, &[x.into(), y.into()])),

@@ -1,5 +1,6 @@
 //! The module `wengert._core`: thin bindings, one file an idea.
 
+mod allocator;
 mod args;
 mod autograd;
 mod class;
@@ -28,9 +29,8 @@ mod types;
 use pyo3::prelude::*;
 use wengert_ops::DType;
 
-// Two or three small blocks are allocated for each tensor; the system's allocator takes as long as the arithmetic.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::Allocator = allocator::Allocator;
 
 #[pymodule]
 fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {

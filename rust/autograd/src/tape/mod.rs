@@ -9,8 +9,9 @@ pub(crate) mod saved;
 pub(crate) mod sweep;
 
 use crate::lock::Key;
+use crate::record;
 use crate::tensor::Tensor;
-use node::{Edge, Node, NodeRef, Vacated};
+use node::{Edge, Node, NodeRef};
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -108,33 +109,27 @@ impl Tape {
                 self.hold(*n);
             }
         }
-        let made = self.add(op, layout, dtype, label);
-        let place = self.node_mut(made);
+        let (made, place) = self.add(op, layout, dtype, label);
         (place.edges, place.saved, place.more, place.flags) = (edges, saved, more, flags);
         made
     }
 
     /// As [`Tape::push`], of a node that has no inputs and has saved nothing yet.
-    #[inline]
-    pub fn add(&mut self, op: Op, layout: Layout, dtype: DType, label: u16) -> NodeRef {
+    #[inline(always)]
+    pub fn add(&mut self, op: Op, layout: Layout, dtype: DType, label: u16) -> (NodeRef, &mut Node) {
         let chunk = match self.current {
             Some(c) if self.chunks[c as usize].as_ref().is_some_and(|k| k.used < CHUNK) => c,
             _ => self.open(),
         };
         let Some(open) = self.chunks[chunk as usize].as_mut() else { unreachable!("the current chunk is there") };
         let index = open.used;
+        open.used += 1;
+        open.live += 1;
+        self.live += 1;
+        self.next += 1;
+        let made = NodeRef { chunk, index: index as u16, output: 0 };
         if index == open.nodes.len() {
-            open.nodes.push(Node {
-                op,
-                edges: SmallVec::new(),
-                saved: SmallVec::new(),
-                layout,
-                more: None,
-                refs: 1,
-                label,
-                dtype,
-                flags: 0,
-            });
+            open.nodes.push(record::node(op, layout, dtype, label));
         } else {
             let place = &mut open.nodes[index];
             // What `vacate` has left there needs no dropping, and is not looked at for it.
@@ -142,15 +137,10 @@ impl Tape {
             std::mem::forget(std::mem::replace(&mut place.layout, layout));
             (place.refs, place.label, place.dtype, place.flags) = (1, label, dtype, 0);
         }
-        open.used += 1;
-        open.live += 1;
-        self.live += 1;
-        self.next += 1;
-        let made = NodeRef { chunk, index: index as u16, output: 0 };
         if self.watched {
             self.watch(made);
         }
-        made
+        (made, self.node_mut(made))
     }
 
     #[cold]
@@ -231,24 +221,23 @@ impl Tape {
     fn free(&mut self, key: &mut Key) {
         while let Some(n) = self.worklist.pop() {
             let Some(chunk) = self.chunks[n.chunk as usize].as_mut() else { continue };
-            let Vacated { edges, saved, flags, custom } = chunk.nodes[n.index as usize].vacate();
+            let node = &mut chunk.nodes[n.index as usize];
+            // Leaf handles and buffers: their drops defer themselves where they must.
+            let edges = std::mem::take(&mut node.edges);
+            let mut saved = SmallVec::new();
+            // Mostly there is nothing, and that need not be moved.
+            if !node.saved.is_empty() {
+                std::mem::swap(&mut saved, &mut node.saved);
+            }
+            let hooks = node.flags & node::flag::HOOKS != 0;
+            node.vacate();
             chunk.live -= 1;
             self.live -= 1;
             if chunk.live == 0 {
-                if self.current == Some(n.chunk) {
-                    chunk.used = 0;
-                    chunk.base = self.next;
-                } else {
-                    self.close_if_empty(n.chunk);
-                }
+                self.emptied(n.chunk);
             }
-            if flags & node::flag::HOOKS != 0 {
-                if let Some(side) = self.side.as_mut().and_then(|s| s.remove(&(n.chunk, n.index))) {
-                    crate::lock::defer(side.hooks);
-                    crate::lock::defer(side.retain);
-                    crate::lock::defer(side.node_hooks);
-                    crate::lock::defer(side.note);
-                }
+            if hooks {
+                self.drop_side(n);
             }
             for edge in &edges {
                 if let Edge::Node(input) = edge {
@@ -262,12 +251,27 @@ impl Tape {
             for saved in &saved {
                 saved.release(key);
             }
-            if let Some(op) = custom {
-                crate::lock::defer(op);
-            }
-            // Leaf handles and buffers: their drops defer themselves where they must.
-            drop(edges);
-            drop(saved);
+        }
+    }
+
+    /// A chunk in which no node lives any more begins anew, or goes.
+    #[inline]
+    fn emptied(&mut self, slot: u32) {
+        if self.current != Some(slot) {
+            self.close_if_empty(slot);
+        } else if let Some(chunk) = self.chunks[slot as usize].as_mut() {
+            chunk.used = 0;
+            chunk.base = self.next;
+        }
+    }
+
+    #[cold]
+    fn drop_side(&mut self, n: NodeRef) {
+        if let Some(side) = self.side.as_mut().and_then(|s| s.remove(&(n.chunk, n.index))) {
+            crate::lock::defer(side.hooks);
+            crate::lock::defer(side.retain);
+            crate::lock::defer(side.node_hooks);
+            crate::lock::defer(side.note);
         }
     }
 

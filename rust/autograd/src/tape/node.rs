@@ -3,9 +3,9 @@
 use super::saved::Saved;
 use crate::tensor::TensorImpl;
 use smallvec::SmallVec;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use wengert_ops::counted::Counted;
-use wengert_ops::{CustomOp, DType, Layout, Op};
+use wengert_ops::{DType, Layout, Op};
 
 /// Names an output of a node. Valid while somebody holds the node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -58,24 +58,15 @@ pub(crate) struct Node {
     pub flags: u8,
 }
 
-/// What a freed node held.
-pub(crate) struct Vacated {
-    pub edges: SmallVec<[Edge; 2]>,
-    pub saved: SmallVec<[Saved; 2]>,
-    pub flags: u8,
-    pub custom: Option<Arc<dyn CustomOp>>,
-}
-
 impl Node {
-    /// Empties the place of a freed node: its edges, saved values, flags and custom operation are given out, to be let
-    /// go of once the tape is in order again. What stays needs no dropping.
+    /// Empties the place of a freed node, whose edges and saved values were taken out: what stays needs no dropping. A
+    /// custom operation, which is the users' own, goes once the tape is in order again.
     #[inline]
-    pub fn vacate(&mut self) -> Vacated {
+    pub fn vacate(&mut self) {
         static NOTHING: OnceLock<Layout> = OnceLock::new();
-        let mut custom = None;
         if !matches!(self.op, Op::Row(_)) {
             if let Op::Custom(op) = std::mem::replace(&mut self.op, Op::Matmul) {
-                custom = Some(op);
+                crate::lock::defer(op);
             }
         }
         if !self.layout.is_forever() {
@@ -83,13 +74,6 @@ impl Node {
         }
         if self.more.is_some() {
             self.more = None;
-        }
-        Vacated {
-            edges: std::mem::take(&mut self.edges),
-            // Mostly there is nothing, and that need not be moved.
-            saved: if self.saved.is_empty() { SmallVec::new() } else { std::mem::take(&mut self.saved) },
-            flags: self.flags,
-            custom,
         }
     }
     pub fn outputs(&self) -> usize {

@@ -78,16 +78,24 @@ impl Pullback<'_> {
         };
         let needs = row.needs(self.which);
         let count = self.inputs.len();
-        let mut operands = [self.g; plan::ARRAYS - 1];
-        operands[..count].copy_from_slice(self.inputs);
-        operands[count] = self.y;
+        let operand = |k: usize| match self.inputs.get(k) {
+            Some(input) => input,
+            None if k == count => &self.y,
+            None => &self.g,
+        };
         let used = needs.inputs | (needs.output as u8) << count | 1 << (count + 1);
-        let operands = &operands[..count + 2];
+        // Blocks of many elements take the operands in a row.
+        let whole = |call: Call<T>| {
+            let mut operands = [self.g; plan::ARRAYS - 1];
+            operands[..count].copy_from_slice(self.inputs);
+            operands[count] = self.y;
+            run(call, &operands[..count + 2], used, out);
+        };
         // SAFETY: arguments are as long as the output; the kernel's instruction set is this machine's.
         let call = |args: &[&[T]], out: &mut [T]| unsafe { kernel(&args[..count], args[count], args[count + 1], out) };
         if !added {
-            if out.dtype() != T::DTYPE || !short::<T, T>(operands, used, out, call) {
-                run(Call::Vjp(kernel), operands, used, out);
+            if out.dtype() != T::DTYPE || !short::<T, T>(count + 2, operand, used, out, call) {
+                whole(Call::Vjp(kernel));
             }
             return Ok(());
         }
@@ -101,8 +109,8 @@ impl Pullback<'_> {
             // SAFETY: as above.
             unsafe { add(&[products], out) };
         };
-        if !short::<T, T>(operands, used, out, call) {
-            run(Call::VjpAdded { vjp: kernel, add }, operands, used, out);
+        if !short::<T, T>(count + 2, operand, used, out, call) {
+            whole(Call::VjpAdded { vjp: kernel, add });
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use kernels::{Kernel, Lane};
 use movers::Patch;
 use std::mem::MaybeUninit;
 use wengert_ops::rows::voc::i64::I64;
-use wengert_ops::{Compute, DType, Error, Operand, Result, Row, View, ViewMut};
+use wengert_ops::{Compute, DType, Error, Layout, Operand, Result, Row, View, ViewMut};
 
 /// `out = row(inputs…)`, computed in `compute`. Array operands have the output's shape; one that shares
 /// memory with the output has its layout and dtype.
@@ -57,7 +57,8 @@ fn value<T: Lane>(isa: Isa, row: Row, inputs: &[Operand<'_, Buffer>], out: &View
     let call = match T::kernels(isa).rows[row as usize] {
         Kernel::Value { apart: kernel, over } => {
             // SAFETY: arguments are as long as the output; the kernel's instruction set is this machine's.
-            if out.dtype() == T::DTYPE && short::<T, T>(inputs, u8::MAX, out, |args, out| unsafe { kernel(args, out) })
+            if out.dtype() == T::DTYPE
+                && short::<T, T>(inputs.len(), |k| &inputs[k], u8::MAX, out, |args, out| unsafe { kernel(args, out) })
             {
                 return Ok(());
             }
@@ -87,94 +88,131 @@ pub const SHORT: usize = 32;
 /// [`elementwise`] of at most [`SHORT`] elements, whose array operands need not be expanded: they broadcast to the
 /// output's shape as they are. `false`: nothing was done, the call is no such call.
 #[inline]
-pub fn elementwise_short(
+pub fn elementwise_short<const N: usize>(
     row: Row,
     compute: Compute,
-    inputs: &[Operand<'_, Buffer>],
+    inputs: &[Operand<'_, Buffer>; N],
     out: &ViewMut<'_, Buffer>,
 ) -> Result<bool> {
-    fn value<T: Lane>(row: Row, inputs: &[Operand<'_, Buffer>], out: &ViewMut<'_, Buffer>) -> bool {
+    // The loops over operands are written out for each number of them.
+    fn value<T: Lane, const N: usize>(row: Row, inputs: &[Operand<'_, Buffer>; N], out: &ViewMut<'_, Buffer>) -> bool {
         match T::kernels(Isa::current()).rows[row as usize] {
             // SAFETY: arguments are as long as the output; the kernel's instruction set is this machine's.
             Kernel::Value { apart: kernel, .. } if out.dtype() == T::DTYPE => {
-                short::<T, T>(inputs, u8::MAX, out, |args, out| unsafe { kernel(args, out) })
+                short::<T, T>(inputs.len(), |k| &inputs[k], u8::MAX, out, |args, out| unsafe { kernel(args, out) })
             }
             // SAFETY: as above.
             Kernel::Truth(kernel) if out.dtype() == DType::Bool => {
-                short::<T, u8>(inputs, u8::MAX, out, |args, out| unsafe { kernel(args, out) })
+                short::<T, u8>(inputs.len(), |k| &inputs[k], u8::MAX, out, |args, out| unsafe { kernel(args, out) })
             }
             _ => false,
         }
     }
-    if inputs.len() != row.arity() {
-        return Err(arity(row, inputs.len()));
+    if N != row.arity() {
+        return Err(arity(row, N));
     }
     Ok(match compute {
-        Compute::F32 => value::<f32>(row, inputs, out),
-        Compute::F64 => value::<f64>(row, inputs, out),
+        Compute::F32 => value::<f32, N>(row, inputs, out),
+        Compute::F64 => value::<f64, N>(row, inputs, out),
         // Integers have divisors to check, and narrower types to be cut to.
         Compute::I64 => false,
     })
 }
 
-/// Few elements, where every instruction around the kernel counts: operands that are not slices of `T` already are
-/// gathered into blocks on the stack. `false`: not such a call.
-#[inline]
-fn short<T: Lane, O>(
-    operands: &[Operand<'_, Buffer>],
+/// Few elements, where every instruction around the kernel counts: of `count` operands those in `used` that are not
+/// slices of `T` already are gathered into blocks on the stack. `false`: not such a call.
+#[inline(always)]
+fn short<'a, T: Lane, O>(
+    count: usize,
+    operand: impl Fn(usize) -> &'a Operand<'a, Buffer>,
     used: u8,
     out: &ViewMut<'_, Buffer>,
     kernel: impl FnOnce(&[&[T]], &mut [O]),
 ) -> bool {
+    const MOST: usize = plan::ARRAYS - 1;
     let layout = out.layout();
     let len = layout.numel();
-    if len > SHORT || len == 0 || !layout.is_contiguous() {
+    if len > SHORT || len == 0 || !layout.is_contiguous() || count > MOST {
         return false;
     }
-    let mut blocks = [const { [MaybeUninit::<T>::uninit(); SHORT] }; plan::ARRAYS - 1];
-    let mut args: [&[T]; plan::ARRAYS - 1] = [&[]; plan::ARRAYS - 1];
+    let mut blocks = [const { [MaybeUninit::<T>::uninit(); SHORT] }; MOST];
+    let mut args = [const { MaybeUninit::<&[T]>::uninit() }; MOST];
     // Backwards, because the last operand is always read: it stands in for those that are not.
     let mut previous: &[T] = &[];
-    let mut k = operands.len();
-    while k > 0 {
-        k -= 1;
-        let block = &mut blocks[k][..len];
-        let elements = match &operands[k] {
-            _ if used >> k & 1 == 0 => previous.as_ptr(),
-            Operand::Scalar(scalar) => {
-                block.fill(MaybeUninit::new(T::from_scalar(*scalar)));
-                block.as_ptr().cast()
-            }
-            Operand::Array(view) => {
-                let from = view.layout;
-                let first = view.buffer.ptr().wrapping_add(from.offset() * view.dtype.size());
-                let whole = from.is_contiguous() && from.numel() == len;
-                let apart = !std::ptr::eq(view.buffer, out.buffer()) && !view.buffer.is_foreign();
-                if whole && apart && view.dtype == T::DTYPE {
-                    first.cast_const().cast()
-                } else {
-                    if whole {
-                        let patch = Patch { len, step: 1, rows: 1, row_step: 0 };
-                        // SAFETY: the view's elements lie in its buffer, and the block holds as many.
-                        unsafe { movers::load(view.dtype, first, patch, block) };
-                    } else if !gather(view, first, layout.shape(), block) {
-                        return false;
-                    }
-                    block.as_ptr().cast()
+    for k in (0..count).rev() {
+        if used >> k & 1 == 1 {
+            let elements = match operand(k) {
+                Operand::Array(view) if is_slice::<T>(view, len, out) => {
+                    view.buffer.ptr().cast_const().cast::<T>().wrapping_add(view.layout.offset())
                 }
-            }
-        };
-        // SAFETY: `len` elements of `T`, in a block just filled or in a buffer that nobody writes now.
-        previous = unsafe { std::slice::from_raw_parts(elements, len) };
-        args[k] = previous;
+                other if gathered(other, layout, &mut blocks[k], len) => blocks[k].as_ptr().cast(),
+                _ => return false,
+            };
+            // SAFETY: `len` elements of `T`, in a block just filled or in a buffer that nobody writes now.
+            previous = unsafe { std::slice::from_raw_parts(elements, len) };
+        }
+        args[k].write(previous);
     }
     let first = out.buffer().ptr().cast::<O>().wrapping_add(layout.offset());
+    // SAFETY: as many arguments as there are operands were written above.
+    let args = unsafe { std::slice::from_raw_parts(args.as_ptr().cast::<&[T]>(), count) };
     // SAFETY: the layout lies in the buffer, no argument shares it, and the caller vouches for exclusivity.
-    kernel(&args[..operands.len()], unsafe { std::slice::from_raw_parts_mut(first, len) });
+    kernel(args, unsafe { std::slice::from_raw_parts_mut(first, len) });
+    true
+}
+
+/// Whether a kernel may read a view where it stands, while it writes `out`.
+#[inline(always)]
+fn is_slice<T: Lane>(view: &View<'_, Buffer>, len: usize, out: &ViewMut<'_, Buffer>) -> bool {
+    view.dtype == T::DTYPE
+        && view.layout.is_contiguous()
+        && view.layout.numel() == len
+        && !std::ptr::eq(view.buffer, out.buffer())
+        && !view.buffer.is_foreign()
+}
+
+/// Brings an operand, broadcast to the output's layout, into the first `len` places of a block; `false` if it has too
+/// many dims.
+#[inline]
+fn gathered<T: Lane>(
+    operand: &Operand<'_, Buffer>,
+    out: &Layout,
+    block: &mut [MaybeUninit<T>; SHORT],
+    len: usize,
+) -> bool {
+    match operand {
+        Operand::Scalar(scalar) => {
+            const WIDE: usize = 8;
+            let value = MaybeUninit::new(T::from_scalar(*scalar));
+            // Wide stores beyond the end rather than a loop to it.
+            for part in block.as_chunks_mut::<WIDE>().0.iter_mut().take(len.div_ceil(WIDE)) {
+                *part = [value; WIDE];
+            }
+            true
+        }
+        Operand::Array(view) => loaded(view, out, block, len),
+    }
+}
+
+#[inline(never)]
+fn loaded<T: Lane>(view: &View<'_, Buffer>, out: &Layout, block: &mut [MaybeUninit<T>; SHORT], len: usize) -> bool {
+    let first = view.buffer.ptr().wrapping_add(view.layout.offset() * view.dtype.size());
+    if !view.layout.is_contiguous() || view.layout.numel() != len {
+        return gather(view, first, out.shape(), &mut block[..len]);
+    }
+    if view.dtype == T::DTYPE {
+        // SAFETY: as below; the block is on the stack.
+        unsafe { std::ptr::copy_nonoverlapping(first, block.as_mut_ptr().cast(), len * size_of::<T>()) };
+    } else {
+        let patch = Patch { len, step: 1, rows: 1, row_step: 0 };
+        // SAFETY: the view's elements lie in its buffer, and the block holds as many.
+        unsafe { movers::load(view.dtype, first, patch, &mut block[..len]) };
+    }
     true
 }
 
 /// Reads a view, broadcast to `shape`, into a block row-major: the last two dims at a time.
+#[inline(never)]
 fn gather<T: Lane>(view: &View<'_, Buffer>, first: *const u8, shape: &[usize], block: &mut [MaybeUninit<T>]) -> bool {
     const DIMS: usize = 6;
     let (rank, from) = (shape.len(), view.layout);

@@ -4,6 +4,7 @@
 use super::marks::Slot;
 use super::{free_saved, Step, Sweep};
 use crate::buffer::Device;
+use crate::dispatch::MOST;
 use crate::lock::{Key, Locked};
 use crate::tape::node::{Edge, NodeRef};
 use crate::tape::saved::{Saved, OUTPUT};
@@ -19,8 +20,6 @@ const SMALL: usize = 1024;
 /// Nodes in one hold of the lock, so that others are not kept waiting.
 const SESSION: usize = 32;
 
-type Cpus<'a> = Operand<'a, wengert_cpu::Buffer>;
-
 impl Sweep {
     /// Steps over as many plain rows as come next; returns the first node that needs the long way.
     pub(super) fn rows(&mut self, locked: &mut Locked) -> Result<Progress> {
@@ -29,25 +28,24 @@ impl Sweep {
             if self.create {
                 return Ok(Progress::Slow(Box::new(self.take_step(node, locked)?)));
             }
-            match self.fast_row(node, locked)? {
-                None => return Ok(Progress::Slow(Box::new(self.take_step(node, locked)?))),
-                Some(late) if !late.is_empty() => return Ok(Progress::Late(late)),
-                Some(_) => {}
+            if !self.fast_row(node, locked)? {
+                return Ok(Progress::Slow(Box::new(self.take_step(node, locked)?)));
+            }
+            if !self.late.is_empty() {
+                return Ok(Progress::Late(std::mem::take(&mut self.late)));
             }
         }
         Ok(Progress::Pause)
     }
 
-    /// Steps over a plain row; `None` if it is not one. What could not be added under the lock is given back.
-    fn fast_row(&mut self, node: NodeRef, locked: &mut Locked) -> Result<Option<Late>> {
+    /// Steps over a plain row; `false` if it is not one.
+    #[inline]
+    fn fast_row(&mut self, node: NodeRef, locked: &mut Locked) -> Result<bool> {
         let n = locked.tape.node(node);
-        let Op::Row(row) = n.op else { return Ok(None) };
-        if n.flags != 0 || n.layout.numel() > SMALL {
-            return Ok(None);
-        }
-        // What arrives here has been asked for.
-        if self.asked_for(node) {
-            return Ok(None);
+        let Op::Row(row) = n.op else { return Ok(false) };
+        // What arrives here may have been asked for.
+        if n.flags != 0 || n.layout.numel() > SMALL || self.asked_for(node) {
+            return Ok(false);
         }
         let mut wanted = 0u32;
         for (i, edge) in n.edges.iter().enumerate() {
@@ -65,11 +63,11 @@ impl Sweep {
                 Edge::Leaf(l) => l.dtype() == n.dtype && l.state.get(&locked.key).layout.shape() == n.layout.shape(),
             };
             if !fits {
-                return Ok(None);
+                return Ok(false);
             }
             wanted |= 1 << i;
         }
-        let Some((mut g, sole)) = self.plain_gradient(node, &n.layout, n.dtype, &locked.key) else { return Ok(None) };
+        let Some((mut g, sole)) = self.plain_gradient(node, &n.layout, n.dtype, &locked.key) else { return Ok(false) };
         let mut results: SmallVec<[(usize, Value); 2]> = SmallVec::new();
         for i in 0..n.edges.len() {
             if wanted >> i & 1 == 0 {
@@ -78,42 +76,49 @@ impl Sweep {
             let last = wanted >> i == 1;
             // The last partial may be written over what has arrived, if nobody else has it (earlier results may).
             let over = last && sole && Counted::count(&g.buffer) == 1 && !g.buffer.is_pinned();
-            let value = match partial(row, i, &g, over, &n.saved, &n.layout, n.dtype, &locked.key)? {
-                Partial::Fresh(value) => value,
-                Partial::Itself => g.clone(),
+            match partial(row, i, &g, over, &n.saved, &n.layout, n.dtype, &locked.key)? {
+                Partial::Itself if last => {}
+                Partial::Itself => results.push((i, g.clone())),
+                Partial::Fresh(value) if last => g = value,
+                Partial::Fresh(value) => results.push((i, value)),
                 Partial::Long => {
                     if sole {
                         self.put_back(node, g);
                     }
-                    return Ok(None);
+                    return Ok(false);
                 }
-            };
-            if last {
-                g = value;
-            } else {
-                results.push((i, value));
             }
         }
-        self.take_slot(node);
+        if !sole {
+            self.take_slot(node);
+        }
+        // Mostly there is but one, which need not be moved into a list and out again.
+        if !results.is_empty() {
+            for (i, value) in results {
+                self.hand_on(&n.edges[i], value, locked)?;
+            }
+        }
         if wanted != 0 {
-            results.push((31 - wanted.leading_zeros() as usize, g));
+            self.hand_on(&n.edges[31 - wanted.leading_zeros() as usize], g, locked)?;
         }
-        let mut late = Late::new();
-        for (i, value) in results {
-            let edge = &locked.tape.node(node).edges[i];
-            let left = match edge {
-                Edge::Node(target) => self.add_to_slot(*target, value, locked)?,
-                Edge::Leaf(leaf) => self.add_to_leaf(leaf, value, &locked.key)?,
-                Edge::None => None,
-            };
-            if let Some(value) = left {
-                late.push((edge.clone(), Tensor::from_value(value)));
-            }
-        }
-        if !self.retain && locked.tape.node(node).saved.iter().any(Saved::holds_elements) {
+        if !self.retain && n.saved.iter().any(Saved::holds_elements) {
             free_saved(node, locked);
         }
-        Ok(Some(late))
+        Ok(true)
+    }
+
+    /// Adds a gradient to what has arrived at the end of an edge; what cannot be added under the lock is put aside.
+    #[inline]
+    fn hand_on(&mut self, edge: &Edge, value: Value, locked: &Locked) -> Result<()> {
+        let left = match edge {
+            Edge::Node(target) => self.add_to_slot(*target, value, locked)?,
+            Edge::Leaf(leaf) => self.add_to_leaf(leaf, value, &locked.key)?,
+            Edge::None => None,
+        };
+        if let Some(value) = left {
+            self.late.push((edge.clone(), Tensor::from_value(value)));
+        }
+        Ok(())
     }
 
     /// The gradient that has arrived, if it is contiguous host memory of the output's own shape and dtype; and whether
@@ -149,8 +154,13 @@ impl Sweep {
     /// the lock.
     fn add_to_slot(&mut self, target: NodeRef, value: Value, locked: &Locked) -> Result<Option<Value>> {
         let slot = self.slot(target, locked);
+        if matches!(slot, Slot::Empty) {
+            // An assignment would look whether there is something to be dropped.
+            std::mem::forget(std::mem::replace(slot, Slot::Value(value)));
+            return Ok(None);
+        }
         match std::mem::take(slot) {
-            Slot::Empty => *slot = Slot::Value(value),
+            Slot::Empty => {}
             Slot::Value(old) => *slot = Slot::Value(sum(old, value, 1)?),
             Slot::One(old) => match old.try_value(&locked.key) {
                 Some(old) => *slot = Slot::Value(fresh_sum(&old, &value)?),
@@ -252,7 +262,8 @@ fn partial(
         });
     }
     let one = Operand::Scalar(Scalar::Float(1.0));
-    let mut inputs: SmallVec<[Cpus<'_>; 3]> = SmallVec::from_elem(one, row.arity());
+    let mut inputs = [one; MOST];
+    let inputs = &mut inputs[..row.arity()];
     let mut y = one;
     for s in saved {
         let (slot, operand) = match s {
@@ -280,7 +291,7 @@ fn partial(
             *input = operand;
         }
     }
-    into(g, over, |out| Cpu.elementwise_vjp(row, which, dtype.compute(), &inputs, y, g_operand, out))
+    into(g, over, |out| Cpu.elementwise_vjp(row, which, dtype.compute(), inputs, y, g_operand, out))
 }
 
 /// Computes into `g` itself or into fresh memory.

@@ -22,7 +22,7 @@ use crate::tape::saved::{self, Saved, OUTPUT};
 use crate::tape::{Hook, NodeHook};
 use crate::tensor::{self, Tensor, TensorImpl};
 use deliver::apart;
-use fast::Progress;
+use fast::{Late, Progress};
 use gradients::{add_to_grad, check_hook_result, checked_gradients, root_gradient, run_leaf_hooks};
 use marks::{Marks, Slot};
 use paths::Wanted;
@@ -40,6 +40,8 @@ pub(super) struct Sweep {
     pub(super) leaf_index: LeafIndex,
     wanted: Option<Wanted>,
     captured: Vec<Option<Tensor>>,
+    /// What could not be added under the lock.
+    late: Late,
     pub(super) retain: bool,
     pub(super) create: bool,
     /// Anomaly mode is on: every node goes the long way.
@@ -163,6 +165,7 @@ impl Sweep {
             leaf_index: LeafIndex::default(),
             wanted: None,
             captured: (0..inputs).map(|_| None).collect(),
+            late: Late::new(),
             retain: options.retain_graph || options.create_graph,
             create: options.create_graph,
             anomaly,
