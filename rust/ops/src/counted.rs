@@ -270,6 +270,21 @@ mod tests {
     }
 
     #[test]
+    fn a_value_put_together_in_its_place_is_dropped_once() {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let made = Counted::<Witness>::begin();
+        // SAFETY: the whole value is written.
+        let a = unsafe {
+            made.place().write(Witness(drops.clone()));
+            made.finish()
+        };
+        let b = a.clone();
+        assert!(Counted::count(&a) == 2 && Arc::ptr_eq(&b.0, &drops));
+        drop((a, b));
+        assert_eq!(drops.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
     fn watchers_find_the_value_while_it_is_held() {
         let (drops, a) = witnessed();
         let watcher = Counted::watch(&a);

@@ -313,6 +313,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn numbers_and_dtypes_are_one_to_one() {
+        for (number, dtype) in DType::ALL.into_iter().enumerate() {
+            assert!(dtype as usize == number && DType::of(number as u8) == dtype);
+        }
+    }
+
+    #[test]
     fn promotion_is_commutative_and_associative_enough() {
         for a in DType::ALL {
             assert_eq!(a.promote(a), a);
