@@ -219,29 +219,29 @@ fn gather<T: Lane>(view: &View<'_, Buffer>, first: *const u8, shape: &[usize], b
     if rank > DIMS || from.rank() > rank {
         return false;
     }
-    // Both padded with leading 1s to `DIMS` dims.
-    let (mut sizes, mut steps) = ([1usize; DIMS], [0isize; DIMS]);
-    sizes[DIMS - rank..].copy_from_slice(shape);
-    let lead = DIMS - from.rank();
-    for (d, (&n, &s)) in from.shape().iter().zip(from.strides()).enumerate() {
-        steps[lead + d] = if n == 1 { 0 } else { s };
-    }
-    let (rows, len) = (sizes[DIMS - 2], sizes[DIMS - 1]);
-    let patch = Patch { len, step: steps[DIMS - 1], rows, row_step: steps[DIMS - 2] };
+    // The step along a dim counted from the last, and the output's size there.
+    let step = |back: usize| match from.rank().checked_sub(back + 1) {
+        Some(d) if from.shape()[d] != 1 => from.strides()[d],
+        _ => 0,
+    };
+    let size = |back: usize| rank.checked_sub(back + 1).map_or(1, |d| shape[d]);
+    let (rows, len) = (size(1), size(0));
+    let patch = Patch { len, step: step(0), rows, row_step: step(1) };
     if rank <= 2 {
         // SAFETY: as below, of the only part.
         unsafe { movers::load(view.dtype, first, patch, block) };
         return true;
     }
-    let size = view.dtype.size() as isize;
+    let (sizes, steps): ([usize; DIMS], [isize; DIMS]) = (std::array::from_fn(size), std::array::from_fn(step));
+    let bytes = view.dtype.size() as isize;
     for (number, part) in block.chunks_exact_mut(rows * len).enumerate() {
         let (mut rest, mut at) = (number, 0);
-        for d in (0..DIMS - 2).rev() {
+        for d in 2..rank {
             at += (rest % sizes[d]) as isize * steps[d];
             rest /= sizes[d];
         }
         // SAFETY: positions inside the view's layout, which lies in its buffer; the part holds rows · len elements.
-        unsafe { movers::load(view.dtype, first.wrapping_offset(at * size), patch, part) };
+        unsafe { movers::load(view.dtype, first.wrapping_offset(at * bytes), patch, part) };
     }
     true
 }
