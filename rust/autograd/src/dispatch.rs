@@ -63,7 +63,7 @@ pub fn row(row: Row, args: &[Arg<'_>]) -> Result<Tensor> {
     }
 }
 
-/// [`row`] of `N` operands: what is done for each stands there as often, which saves a fifth of a small call.
+/// [`row`] of `N` operands: what is done for each stands there as often, since the loops took as long as their bodies.
 fn row_of<const N: usize>(row: Row, args: &[Arg<'_>]) -> Result<Tensor> {
     let Ok(args) = <&[Arg<'_>; N]>::try_from(args) else {
         return Err(Error::internal(format!("{} was given {} operands", row.name(), args.len())));
