@@ -46,6 +46,25 @@ impl From<i64> for Arg<'_> {
 /// Up to this many elements a kernel runs inside the lock, on borrowed operands: cheaper than counting.
 pub(crate) const SMALL: usize = 1024;
 
+/// An expression over the operands of a row as an array, compiled for each number of them: loops over so few took as long
+/// as their bodies.
+macro_rules! by_number {
+    ($row:expr, $args:expr, $operands:ident => $call:expr) => {{
+        const { assert!(MOST == 4) };
+        if let Ok($operands) = <&[Arg<'_>; 2]>::try_from($args) {
+            $call
+        } else if let Ok($operands) = <&[Arg<'_>; 1]>::try_from($args) {
+            $call
+        } else if let Ok($operands) = <&[Arg<'_>; 3]>::try_from($args) {
+            $call
+        } else if let Ok($operands) = <&[Arg<'_>; 4]>::try_from($args) {
+            $call
+        } else {
+            Err(Error::internal(format!("{} was given {} operands", $row.name(), $args.len())))
+        }
+    }};
+}
+
 /// Runs a row and records it.
 ///
 /// ```
@@ -55,19 +74,10 @@ pub(crate) const SMALL: usize = 1024;
 /// assert_eq!(y.to_vec_f64().unwrap(), [1.0, 2.0]);
 /// ```
 pub fn row(row: Row, args: &[Arg<'_>]) -> Result<Tensor> {
-    match args.len() {
-        1 => row_of::<1>(row, args),
-        2 => row_of::<2>(row, args),
-        3 => row_of::<3>(row, args),
-        _ => row_of::<MOST>(row, args),
-    }
+    by_number!(row, args, operands => row_of(row, operands))
 }
 
-/// [`row`] of `N` operands: what is done for each stands there as often, since the loops took as long as their bodies.
-fn row_of<const N: usize>(row: Row, args: &[Arg<'_>]) -> Result<Tensor> {
-    let Ok(args) = <&[Arg<'_>; N]>::try_from(args) else {
-        return Err(Error::internal(format!("{} was given {} operands", row.name(), args.len())));
-    };
+fn row_of<const N: usize>(row: Row, args: &[Arg<'_>; N]) -> Result<Tensor> {
     let mut guard = lock();
     let locked = &mut *guard;
     let Plan { compute, out, shape, device, needs } = plan(row, args, &locked.key)?;
@@ -139,23 +149,10 @@ pub(crate) fn on_borrowed(
     key: &Key,
     out: ViewMut<'_, Buffer>,
 ) -> Result<bool> {
-    fn of<const N: usize>(
-        row: Row,
-        compute: DType,
-        args: &[Arg<'_>],
-        key: &Key,
-        out: ViewMut<'_, Buffer>,
-    ) -> Result<bool> {
-        let Ok(args) = <&[Arg<'_>; N]>::try_from(args) else { return Ok(false) };
+    by_number!(row, args, args => {
         let Some(operands) = borrowed(args, key) else { return Ok(false) };
         small_row(row, compute, &operands, out).map(|()| true)
-    }
-    match args.len() {
-        1 => of::<1>(row, compute, args, key, out),
-        2 => of::<2>(row, compute, args, key, out),
-        3 => of::<3>(row, compute, args, key, out),
-        _ => of::<MOST>(row, compute, args, key, out),
-    }
+    })
 }
 
 /// A planned row over values taken out of the lock.

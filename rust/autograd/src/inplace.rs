@@ -160,7 +160,7 @@ impl Write<'_> {
             let node = record::push(node, needs, std::slice::from_ref(&value), locked);
             (Edge::Node(node), Some(node))
         };
-        let mut put = record::node(Op::Put(Arc::new(region.clone())), region.base, base.dtype(), 0);
+        let mut put = Node::new(Op::Put(Arc::new(region.clone())), region.base, base.dtype(), 0);
         put.edges.push(base_edge);
         put.edges.push(value_edge);
         let put = locked.tape.push(put);

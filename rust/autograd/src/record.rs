@@ -16,11 +16,6 @@ pub(crate) enum Input<'a> {
     Scalar(Scalar),
 }
 
-/// A node without edges and saved values, held once.
-pub(crate) fn node(op: Op, layout: Layout, dtype: DType, label: u16) -> Node {
-    Node { op, edges: SmallVec::new(), saved: SmallVec::new(), layout, more: None, refs: 1, label, dtype, flags: 0 }
-}
-
 /// Whether a mask has the bit of an input or output; the last bit stands for all from there on.
 #[inline]
 pub(crate) fn among(mask: u64, i: usize) -> bool {
@@ -78,7 +73,7 @@ pub(crate) fn prepare(
     out: (Layout, DType),
     locked: &mut Locked,
 ) -> Result<Node> {
-    let mut node = node(op, out.0, out.1, label);
+    let mut node = Node::new(op, out.0, out.1, label);
     for (i, input) in inputs.iter().enumerate() {
         node.edges.push(match input {
             Input::Tensor(t, _) if among(needs, i) => tensor::edge(t, locked)?,

@@ -2,7 +2,7 @@
 
 use crate::buffer::{Buffer, Device};
 use crate::lock::{self, lock, Guarded, Key, Locked};
-use crate::tape::node::{Edge, NodeRef};
+use crate::tape::node::{Edge, Node, NodeRef};
 use crate::tape::{Hook, Payload};
 use crate::value::Value;
 use smallvec::SmallVec;
@@ -496,7 +496,7 @@ fn rederive(t: &Tensor, locked: &mut Locked) -> Result<()> {
         edge => edge.clone(),
     };
     let node = if base_edge.is_some() || state.edge.is_some() {
-        let node = crate::record::node(Op::Take(Arc::new(region)), part, t.0.dtype(), 0);
+        let node = Node::new(Op::Take(Arc::new(region)), part, t.0.dtype(), 0);
         let mut node = node;
         node.edges.push(base_edge);
         Edge::Node(locked.tape.push(node))

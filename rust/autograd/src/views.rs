@@ -95,7 +95,7 @@ fn view_by(x: &Tensor, op: impl FnOnce(&Layout) -> Result<ViewOp>, wanted: ViewK
 
 /// The node of a view of `x`, whose gradient goes to `input`.
 fn view_node(x: &Tensor, op: Op, input: Edge, layout: Layout, locked: &Locked) -> Node {
-    let mut node = record::node(op, layout, x.0.dtype(), 0);
+    let mut node = Node::new(op, layout, x.0.dtype(), 0);
     if rules::shapes(&node.op) != 0 {
         let whole = &x.0.state.get(&locked.key).layout;
         node.saved.extend(record::untold_shape(0, &input, whole, locked));

@@ -72,11 +72,12 @@ impl<T> Counted<T> {
     pub fn new(value: T) -> Counted<T> {
         // The memory first, so that the value is built where it stays: its fields would be copied once more, in wider
         // pieces than they were written, which stalls the processor.
-        let mut place = Box::<Inner<T>>::new_uninit();
-        place.write(Inner { holders: AtomicUsize::new(ONE), handles: AtomicUsize::new(1), value });
-        // SAFETY: written just now.
-        let inner = unsafe { place.assume_init() };
-        Counted { inner: NonNull::from(Box::leak(inner)), owns: PhantomData }
+        let made = Counted::<T>::begin();
+        // SAFETY: the whole value is written.
+        unsafe {
+            made.place().write(value);
+            made.finish()
+        }
     }
 
     /// As [`Counted::new`], of a value that will be put together where it stays, field by field: the compiler builds

@@ -334,8 +334,7 @@ unsafe extern "C" fn operator<const ROW: usize>(a: *mut ffi::PyObject, b: *mut f
             }
         }
         match (tensor_of(&a), tensor_of(&b)) {
-            (Some(x), Some(y)) => done(py, wengert::row(op, &[x.into(), y.into()])),
-            (Some(x), None) => binary(py, op, x, &b, false),
+            (Some(x), _) => binary(py, op, x, &b, false),
             (None, Some(y)) if op == Row::Sub => binary(py, Row::Rsub, y, &a, false),
             (None, Some(y)) => binary(py, op, y, &a, true),
             (None, None) => Ok(py.NotImplemented()),

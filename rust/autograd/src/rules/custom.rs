@@ -4,7 +4,7 @@ use super::{Ctx, Grads};
 use crate::lock::lock;
 use crate::mode::{is_grad_enabled, GradMode};
 use crate::record;
-use crate::tape::node::{Edge, NodeRef};
+use crate::tape::node::{Edge, Node, NodeRef};
 use crate::tape::saved::{self, Saved, OUTPUT};
 use crate::tensor::{self, requires_grad, Tensor, TensorImpl};
 use crate::value::Value;
@@ -137,7 +137,7 @@ pub fn record_function(
         return Ok(false);
     }
     let op = Op::Custom(Arc::new(CustomNode(function)));
-    let mut node = record::node(op, out_values[0].layout.clone(), out_values[0].dtype, 0);
+    let mut node = Node::new(op, out_values[0].layout.clone(), out_values[0].dtype, 0);
     for (i, t) in inputs.iter().enumerate() {
         let edge = if requires_grad(t, &guard.key) { tensor::edge(t, &mut guard)? } else { Edge::None };
         let layout = &t.0.state.get(&guard.key).layout;

@@ -9,7 +9,6 @@ pub(crate) mod saved;
 pub(crate) mod sweep;
 
 use crate::lock::Key;
-use crate::record;
 use crate::tensor::Tensor;
 use node::{Edge, Node, NodeRef};
 use smallvec::SmallVec;
@@ -129,7 +128,7 @@ impl Tape {
         self.next += 1;
         let made = NodeRef { chunk, index: index as u16, output: 0 };
         if index == open.nodes.len() {
-            open.nodes.push(record::node(op, layout, dtype, label));
+            open.nodes.push(Node::new(op, layout, dtype, label));
         } else {
             let place = &mut open.nodes[index];
             // What `vacate` has left there needs no dropping, and is not looked at for it.

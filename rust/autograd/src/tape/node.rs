@@ -59,6 +59,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// A node without edges and saved values, held once.
+    pub fn new(op: Op, layout: Layout, dtype: DType, label: u16) -> Node {
+        Node { op, edges: SmallVec::new(), saved: SmallVec::new(), layout, more: None, refs: 1, label, dtype, flags: 0 }
+    }
+
     /// Empties the place of a freed node, whose edges and saved values were taken out: what stays needs no dropping. A
     /// custom operation, which is the users' own, goes once the tape is in order again.
     #[inline]

@@ -154,13 +154,9 @@ impl Sweep {
     /// the lock.
     fn add_to_slot(&mut self, target: NodeRef, value: Value, locked: &Locked) -> Result<Option<Value>> {
         let slot = self.slot(target, locked);
-        if matches!(slot, Slot::Empty) {
-            // An assignment would look whether there is something to be dropped.
-            std::mem::forget(std::mem::replace(slot, Slot::Value(value)));
-            return Ok(None);
-        }
         match std::mem::take(slot) {
-            Slot::Empty => {}
+            // An assignment would look whether there is something to be dropped.
+            Slot::Empty => std::mem::forget(std::mem::replace(slot, Slot::Value(value))),
             Slot::Value(old) => *slot = Slot::Value(sum(old, value, 1)?),
             Slot::One(old) => match old.try_value(&locked.key) {
                 Some(old) => *slot = Slot::Value(fresh_sum(&old, &value)?),
