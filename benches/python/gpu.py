@@ -21,11 +21,12 @@ QUEUED = 100_000
 
 
 def waiting(synchronize, call):
-    """The call, and the device's work."""
+    """The call, and the device's work: its result is held meanwhile, as what nobody holds is not computed."""
 
     def run():
-        call()
+        held = call()
         synchronize()
+        return held
 
     return run
 

@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::process::Command;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 use wengert_gpu::{Buffer, Gpu};
@@ -182,8 +183,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (id.x < p.n) { y[id.x] = x[id.x] * p.s; }
 }";
 
-/// A thousand products by a number of arrays whose shapes change with every call, so that nothing joins.
-fn small(gpu: Gpu, bare: &Bare) {
+/// A thousand products by a number of arrays whose shapes change with every call, so that nothing joins: seconds an op, and
+/// their ratio.
+fn small(gpu: Gpu, bare: &Bare) -> (f64, f64, f64) {
     const COUNT: usize = 1000;
     let kernel = bare.kernel(SMALL, [1, 1]);
     let buffers: Vec<_> = (0..4).map(|_| bare.buffer(1024)).collect();
@@ -207,14 +209,31 @@ fn small(gpu: Gpu, bare: &Bare) {
     };
     let mut other = || bare.run(&kernel, &binds, COUNT, 128, &words);
     (0..3).for_each(|_| (ours(), other()).0);
-    report(
-        "1,000 queued small ops that do not join, per op",
-        "µs",
-        1e6 / COUNT as f64,
-        paired(31, &mut ours, &mut other),
-        1.3,
-        false,
-    );
+    let (ours, other, ratio) = paired(31, &mut ours, &mut other);
+    (ours / COUNT as f64, other / COUNT as f64, ratio)
+}
+
+/// [`small`] in several processes, since how a software device's threads come to lie on the cores, which is most of a
+/// dispatch's time there, stays the same in each: medians, least and largest ratio. `threads` are the device's own.
+fn small_by_process(title: &str, processes: usize, threads: Option<&str>) {
+    let program = std::env::current_exe().expect("this program has a name");
+    let found: Vec<[f64; 3]> = (0..processes)
+        .map(|_| {
+            let mut command = Command::new(&program);
+            command.env(ALONE, "1");
+            if let Some(threads) = threads {
+                command.env("LP_NUM_THREADS", threads);
+            }
+            let out = command.output().expect("it starts");
+            let text = String::from_utf8_lossy(&out.stdout);
+            let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+            numbers.try_into().unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&out.stderr)))
+        })
+        .collect();
+    let of = |n: usize| found.iter().map(|numbers| numbers[n]).collect::<Vec<_>>();
+    let ends = |pick: fn(f64, f64) -> f64| of(2).into_iter().reduce(pick).expect("there is one");
+    let title = format!("{title} ({processes} processes: {:.3} to {:.3})", ends(f64::min), ends(f64::max));
+    report(&title, "µs", 1e6, (median(of(0)), median(of(1)), median(of(2))), 1.3, false);
 }
 
 const NAIVE: &str = "@group(0) @binding(0) var<storage, read> a: array<f32>;
@@ -245,6 +264,9 @@ fn product(gpu: Gpu, bare: &Bare) {
     report("product of 512 × 512 matrices", "ms", 1e3, paired(7, &mut ours, &mut other), 15.0, true);
 }
 
+/// Set in a process that measures small operations alone, and prints what it found.
+const ALONE: &str = "WENGERT_BENCH_SMALL";
+
 fn main() {
     // `cargo test --benches` asks for tests; there are none here.
     if std::env::args().any(|a| a == "--test" || a == "--list") {
@@ -255,8 +277,16 @@ fn main() {
         Err(e) => return println!("not measured: {e}"),
     };
     let name = &wengert_gpu::devices().expect("they were listed before")[0].name;
-    println!("# {name}");
     let bare = Bare::open(name);
-    small(gpu, &bare);
+    if std::env::var_os(ALONE).is_some() {
+        let (ours, other, ratio) = small(gpu, &bare);
+        return println!("{ours} {other} {ratio}");
+    }
+    println!("# {name}");
+    let title = "1,000 queued small ops that do not join, per op";
+    small_by_process(title, 7, None);
+    if name.contains("llvmpipe") {
+        small_by_process(&format!("{title}, the device without threads"), 3, Some("0"));
+    }
     product(gpu, &bare);
 }

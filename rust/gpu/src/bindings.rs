@@ -2,8 +2,8 @@
 
 use crate::context::{locked, Context};
 use crate::stream::Dispatch;
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
-use std::collections::HashMap;
 use std::sync::Mutex;
 
 /// A kernel's number, and those of the buffers.
@@ -11,7 +11,7 @@ type Names = SmallVec<[u64; 7]>;
 
 /// The bind groups made lately. They keep their buffers from being freed, so that all go when one should be.
 #[derive(Default)]
-pub(crate) struct Bindings(Mutex<HashMap<Names, wgpu::BindGroup>>);
+pub(crate) struct Bindings(Mutex<FxHashMap<Names, wgpu::BindGroup>>);
 
 /// Beyond this many all are forgotten.
 const KEPT: usize = 2048;

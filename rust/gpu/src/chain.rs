@@ -136,12 +136,12 @@ pub(crate) fn is_usual(context: &Context, buffer: &Buffer, dtype: DType) -> bool
 }
 
 /// Whether a fold can take the results of `steps`, which go together, as they come.
-pub(crate) fn feeds(steps: &[Step], pass: &Pass) -> bool {
+pub(crate) fn feeds(steps: &[&Step], pass: &Pass) -> bool {
     let x = &pass.fold;
     let numel = x.kept.numel() * x.folded.numel();
     let block = |buffer: &Buffer| Arc::as_ptr(&buffer.0);
     let writer = steps.iter().rev().find(|s| s.out.block() == block(&x.buffer));
-    steps.iter().all(Step::stays_in_lane)
+    steps.iter().all(|s| s.stays_in_lane())
         && steps.iter().all(|s| s.arrays().all(|a| a.block() != block(&pass.out)))
         && writer.is_some_and(|s| {
             s.out.layout.numel() == numel && s.out.layout.offset() == x.offset && s.out.dtype == x.dtype
@@ -149,7 +149,7 @@ pub(crate) fn feeds(steps: &[Step], pass: &Pass) -> bool {
 }
 
 /// Whether `next` can run in one kernel with `steps`, each thread computing all of them for its elements.
-pub(crate) fn joins(steps: &[Step], next: &Step) -> bool {
+pub(crate) fn joins(steps: &[&Step], next: &Step) -> bool {
     let Some(first) = steps.first() else { return true };
     if steps.len() >= LONGEST || first.out.layout.numel() != next.out.layout.numel() {
         return false;
@@ -184,7 +184,7 @@ impl Step {
 
 /// Which of some steps must run, and whose results must be written: those that somebody holds besides the steps. A fold
 /// takes the last result in `folded` as it comes, and holds it once.
-pub(crate) fn wanted(steps: &[Step], folded: Option<&Buffer>) -> (SmallVec<[bool; 32]>, SmallVec<[bool; 32]>) {
+pub(crate) fn wanted(steps: &[&Step], folded: Option<&Buffer>) -> (SmallVec<[bool; 32]>, SmallVec<[bool; 32]>) {
     let folded = folded.map(|buffer| Arc::as_ptr(&buffer.0));
     let mut runs: SmallVec<[bool; 32]> = SmallVec::from_elem(false, steps.len());
     let mut kept = runs.clone();

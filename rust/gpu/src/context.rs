@@ -2,6 +2,7 @@
 
 use crate::adapter::{self, DeviceInfo, Found};
 use crate::bindings::Bindings;
+use crate::fork;
 use crate::fusion::Kernels;
 use crate::kept::Kept;
 use crate::less;
@@ -27,7 +28,7 @@ pub(crate) struct Context {
     pub bindings: Bindings,
     pub kept: Kept,
     /// Drivers do not survive a fork: a child that used them would hang.
-    process: u32,
+    generation: u32,
     /// Why the device is lost, once it is; and errors that no scope has caught.
     lost: Arc<OnceLock<String>>,
     stray: Arc<Mutex<Vec<String>>>,
@@ -46,6 +47,7 @@ pub(crate) static OPEN: Mutex<Vec<Option<&'static Context>>> = Mutex::new(Vec::n
 
 /// The device of this number, opened if it is not yet.
 pub(crate) fn open(index: usize) -> Result<&'static Context> {
+    fork::follow();
     let mut open = locked(&OPEN);
     if let Some(Some(context)) = open.get(index) {
         context.check()?;
@@ -113,7 +115,7 @@ impl Context {
             kernels: Kernels::default(),
             bindings: Bindings::default(),
             kept,
-            process: std::process::id(),
+            generation: fork::generation(),
             lost,
             stray,
         })
@@ -135,7 +137,7 @@ impl Context {
 
     /// Whether the device can still be used, from this process.
     pub fn check(&self) -> Result<()> {
-        if self.process != std::process::id() {
+        if self.generation != fork::generation() {
             return Err(Error::runtime(format!(
                 "gpu:{} was opened before this process was forked, and drivers do not survive that: use the \
                  multiprocessing start method 'spawn' or 'forkserver', or device 'cpu'",

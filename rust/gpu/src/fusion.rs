@@ -6,7 +6,7 @@ use crate::context::{locked, Context};
 use crate::pipeline::Pipeline;
 use crate::recipe::Recipe;
 use crate::stream::Dispatch;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::mpsc::{channel, Sender};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -30,7 +30,7 @@ enum State {
 
 #[derive(Default)]
 struct Table {
-    kernels: HashMap<Recipe, State>,
+    kernels: FxHashMap<Recipe, State>,
     /// How many chains among them are compiled or being so.
     chains: usize,
     compiling: usize,

@@ -17,6 +17,7 @@ mod conv;
 mod elementwise;
 mod extreme;
 mod fold;
+mod fork;
 mod fused;
 mod fusion;
 mod indexing;

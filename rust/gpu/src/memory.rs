@@ -3,7 +3,8 @@
 //! A shader must not read and write one buffer even in different places, so nothing is cut out of a larger one.
 
 use crate::context::{locked, Context};
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use wengert_ops::{Error, ErrorKind, Result};
@@ -71,9 +72,31 @@ pub struct Usage {
     pub cached: u64,
 }
 
+impl PartialEq for Raw {
+    fn eq(&self, other: &Raw) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Raw {}
+
+impl PartialOrd for Raw {
+    fn partial_cmp(&self, other: &Raw) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Raw {
+    fn cmp(&self, other: &Raw) -> std::cmp::Ordering {
+        self.id.cmp(&other.id)
+    }
+}
+
 #[derive(Default)]
 struct Shelves {
-    free: BTreeMap<u64, Vec<Raw>>,
+    /// By size class; the oldest buffer is taken first, so that each round of a loop gets those of the round before in the
+    /// same order: its bind groups are known, and its results lie in memory that caches may still hold.
+    free: BTreeMap<u64, BinaryHeap<Reverse<Raw>>>,
     usage: Usage,
     /// Whether buffers have been let go of that bind groups may still hold.
     dropped: bool,
@@ -97,7 +120,7 @@ fn size_class(bytes: usize) -> u64 {
 impl Pool {
     fn take(&self, class: u64) -> Option<Raw> {
         let mut shelves = locked(&self.0);
-        let raw = shelves.free.get_mut(&class)?.pop()?;
+        let Reverse(raw) = shelves.free.get_mut(&class)?.pop()?;
         shelves.usage.cached -= class;
         Some(raw)
     }
@@ -113,7 +136,7 @@ impl Pool {
         shelves.usage.allocated -= class;
         if shelves.usage.cached + class <= KEPT.max(shelves.usage.allocated) {
             shelves.usage.cached += class;
-            shelves.free.entry(class).or_default().push(raw);
+            shelves.free.entry(class).or_default().push(Reverse(raw));
         } else {
             shelves.dropped = true;
         }

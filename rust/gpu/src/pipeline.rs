@@ -1,8 +1,8 @@
 //! Compiled kernels, by what they are and never by sizes: compiling takes as long as a thousand dispatches.
 
 use crate::context::{locked, Context};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use wengert_ops::Result;
@@ -28,7 +28,7 @@ pub(crate) struct Pipeline {
 }
 
 #[derive(Default)]
-pub(crate) struct Pipelines(Mutex<HashMap<Key, Arc<Pipeline>>>);
+pub(crate) struct Pipelines(Mutex<FxHashMap<Key, Arc<Pipeline>>>);
 
 /// Bytes of parameters that travel with a dispatch; more go through a buffer.
 pub(crate) const IMMEDIATE: usize = 128;

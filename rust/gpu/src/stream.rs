@@ -39,6 +39,8 @@ pub(crate) enum Task {
         block: Arc<Block>,
         bytes: u64,
     },
+    /// What has been recorded.
+    Done,
 }
 
 /// One kernel over some blocks.
@@ -111,15 +113,27 @@ impl Task {
             Task::Fold(pass) => pass.out.len(),
             Task::Dispatch(d) => d.bindings.last().map_or(0, |b| b.block.bytes),
             Task::Copy { bytes, .. } | Task::Upload { bytes, .. } => *bytes as usize,
-            Task::Zero { .. } => 0,
+            Task::Zero { .. } | Task::Done => 0,
         }
     }
 }
 
+/// The steps at the front that go together.
+fn together(tasks: &[Task]) -> SmallVec<[&Step; 32]> {
+    let mut run = SmallVec::new();
+    for task in tasks {
+        match task {
+            Task::Step(step) if joins(&run, step) => run.push(step),
+            _ => break,
+        }
+    }
+    run
+}
+
 /// The steps that must run, and whether each one's result must be written; see [`wanted`].
-fn needed<'a>(run: &'a [Step], folded: Option<&Buffer>) -> (SmallVec<[&'a Step; 32]>, SmallVec<[bool; 32]>) {
+fn needed<'a>(run: &[&'a Step], folded: Option<&Buffer>) -> (SmallVec<[&'a Step; 32]>, SmallVec<[bool; 32]>) {
     let (runs, kept) = wanted(run, folded);
-    run.iter().zip(kept).zip(runs).filter(|(_, runs)| *runs).map(|(step, _)| step).unzip()
+    run.iter().zip(kept).zip(runs).filter(|(_, runs)| *runs).map(|((step, kept), _)| (*step, kept)).unzip()
 }
 
 /// A submission that is being recorded.
@@ -134,47 +148,53 @@ struct Encoding<'a> {
 }
 
 impl Encoding<'_> {
-    /// Records all; the first error, after what does not depend on it.
-    fn tasks(&mut self, tasks: Vec<Task>) -> Result<()> {
-        let mut first = Ok(());
-        let mut run: Vec<Step> = Vec::new();
-        for task in tasks {
-            if let Task::Step(step) = task {
-                if !joins(&run, &step) {
-                    first = first.and(self.steps(&run));
-                    run.clear();
+    /// Records all, and lets go of each as soon as it is recorded, so that a later one finds who still holds its result;
+    /// the first error, after what does not depend on it.
+    fn tasks(&mut self, tasks: &mut [Task]) -> Result<()> {
+        let (mut first, mut at) = (Ok(()), 0);
+        while at < tasks.len() {
+            let run = together(&tasks[at..]);
+            let mut end = at + run.len();
+            let recorded = match tasks.get(end) {
+                Some(Task::Fold(pass)) => {
+                    end += 1;
+                    self.fold(&run, pass)
                 }
-                run.push(step);
-                continue;
-            }
-            if let Task::Fold(pass) = task {
-                first = first.and(self.fold(&run, &pass));
-                run.clear();
-                continue;
-            }
-            first = first.and(self.steps(&run));
-            run.clear();
-            if let Task::Dispatch(dispatch) = task {
-                self.dispatch(&dispatch);
-                continue;
-            }
-            self.pass = None;
-            match task {
-                Task::Step(_) | Task::Fold(_) | Task::Dispatch(_) => {}
-                Task::Copy { from, at, to, to_at, bytes } => {
-                    self.encoder.copy_buffer_to_buffer(&from.raw().buffer, at, &to.raw().buffer, to_at, bytes)
+                Some(task) if run.is_empty() => {
+                    end += 1;
+                    self.one(task);
+                    Ok(())
                 }
-                Task::Upload { from, to, bytes } => {
-                    self.encoder.copy_buffer_to_buffer(&from, 0, &to.raw().buffer, 0, bytes)
-                }
-                Task::Zero { block, bytes } => self.encoder.clear_buffer(&block.raw().buffer, 0, Some(bytes)),
-            }
+                _ => self.steps(&run),
+            };
+            first = first.and(recorded);
+            drop(run);
+            tasks[at..end].fill_with(|| Task::Done);
+            at = end;
         }
-        first.and(self.steps(&run))
+        first
+    }
+
+    /// Work that nothing joins.
+    fn one(&mut self, task: &Task) {
+        if let Task::Dispatch(dispatch) = task {
+            return self.dispatch(dispatch);
+        }
+        self.pass = None;
+        match task {
+            Task::Step(_) | Task::Fold(_) | Task::Dispatch(_) | Task::Done => {}
+            Task::Copy { from, at, to, to_at, bytes } => {
+                self.encoder.copy_buffer_to_buffer(&from.raw().buffer, *at, &to.raw().buffer, *to_at, *bytes)
+            }
+            Task::Upload { from, to, bytes } => {
+                self.encoder.copy_buffer_to_buffer(from, 0, &to.raw().buffer, 0, *bytes)
+            }
+            Task::Zero { block, bytes } => self.encoder.clear_buffer(&block.raw().buffer, 0, Some(*bytes)),
+        }
     }
 
     /// Steps that [`joins`] has found to go together: as one kernel where that is compiled, else one by one.
-    fn steps(&mut self, run: &[Step]) -> Result<()> {
+    fn steps(&mut self, run: &[&Step]) -> Result<()> {
         if run.is_empty() {
             return Ok(());
         }
@@ -196,7 +216,7 @@ impl Encoding<'_> {
     }
 
     /// A fold and the steps before it: as one kernel where they go together and that is compiled.
-    fn fold(&mut self, run: &[Step], pass: &Pass) -> Result<()> {
+    fn fold(&mut self, run: &[&Step], pass: &Pass) -> Result<()> {
         if feeds(run, pass) {
             let (steps, kept) = needed(run, Some(&pass.fold.buffer));
             if let Some((plan, body)) = Plan::folded(self.context, &steps, &kept, pass)? {
@@ -253,31 +273,35 @@ impl Encoding<'_> {
         for (to, word) in bytes.chunks_exact_mut(4).zip(&d.parameters) {
             to.copy_from_slice(&word.to_ne_bytes());
         }
-        pass.set_immediates(0, &bytes);
+        pass.set_immediates(0, &bytes[..4 * d.parameters.len()]);
         pass.dispatch_workgroups(d.groups[0], d.groups[1], d.groups[2]);
         self.done.dispatches += 1;
     }
 }
 
 impl Context {
-    /// Queues work.
+    /// Queues work. What is there already is submitted before, if it is enough: after, it would be with the caller's hands
+    /// still on what this work reads, and every intermediate so held would be written.
     pub fn push(&'static self, task: Task) -> Result<()> {
         self.check()?;
-        let full = {
-            let mut state = locked(&self.stream.0);
-            state.bytes += task.bytes();
-            state.tasks.push(task);
-            let room = if self.info.software { ROOM } else { ROOM_ON_CARDS };
-            state.tasks.len() >= TASKS
-                || state.bytes > room && {
-                    let others = (self.pool.usage().allocated as usize).saturating_sub(state.bytes);
-                    state.bytes > room.saturating_add(others)
-                }
-        };
-        if full {
+        let mut state = locked(&self.stream.0);
+        if self.is_full(&state) {
+            drop(state);
             self.flush()?;
+            state = locked(&self.stream.0);
         }
+        state.bytes += task.bytes();
+        state.tasks.push(task);
         Ok(())
+    }
+
+    fn is_full(&self, state: &State) -> bool {
+        let room = if self.info.software { ROOM } else { ROOM_ON_CARDS };
+        state.tasks.len() >= TASKS
+            || state.bytes > room && {
+                let others = (self.pool.usage().allocated as usize).saturating_sub(state.bytes);
+                state.bytes > room.saturating_add(others)
+            }
     }
 
     /// Submits what is queued, and keeps the number of submissions under way small.
@@ -291,9 +315,10 @@ impl Context {
             if self.pool.has_dropped() {
                 self.forget_bindings();
             }
-            let tasks = std::mem::take(&mut state.tasks);
-            state.bytes = 0;
-            let submitted = self.submit(tasks, &mut state.done);
+            let State { tasks, done, bytes, .. } = &mut *state;
+            *bytes = 0;
+            let submitted = self.submit(tasks, done);
+            tasks.clear();
             if submitted.is_err() {
                 self.forget_bindings();
             }
@@ -324,7 +349,7 @@ impl Context {
 
     /// Encodes and submits. Tasks are let go of one by one: blocks that nobody else holds go back to the pool, and what
     /// comes next runs after this.
-    fn submit(&'static self, tasks: Vec<Task>, done: &mut Work) -> Result<wgpu::SubmissionIndex> {
+    fn submit(&'static self, tasks: &mut [Task], done: &mut Work) -> Result<wgpu::SubmissionIndex> {
         let (index, encoded) = self.scoped("submitting", || {
             let encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
             let mut encoding = Encoding { context: self, encoder, pass: None, last: None, done };
