@@ -12,6 +12,7 @@ from . import _core
 
 # For type checkers; the class below answers.
 gpu_autotune: bool
+gpu_cooperative_matrices: bool
 gpu_fallback: bool
 
 
@@ -55,6 +56,28 @@ class _Config(_ModuleType):
     @gpu_autotune.setter
     def gpu_autotune(self, on):
         _core._set_gpu_autotune(_checked("gpu_autotune", on))
+
+    @property
+    def gpu_cooperative_matrices(self):
+        """Whether products of float16 matrices, convolutions among them, use a GPU's cooperative matrices.
+
+        These are units that multiply small squares at once, such as NVIDIA's tensor cores. They sum in float32 as the
+        other kernels do, but in an order and with a rounding of their own, and wgpu calls them experimental: False is the
+        default. :func:`wengert.gpu.devices` tells which devices have them; others go on without.
+
+        Raises:
+            RuntimeError: set to True when a device that has them is open already. Set it before the first tensor on a
+                GPU.
+
+        Example:
+            >>> wg.config.gpu_cooperative_matrices
+            False
+        """
+        return _core._gpu_cooperative_matrices()
+
+    @gpu_cooperative_matrices.setter
+    def gpu_cooperative_matrices(self, on):
+        _core._set_gpu_cooperative_matrices(_checked("gpu_cooperative_matrices", on))
 
     def __setattr__(self, name, value):
         if not name.startswith("_") and not hasattr(type(self), name):

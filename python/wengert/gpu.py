@@ -10,7 +10,9 @@ from collections import namedtuple
 
 from wengert import _core
 
-DeviceInfo = namedtuple("DeviceInfo", "name vendor backend driver max_buffer max_binding software")
+DeviceInfo = namedtuple(
+    "DeviceInfo", "name vendor backend driver max_buffer max_binding cooperative_matrices software"
+)
 DeviceInfo.__doc__ = """What is known of a GPU before it is opened.
 
 Attributes:
@@ -20,6 +22,8 @@ Attributes:
     driver: name and version of the driver.
     max_buffer: the largest allocation, in bytes.
     max_binding: the largest part of one that a shader sees at once, in bytes.
+    cooperative_matrices: whether it has units for products of float16 that
+        :data:`wengert.config.gpu_cooperative_matrices` lets it use.
     software: whether a processor plays the GPU.
 """
 

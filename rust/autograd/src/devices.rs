@@ -315,6 +315,11 @@ impl Devices {
             Data::Meta => Err(no_data()),
         }
     }
+    /// What a GPU draws of a key, as [`Devices::random`] gives it one.
+    pub fn random_of_key(&self, key: u64, law: Random, to: Out<'_>) -> Result<()> {
+        let gpu = Gpu::of(card(to.buffer())?);
+        gpu.random(&mut wengert_gpu::Generator { seed: key, offset: 0 }, law, out(card, &to)?)
+    }
     pub fn permutation(&self, generator: &mut wengert_cpu::random::Generator, to: Out<'_>) -> Result<()> {
         match to.buffer() {
             Data::Cpu(_) => Cpu.permutation(generator, out(host, &to)?),

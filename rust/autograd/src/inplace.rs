@@ -433,6 +433,11 @@ impl Tensor {
         write.run(self, &|_, out| Devices.random(&mut fill.borrow_mut(), law, out))
     }
 
+    /// As [`Tensor::random_`] on a GPU, of a key that a generator has given.
+    pub(crate) fn random_of_key_(&self, key: u64, law: wengert_ops::Random) -> Result<()> {
+        self.unread("random_")?.run(self, &|_, out| Devices.random_of_key(key, law, out))
+    }
+
     /// Fills a vector with a random permutation of `0..n`.
     pub fn permutation_(&self, generator: &mut wengert_cpu::random::Generator) -> Result<()> {
         let fill = std::cell::RefCell::new(generator);

@@ -1,5 +1,6 @@
 //! The machine's adapters, and which of them a device number means.
 
+use crate::cooperative::Cooperative;
 use crate::wait::block_on;
 use std::sync::OnceLock;
 use wengert_ops::{Error, Result};
@@ -16,6 +17,8 @@ pub struct DeviceInfo {
     pub max_buffer: u64,
     /// The largest part of one that a shader sees at once, in bytes.
     pub max_binding: u64,
+    /// Whether it has cooperative matrices for products of float16, as far as wgpu and this library use them.
+    pub cooperative: bool,
     /// Whether a processor plays the GPU.
     pub software: bool,
 }
@@ -54,6 +57,7 @@ fn described(adapter: &wgpu::Adapter) -> DeviceInfo {
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
         max_buffer: limits.max_buffer_size,
         max_binding: limits.max_storage_buffer_binding_size,
+        cooperative: Cooperative::of(adapter, adapter.features()).is_some(),
         software: info.device_type == wgpu::DeviceType::Cpu,
         name: info.name,
     }
@@ -160,6 +164,7 @@ mod tests {
             driver: String::new(),
             max_buffer: 0,
             max_binding: 0,
+            cooperative: false,
             software,
         }
     }

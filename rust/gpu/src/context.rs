@@ -2,6 +2,7 @@
 
 use crate::adapter::{self, DeviceInfo, Found};
 use crate::bindings::Bindings;
+use crate::cooperative::{self, cooperative_matrices, Cooperative};
 use crate::fork;
 use crate::fusion::Kernels;
 use crate::kept::Kept;
@@ -27,6 +28,8 @@ pub(crate) struct Context {
     pub kernels: Kernels,
     pub bindings: Bindings,
     pub kept: Kept,
+    /// The cooperative matrices it was opened with.
+    pub cooperative: Option<Cooperative>,
     /// Drivers do not survive a fork: a child that used them would hang.
     generation: u32,
     /// Why the device is lost, once it is; and errors that no scope has caught.
@@ -73,12 +76,20 @@ impl Context {
                 found.info.name
             )));
         }
-        let wanted = wgpu::Features::IMMEDIATES | DOUBLE | wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE;
+        let mut wanted =
+            wgpu::Features::IMMEDIATES | DOUBLE | wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE;
+        let mut experimental = wgpu::ExperimentalFeatures::disabled();
+        let cooperative = if cooperative_matrices() { Cooperative::of(&found.adapter, features) } else { None };
+        if cooperative.is_some() {
+            wanted |= cooperative::FEATURES;
+            // SAFETY: that wgpu's cooperative matrices may have defects is what the user has been told who asked for them.
+            experimental = unsafe { wgpu::ExperimentalFeatures::enabled() };
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wengert"),
             required_features: features & wanted,
             required_limits: limits.clone(),
-            experimental_features: wgpu::ExperimentalFeatures::disabled(),
+            experimental_features: experimental,
             memory_hints: wgpu::MemoryHints::Performance,
             trace: wgpu::Trace::Off,
         };
@@ -115,6 +126,7 @@ impl Context {
             kernels: Kernels::default(),
             bindings: Bindings::default(),
             kept,
+            cooperative,
             generation: fork::generation(),
             lost,
             stray,

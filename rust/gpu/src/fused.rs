@@ -15,9 +15,6 @@ use crate::memory::Buffer;
 use crate::shader::{Call, Num, THREADS};
 use wengert_ops::{DType, Error, Layout, Op, Result, View, ViewMut};
 
-/// Attention whose weights are all kept, as bits of the probability; the others are left to its definition.
-const KEPT: u64 = 1f64.to_bits();
-
 type In<'a> = View<'a, Buffer>;
 type Out<'a> = ViewMut<'a, Buffer>;
 
@@ -34,9 +31,9 @@ pub(crate) fn fused(context: &'static Context, op: &Op, inputs: &[In<'_>], outpu
         (&Op::LayerNorm { dims, centred: true, eps_bits }, [x], [y, mean, rstd]) => {
             layer_norm::forward(context, dims as usize, f64::from_bits(eps_bits), *x, y, mean, rstd)?
         }
-        (&Op::Attention { causal, scale_bits, keep_bits }, [q, k, v, mask @ ..], [y, sums]) if keep_bits == KEPT => {
-            let (scale, mask) = (f64::from_bits(scale_bits), mask.first().copied());
-            return attention::forward(context, causal, scale, [*q, *k, *v], mask, y, sums);
+        (&Op::Attention { causal, scale_bits, keep_bits }, [q, k, v, more @ ..], [y, sums]) => {
+            let how = attention::How::new(causal, scale_bits, keep_bits, more)?;
+            return attention::forward(context, &how, [*q, *k, *v], y, sums);
         }
         _ => return Ok(false),
     }
@@ -45,7 +42,7 @@ pub(crate) fn fused(context: &'static Context, op: &Op, inputs: &[In<'_>], outpu
 
 /// `Backend::fused_vjp`. Inputs and outputs:
 /// softmax (g, y) → gx; cross-entropy (g, log-softmax, targets) → glogits; layer norm (g, x, mean, rstd) → gx;
-/// attention (g, q, k, v, y, log-sums, mask?) → gq, gk, gv.
+/// attention (g, q, k, v, y, log-sums, mask?, key?) → gq, gk, gv.
 pub(crate) fn fused_vjp(context: &'static Context, op: &Op, inputs: &[In<'_>], outputs: &[Out<'_>]) -> Result<bool> {
     // The incoming gradient may be one number; what was computed forwards has the shape.
     if inputs.first().is_none_or(|g| g.dtype != DType::F32)
@@ -61,11 +58,9 @@ pub(crate) fn fused_vjp(context: &'static Context, op: &Op, inputs: &[In<'_>], o
         (&Op::LayerNorm { dims, centred: true, .. }, [g, x, mean, rstd], [gx]) => {
             layer_norm::backward(context, dims as usize, *g, *x, *mean, *rstd, gx)?
         }
-        (&Op::Attention { causal, scale_bits, keep_bits }, [g, q, k, v, y, sums, mask @ ..], [gq, gk, gv])
-            if keep_bits == KEPT =>
-        {
-            let (scale, mask) = (f64::from_bits(scale_bits), mask.first().copied());
-            return attention::backward(context, causal, scale, [*g, *q, *k, *v, *y, *sums], mask, [gq, gk, gv]);
+        (&Op::Attention { causal, scale_bits, keep_bits }, [g, q, k, v, y, sums, more @ ..], [gq, gk, gv]) => {
+            let how = attention::How::new(causal, scale_bits, keep_bits, more)?;
+            return attention::backward(context, &how, [*g, *q, *k, *v, *y, *sums], [gq, gk, gv]);
         }
         _ => return Ok(false),
     }

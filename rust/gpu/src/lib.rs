@@ -14,6 +14,7 @@ mod bindings;
 mod chain;
 mod context;
 mod conv;
+mod cooperative;
 mod elementwise;
 mod extreme;
 mod fold;
@@ -48,6 +49,7 @@ mod windows;
 
 pub use adapter::{devices, DeviceInfo};
 pub use backend::Gpu;
+pub use cooperative::{cooperative_matrices, set_cooperative_matrices};
 #[doc(hidden)]
 pub use fold::as_on_hardware;
 pub use kept::{keep, CACHE};

@@ -6,6 +6,7 @@
 //! another kernel joins.
 
 use crate::context::Context;
+use crate::cooperative::cooperative_matrices;
 use crate::elementwise;
 use crate::memory::Buffer;
 use crate::shader::{entry, type_text, Call, Num, Place};
@@ -60,10 +61,13 @@ pub(crate) fn multiply<M: Matrices>(
     bind: impl Fn(&mut Call, bool) -> Result<M>,
 ) -> Result<()> {
     let software = context.info.software && way.is_none();
+    let squares = context.cooperative.is_some_and(|c| c.suits(out.2, &sizes));
     let way = match way {
+        Some(Way::Cooperative) if squares => Way::Cooperative,
+        None if squares && cooperative_matrices() => Way::Cooperative,
+        None | Some(Way::Cooperative) => best(software, num, &sizes, inner_first),
         Some(Way::Registers | Way::Tiles | Way::Ahead) if num == Num::I64 => Way::Thin,
         Some(way) => way,
-        None => best(software, num, &sizes, inner_first),
     };
     let forms = Form::all(context, way, num, &sizes);
     let many = matches!(way, Way::Registers | Way::Tiles | Way::Ahead);
@@ -114,7 +118,7 @@ pub(crate) fn multiply<M: Matrices>(
 }
 
 /// One kernel's work.
-struct Run {
+pub(crate) struct Run {
     num: Num,
     sizes: Sizes,
     form: Form,
@@ -123,13 +127,13 @@ struct Run {
     end: usize,
     chunk: usize,
     accumulate: bool,
-    inner_first: [bool; 2],
+    pub inner_first: [bool; 2],
 }
 
 /// A run's parameters and the names that its texts have for them.
-struct Names {
-    m: String,
-    n: String,
+pub(crate) struct Names {
+    pub m: String,
+    pub n: String,
     first: String,
     end: String,
     chunk: String,
@@ -202,6 +206,13 @@ impl Run {
                 let groups = call.groups(self.parts * tiles)?;
                 call.run(groups, || self.registers(&names, &matrices, target, patch))
             }
+            Form::Cooperative(with) => {
+                let [a, b] = self.inner_first;
+                call.key.variant.extend([with.size as u32, with.lanes as u32, u32::from(a), u32::from(b)]);
+                call.enable("f16, wgpu_cooperative_matrix");
+                let groups = call.groups(self.parts * with.count(&self.sizes))?;
+                call.run(groups, || self.cooperative(&names, &matrices, target, with))
+            }
             Form::Tiles(tile) => {
                 let [a, b] = self.inner_first;
                 let ahead = u32::from(tile.ahead);
@@ -213,7 +224,7 @@ impl Run {
     }
 
     /// Statements that make, of the number `y` of a product and part, `z`, and the part's inner positions `k0..k1`.
-    fn part<M: Matrices>(&self, names: &Names, matrices: &M) -> String {
+    pub fn part<M: Matrices>(&self, names: &Names, matrices: &M) -> String {
         let Names { m, n, first, end, chunk, batches, start } = names;
         let split = match self.parts > 1 {
             true => format!(
@@ -226,7 +237,13 @@ impl Run {
     }
 
     /// Writes one sum.
-    fn store<M: Matrices>(&self, names: &Names, matrices: &M, target: Place, [row, col, value]: [&str; 3]) -> String {
+    pub fn store<M: Matrices>(
+        &self,
+        names: &Names,
+        matrices: &M,
+        target: Place,
+        [row, col, value]: [&str; 3],
+    ) -> String {
         let mut text = format!("let cell = to + {};\n", matrices.place(&names.m, &names.n, row, col));
         let value = match self.accumulate {
             true => plus(self.num, &target.load("cell", self.num), value),
@@ -306,7 +323,7 @@ impl Run {
     }
 
     /// The group's product and part `y`, and its block's row and column `gr`, `gc`.
-    fn block(&self, names: &Names, rows: usize, cols: usize) -> String {
+    pub fn block(&self, names: &Names, rows: usize, cols: usize) -> String {
         let Names { m, n, .. } = names;
         format!(
             "let across = ({n} + {}u) / {cols}u;\nlet down = ({m} + {}u) / {rows}u;\nlet y = g / across / down;\n{}\
@@ -492,12 +509,12 @@ struct Reads {
 }
 
 /// All pairs of numbers below these.
-fn each(rows: usize, cols: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(crate) fn each(rows: usize, cols: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..rows).flat_map(move |i| (0..cols).map(move |j| (i, j)))
 }
 
 /// `main` of groups with number `g`, whose threads have number `t`; `more` are other arguments.
-fn by_group(threads: usize, more: &str, body: &str) -> String {
+pub(crate) fn by_group(threads: usize, more: &str, body: &str) -> String {
     format!(
         "@compute @workgroup_size({threads})\nfn main(@builtin(workgroup_id) group: vec3<u32>, {more}\
          @builtin(local_invocation_index) t: u32, @builtin(num_workgroups) groups: vec3<u32>) {{\n\

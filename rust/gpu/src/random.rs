@@ -96,12 +96,7 @@ fn bind(call: &mut Call, law: Random, dtype: DType) -> Law {
             Law { counters, before: String::new(), values: std::array::from_fn(value), num: Num::I64 }
         }
         Random::Bernoulli { p } => {
-            // A word against 2^32 p; where it is the whole part, another against the rest.
-            let scaled = p * 4294967296.0;
-            let first = if p >= 1.0 { u32::MAX } else { scaled as u32 };
-            let second = if p >= 1.0 { u32::MAX } else { ((scaled - scaled.floor()) * 4294967296.0) as u32 };
-            let (first, second) = (call.word(first), call.word(second));
-            let always = call.word(u32::from(p >= 1.0));
+            let (Chance { first, second }, always) = (Chance::bind(call, p), call.word(u32::from(p >= 1.0)));
             let value = |k: usize| {
                 let next = ["x", "y", "z", "w"][k];
                 format!(
@@ -123,6 +118,28 @@ fn bind(call: &mut Call, law: Random, dtype: DType) -> Law {
     };
     call.key.variant.push(law.counters as u32);
     law
+}
+
+/// A probability below 1 as a draw decides it: a word is less than 2³² p, or is its whole part and another word less than
+/// the rest.
+pub(crate) struct Chance {
+    first: String,
+    second: String,
+}
+
+impl Chance {
+    pub fn bind(call: &mut Call, p: f64) -> Chance {
+        let scaled = p * 4294967296.0;
+        let first = if p >= 1.0 { u32::MAX } else { scaled as u32 };
+        let second = if p >= 1.0 { u32::MAX } else { ((scaled - scaled.floor()) * 4294967296.0) as u32 };
+        Chance { first: call.word(first), second: call.word(second) }
+    }
+
+    /// Whether it holds for the element of this number, a pair of words, of an array that [`random`] would draw from a seed:
+    /// texts.
+    pub fn holds(&self, number: &str, seed: &str) -> String {
+        format!("less_drawn({number}, {}, {}, {seed})", self.first, self.second)
+    }
 }
 
 fn kind(law: Random) -> u32 {

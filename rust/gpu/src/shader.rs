@@ -93,6 +93,7 @@ pub(crate) struct Call {
     slots: SmallVec<[Slot; 6]>,
     pub words: SmallVec<[u32; IMMEDIATE / 4]>,
     pub key: Key,
+    enabled: &'static str,
 }
 
 /// Where an operand of a call lies: its slot and the dtype of its elements.
@@ -109,7 +110,13 @@ pub(crate) struct Place {
 
 impl Call {
     pub fn new(context: &'static Context, family: &'static str) -> Call {
-        Call { context, slots: SmallVec::new(), words: SmallVec::new(), key: Key { family, variant: SmallVec::new() } }
+        Call {
+            context,
+            slots: SmallVec::new(),
+            words: SmallVec::new(),
+            key: Key { family, variant: SmallVec::new() },
+            enabled: "",
+        }
     }
 
     fn bind(&mut self, buffer: &Buffer, dtype: DType, access: Access) -> Result<Place> {
@@ -147,6 +154,11 @@ impl Call {
         let slot = windows << 16 | place.slot << 8;
         self.key.variant.push(slot | code(dtype) << 3 | u32::from(atomic) << 2 | access as u32);
         Ok(place)
+    }
+
+    /// Lets the text use extensions of the language, by their names with commas between them.
+    pub fn enable(&mut self, names: &'static str) {
+        self.enabled = names;
     }
 
     /// Binds an array to be read.
@@ -271,12 +283,12 @@ impl Call {
 
     /// What was bound, once all is.
     pub fn bound(self) -> Result<Bound> {
-        let Call { context, slots, words, key } = self;
+        let Call { context, slots, words, key, enabled } = self;
         if words.len() > IMMEDIATE / 4 {
             return Err(Error::internal(format!("{}: {} words of parameters", key.family, words.len())));
         }
         let faces = slots.iter().map(|s| s.face).collect();
-        let frame = Frame { slots: faces, words: words.len() as u32, window: context.window() };
+        let frame = Frame { slots: faces, words: words.len() as u32, window: context.window(), enabled };
         let bindings = slots.iter().flat_map(|s| s.bindings(context)).collect();
         Ok(Bound { frame, bindings, words })
     }
@@ -313,6 +325,8 @@ pub(crate) struct Frame {
     words: u32,
     /// Bytes of a window.
     window: u64,
+    /// Extensions of the language that the body uses.
+    enabled: &'static str,
 }
 
 impl Frame {
@@ -323,7 +337,10 @@ impl Frame {
 
     /// The whole text of a kernel of this body.
     pub fn source(&self, body: &str) -> Source {
-        let mut text = String::new();
+        let mut text = match self.enabled {
+            "" => String::new(),
+            names => format!("enable {names};\n"),
+        };
         let mut writes = SmallVec::new();
         for (n, slot) in self.slots.iter().enumerate() {
             text += &slot.declared(n, writes.len(), self.window);

@@ -1,6 +1,7 @@
 //! Which kernel computes a product of which sizes, by tiles of which shape. Few classes: each is another kernel's text.
 
 use crate::context::Context;
+use crate::cooperative::Cooperative;
 use crate::shader::{Num, THREADS};
 use smallvec::SmallVec;
 
@@ -13,6 +14,8 @@ pub enum Way {
     Tiles,
     /// As `Tiles`, the next blocks being read while one is multiplied.
     Ahead,
+    /// By the card's own units for small squares, where it was opened with them.
+    Cooperative,
 }
 
 /// As [`Way`], with the sizes that the kernel's text has.
@@ -22,6 +25,7 @@ pub(crate) enum Form {
     Dots,
     Registers(Patch),
     Tiles(Tile),
+    Cooperative(Cooperative),
 }
 
 impl Form {
@@ -31,6 +35,7 @@ impl Form {
         match way {
             Way::Thin => forms.push(Form::Thin),
             Way::Dots => forms.push(Form::Dots),
+            Way::Cooperative => forms.extend(context.cooperative.map(Form::Cooperative)),
             Way::Registers => forms.extend(Patch::all(context, sizes).into_iter().map(Form::Registers)),
             Way::Tiles | Way::Ahead => {
                 let (best, ahead) = (Tile::best(num, sizes), |t: Tile| Tile { ahead: true, ..t });
@@ -55,6 +60,7 @@ impl Form {
             Form::Thin => Way::Thin,
             Form::Dots => Way::Dots,
             Form::Registers(_) => Way::Registers,
+            Form::Cooperative(_) => Way::Cooperative,
             Form::Tiles(t) => [Way::Tiles, Way::Ahead][usize::from(t.ahead)],
         }
     }
@@ -203,6 +209,7 @@ pub(crate) fn split(software: bool, form: Form, sizes: &Sizes) -> (usize, usize)
         Form::Thin => (outputs.div_ceil(THREADS as usize), BLOCK),
         Form::Dots => (outputs, LANES * 32),
         Form::Tiles(tile) => (tile.count(sizes), 256),
+        Form::Cooperative(with) => (with.count(sizes), 256),
         Form::Registers(_) => return (1, sizes.k),
     };
     let wanted = if software { 4 } else { 256 };

@@ -4,13 +4,12 @@ mod support;
 
 use smallvec::SmallVec;
 use std::time::Instant;
-use support::{agree, bytes, dtypes, gpu, Both, Draw};
+use support::{agree, bytes, dtypes, gpu, Both, Draw, WAYS};
 use wengert_cpu::Cpu;
 use wengert_gpu::{Gpu, Way};
 use wengert_ops::{Backend, Category, ConvRole, ConvSpec, DType, Layout, PoolSpec};
 
 const ROLES: [ConvRole; 3] = [ConvRole::Forward, ConvRole::Input, ConvRole::Weight];
-const WAYS: [Option<Way>; 5] = [None, Some(Way::Thin), Some(Way::Dots), Some(Way::Registers), Some(Way::Tiles)];
 
 fn spec(x: &[usize], w: &[usize], groups: usize, [stride, padding, dilation]: [&[usize]; 3]) -> ConvSpec {
     let [stride, padding, dilation] = [stride, padding, dilation].map(SmallVec::from_slice);

@@ -215,10 +215,11 @@ fn rows_too_wide_for_attention_are_left_to_its_definition() {
     let (y, sums) = (Both::of(gpu, &[0.0; 129], &[1, 129], DType::F32), Both::of(gpu, &[0.0], &[1], DType::F32));
     let op = Op::Attention { causal: false, scale_bits: 1f64.to_bits(), keep_bits: 1f64.to_bits() };
     assert!(!gpu.fused(&op, &[x.on_gpu(); 3], &[y.out_gpu(), sums.out_gpu()]).unwrap());
-    // And so are weights that are dropped.
+    // Streams that are not a key, as those of the CPU, are refused.
     let x = Both::of(gpu, &[0.5; 8], &[1, 8], DType::F32);
     let (y, streams) = (Both::of(gpu, &[0.0; 8], &[1, 8], DType::F32), Both::of(gpu, &[0.0], &[1, 1], DType::I32));
     let op = Op::Attention { causal: false, scale_bits: 1f64.to_bits(), keep_bits: 0.5f64.to_bits() };
     let inputs = [x.on_gpu(), x.on_gpu(), x.on_gpu(), streams.on_gpu()];
-    assert!(!gpu.fused(&op, &inputs, &[y.out_gpu(), sums.out_gpu()]).unwrap());
+    let refusal = gpu.fused(&op, &inputs, &[y.out_gpu(), sums.out_gpu()]).unwrap_err();
+    assert!(refusal.message().contains("a key of a GPU is two words"), "{refusal}");
 }

@@ -136,6 +136,33 @@ fn matrices_that_are_read_by_fours() {
 }
 
 #[test]
+fn halves_by_cooperative_matrices() {
+    let Some(gpu) = gpu() else { return };
+    let mut draw = Draw(12);
+    // Whole squares and blocks, and rests; inner dimensions that are split into parts.
+    let shapes =
+        [(1, 16, 16, 16), (1, 64, 64, 64), (3, 65, 33, 70), (1, 130, 100, 97), (2, 17, 300, 17), (1, 40, 2500, 40)];
+    let orders: [&[usize]; 3] = [&[2, 1, 0], &[1, 2, 0], &[2, 0, 1]];
+    for (turn, (batch, m, k, n)) in shapes.into_iter().enumerate() {
+        for (a, b) in orders.into_iter().flat_map(|a| orders.into_iter().map(move |b| (a, b))) {
+            let a = array(gpu, &mut draw, DType::F16, layout(&[batch, m, k], a, turn % 3, &[]));
+            let b = array(gpu, &mut draw, DType::F16, layout(&[batch, k, n], b, turn % 2, &[]));
+            for way in [None, Some(Way::Cooperative)] {
+                check(gpu, way, &a, &b, turn % 2 == 1, "halves");
+            }
+        }
+    }
+    // What is not finite stays in its line, and what lies beyond the ends is not counted.
+    let odd = |size: usize| -> Vec<f64> {
+        let odd = [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 60000.0];
+        (0..size).map(|n| if n % 97 == 5 { odd[n % 4] } else { 1.0 }).collect()
+    };
+    let (a, b) =
+        (Both::of(gpu, &odd(40 * 21), &[40, 21], DType::F16), Both::of(gpu, &odd(21 * 35), &[21, 35], DType::F16));
+    check(gpu, Some(Way::Cooperative), &a, &b, false, "not finite");
+}
+
+#[test]
 fn every_layout() {
     let Some(gpu) = gpu() else { return };
     let mut draw = Draw(3);

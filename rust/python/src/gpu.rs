@@ -21,6 +21,7 @@ fn _gpu_devices(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
         entry.set_item("driver", d.driver)?;
         entry.set_item("max_buffer", d.max_buffer)?;
         entry.set_item("max_binding", d.max_binding)?;
+        entry.set_item("cooperative_matrices", d.cooperative)?;
         entry.set_item("software", d.software)?;
         list.append(entry)?;
     }
@@ -137,6 +138,17 @@ fn _set_gpu_autotune(on: bool) {
     gpu::set_autotune(on);
 }
 
+/// Whether float16 products use cooperative matrices where a device has them.
+#[pyfunction]
+fn _gpu_cooperative_matrices() -> bool {
+    gpu::cooperative_matrices()
+}
+
+#[pyfunction]
+fn _set_gpu_cooperative_matrices(on: bool) -> PyResult<()> {
+    gpu::set_cooperative_matrices(on).raise()
+}
+
 /// Writes what the next process can use.
 #[pyfunction]
 fn _gpu_keep(py: Python<'_>) {
@@ -158,5 +170,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(_set_gpu_fallback, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_autotune, m)?)?;
     m.add_function(wrap_pyfunction!(_set_gpu_autotune, m)?)?;
+    m.add_function(wrap_pyfunction!(_gpu_cooperative_matrices, m)?)?;
+    m.add_function(wrap_pyfunction!(_set_gpu_cooperative_matrices, m)?)?;
     m.add_function(wrap_pyfunction!(_gpu_keep, m)?)
 }

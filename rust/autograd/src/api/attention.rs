@@ -8,13 +8,13 @@ use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use wengert_cpu::random::{streams, Generator, PLACE};
 use wengert_ops::layout::numel;
-use wengert_ops::{fail, infer, DType, Dims, Meta, Op, Random, Result};
+use wengert_ops::{fail, infer, DType, Dims, Meta, Op, Result, STREAM_ROWS};
 
-/// Which weights of one attention are dropped: all of them are drawn beforehand, from one generator in row-major order. On
-/// the CPU nothing is kept of that but where the draws begin, for each block of queries.
+/// Which weights of one attention are dropped: that is drawn beforehand, from one generator in row-major order, and nothing
+/// kept of it but where the draws begin, on the CPU for each block of queries, on a GPU the key that it counts under.
 pub struct AttentionDropout {
     keep: f64,
-    /// Places in the stream, or what each weight is multiplied by.
+    /// Places or keys; zeros of all weights where none is kept.
     drawn: Tensor,
 }
 
@@ -43,18 +43,18 @@ impl AttentionDropout {
         if p == 0.0 || device == Device::Meta {
             return Ok(None);
         }
-        if device == Device::Cpu && p < 1.0 {
+        let drawn = if p == 1.0 {
+            let mut shape = batch;
+            shape.extend([l, s]);
+            Tensor::zeros(&shape, query.dtype(), device)?
+        } else if device == Device::Cpu {
             let places = streams(generator, entries, l, s)?;
-            let drawn = Tensor::from_slice(&places, &[places.len() / PLACE, PLACE])?;
-            return Ok(Some(AttentionDropout { keep, drawn }));
-        }
-        let mut shape = batch;
-        shape.extend([l, s]);
-        let drawn = Tensor::zeros(&shape, query.dtype(), device)?;
-        if p < 1.0 {
-            drawn.random_(generator, Random::Bernoulli { p: keep })?;
-            return Ok(Some(AttentionDropout { keep, drawn: drawn.div(keep)? }));
-        }
+            Tensor::from_slice(&places, &[places.len() / PLACE, PLACE])?
+        } else {
+            let key = generator.next_u64();
+            let words = Tensor::from_slice(&[key as i32, (key >> 32) as i32], &[1, 2])?.to_device(device)?;
+            words.expand_to(&[entries * l.div_ceil(STREAM_ROWS), 2])?
+        };
         Ok(Some(AttentionDropout { keep, drawn }))
     }
 }
@@ -95,8 +95,7 @@ fn weights(query: &Tensor, key: &Tensor) -> [usize; 2] {
 impl Tensor {
     /// Attention of these queries `[…, l, e]` over keys `[…, s, e]` and values `[…, s, d]`, whose leading dims
     /// broadcast: `softmax(q kᵀ · scale + mask) v`. Causal, query i sees keys 0 … i alone. A query that sees no key
-    /// gets zeros. The scores of all queries and keys are never in memory at once, except where weights are dropped on
-    /// a GPU.
+    /// gets zeros. The scores of all queries and keys are never in memory at once, except where all weights are dropped.
     ///
     /// Dao et al., "FlashAttention" (2022), <https://arxiv.org/abs/2205.14135>.
     pub fn attention(

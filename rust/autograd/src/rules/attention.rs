@@ -56,10 +56,12 @@ impl How {
         let like = Tensor::empty(&scores.shape(), scores.dtype(), scores.device())?;
         if like.numel() > 0 && like.device().has_memory() {
             let first: Vec<u32> = streams.select(0, 0)?.to_vec_i64()?.into_iter().map(|word| word as u32).collect();
-            let Ok(place) = <&[u32; PLACE]>::try_from(&first[..]) else {
-                fail!(internal, "attention: a stream of {} numbers, not {PLACE}", first.len());
-            };
-            like.random_(&mut Generator::at(place), Random::Bernoulli { p: self.keep })?;
+            let law = Random::Bernoulli { p: self.keep };
+            match (&first[..], <&[u32; PLACE]>::try_from(&first[..])) {
+                (&[low, high], _) => like.random_of_key_(u64::from(high) << 32 | u64::from(low), law)?,
+                (_, Ok(place)) => like.random_(&mut Generator::at(place), law)?,
+                _ => fail!(internal, "attention: a stream of {} numbers, not of 2 or {PLACE}", first.len()),
+            }
         }
         like.div(self.keep)
     }

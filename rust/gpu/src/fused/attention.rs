@@ -1,6 +1,7 @@
 //! Attention without a matrix of scores: a thread goes over all keys of its query and keeps the largest score and the
 //! sum of weights so far. Backwards the weights are computed anew from the saved logarithms of the sums: once by the
-//! threads of the queries, once by those of the keys, so that nobody adds into what another one writes.
+//! threads of the queries, once by those of the keys, so that nobody adds into what another one writes. Which weights
+//! are dropped is computed as often: Philox tells it of a weight's number alone.
 //!
 //! Rabe and Staats, "Self-attention Does Not Need O(n²) Memory" (2021); Dao et al., "FlashAttention" (2022).
 
@@ -8,18 +9,50 @@ use super::{output, packed, In, Out, Packed};
 use crate::context::Context;
 use crate::elementwise::merged;
 use crate::memory::Buffer;
+use crate::random::Chance;
 use crate::shader::{entry, Call, Num, Place};
+use crate::stream::Task;
 use std::fmt::Write;
-use wengert_ops::{DType, Layout, Result, Scalar, View};
+use wengert_ops::{DType, Error, Layout, Result, Scalar, View};
 
 /// A row of queries, keys or values is kept in registers: wider ones are left to the definition, and so are more keys than
 /// a thread can go over.
 const WIDEST: usize = 128;
 
+/// Of the loops' rounds on devices that count them: Philox has some of its own for each weight.
+const PHILOX: usize = 12;
+
+/// What an op's fields and its inputs behind the values say.
+pub(super) struct How<'a> {
+    causal: bool,
+    scale: f64,
+    mask: Option<In<'a>>,
+    /// The probability that a weight is kept, and the key of the numbers that decide it.
+    dropout: Option<(f64, In<'a>)>,
+}
+
+impl<'a> How<'a> {
+    pub fn new(causal: bool, scale_bits: u64, keep_bits: u64, more: &[In<'a>]) -> Result<How<'a>> {
+        let (scale, keep) = (f64::from_bits(scale_bits), f64::from_bits(keep_bits));
+        let (mask, dropout) = match more.split_last() {
+            Some((key, mask)) if keep < 1.0 => (mask.first().copied(), Some((keep, *key))),
+            _ => (more.first().copied(), None),
+        };
+        if let Some((_, key)) = dropout.filter(|(_, key)| key.layout.shape().get(1) != Some(&2)) {
+            return Err(Error::internal(format!(
+                "attention: a key of a GPU is two words: got {:?}",
+                key.layout.shape()
+            )));
+        }
+        Ok(How { causal, scale, mask, dropout })
+    }
+}
+
 /// Sizes that a call's kernels share.
 struct Problem {
     causal: bool,
     scale: f64,
+    drops: bool,
     batch: usize,
     l: usize,
     s: usize,
@@ -28,14 +61,22 @@ struct Problem {
 }
 
 impl Problem {
-    fn new(causal: bool, scale: f64, q: &In<'_>, k: &In<'_>, v: &In<'_>) -> Problem {
+    fn new(how: &How<'_>, q: &In<'_>, k: &In<'_>, v: &In<'_>) -> Problem {
+        let How { causal, scale, .. } = *how;
         let last = |x: &In<'_>, n: usize| x.layout.shape()[x.layout.rank() - n];
         let batch = q.layout.shape()[..q.layout.rank() - 2].iter().product();
-        Problem { causal, scale, batch, l: last(q, 2), s: last(k, 2), e: last(q, 1), d: last(v, 1) }
+        let drops = how.dropout.is_some();
+        Problem { causal, scale, drops, batch, l: last(q, 2), s: last(k, 2), e: last(q, 1), d: last(v, 1) }
+    }
+
+    /// Numbers of the summaries; see [`summaries`].
+    fn pairs(&self) -> usize {
+        2 * self.batch * self.l
     }
 
     fn fits(&self, context: &Context) -> bool {
-        self.e.max(self.d) <= WIDEST && self.l.max(self.s) <= context.rounds()
+        let rounds = if self.drops { context.rounds() / PHILOX } else { context.rounds() };
+        self.e.max(self.d) <= WIDEST && self.l.max(self.s) <= rounds
     }
 }
 
@@ -152,6 +193,24 @@ impl<'p> Kernel<'p> {
         Ok(Some(Mask(place.load(&format!("bitcast<u32>({sum})"), Num::F32))))
     }
 
+    /// What a weight is multiplied by, as `f`, in the scope of `b`, `r` and `j`: its number is its place in row-major order,
+    /// as in an array of all weights that is drawn at once. The key's two words are where `key` says.
+    fn factor(&mut self, how: &How<'_>, key: Option<(Place, usize)>) -> Result<Option<String>> {
+        self.call.key.variant.push(key.is_some() as u32);
+        let (Some((keep, _)), Some((place, at))) = (&how.dropout, key) else { return Ok(None) };
+        let at = self.call.size(at)?;
+        let chance = Chance::bind(&mut self.call, *keep);
+        let by = self.call.scalar(Num::F32, Scalar::Float(1.0 / keep));
+        let seed = format!("vec2<u32>({}, {})", place.word(&at), place.word(&format!("{at} + 1u")));
+        Ok(Some(format!(
+            "let first = wide_product(b * {} + r, {});\nlet number = add_i64(first, vec2<u32>(j, 0u));\n\
+             let f = select(0.0f, {by}, {});\n",
+            self.l,
+            self.s,
+            chance.holds("number", &seed)
+        )))
+    }
+
     /// The score of query `r` and key `j`: `q` is already scaled.
     fn score(&self, q: &Rows, mask: Option<&Mask>) -> String {
         match mask {
@@ -212,27 +271,30 @@ fn seen(mask: &Option<(Buffer, Layout)>) -> Option<In<'_>> {
     mask.as_ref().map(|(buffer, layout)| View { buffer, layout, dtype: DType::F32 })
 }
 
-/// Inputs q, k, v and perhaps a mask; outputs y and the logarithms of the sums of weights. False for rows too wide or too many.
+/// Inputs q, k and v; outputs y and the logarithms of the sums of weights. False for rows too wide or too many.
 pub(super) fn forward(
     context: &'static Context,
-    causal: bool,
-    scale: f64,
+    how: &How<'_>,
     [q, k, v]: [In<'_>; 3],
-    mask: Option<In<'_>>,
     y: &Out<'_>,
     sums: &Out<'_>,
 ) -> Result<bool> {
-    let p = Problem::new(causal, scale, &q, &k, &v);
+    let p = Problem::new(how, &q, &k, &v);
     if !p.fits(context) {
         return Ok(false);
     }
     let (y, sums) = (output(y, p.batch * p.l * p.d)?, output(sums, p.batch * p.l)?);
     let (q, k, v) = (packed(context, q)?, packed(context, k)?, packed(context, v)?);
-    let mask = readable(context, mask)?;
+    let mask = readable(context, how.mask)?;
     let mut kernel = Kernel::new(context, "attention", &p)?;
     let (y, sums) = (kernel.write(&y, p.d)?, kernel.write(&sums, 1)?);
     let (q, k, v) = (kernel.read(&q, p.e)?, kernel.read(&k, p.e)?, kernel.read(&v, p.d)?);
     let mask = kernel.mask(seen(&mask).as_ref())?;
+    let key = match &how.dropout {
+        Some((_, key)) => Some((kernel.call.read(key.buffer, DType::I32)?, key.layout.offset())),
+        None => None,
+    };
+    let factor = kernel.factor(how, key)?;
     let before = format!(
         "{}{}{}var top = -3.4028234e38f;\nvar total = 0.0f;\n",
         q.load("p", "i"),
@@ -241,12 +303,13 @@ pub(super) fn forward(
     );
     let body = format!(
         "{}{}if (x > top) {{\nlet shrink = exp_f32(top - x);\n{}total *= shrink;\ntop = x;\n}}\n\
-         let w = exp_f32(x - top);\ntotal += w;\n{}{}",
+         let w = exp_f32(x - top);\ntotal += w;\n{}{}{}",
         k.load("k", "other"),
         kernel.score(&q, mask.as_ref()),
         y.times("y", "shrink"),
         v.load("v", "other"),
-        y.add("y", "w", "v"),
+        factor.as_deref().unwrap_or_default(),
+        y.add("y", if factor.is_some() { "(w * f)" } else { "w" }, "v"),
     );
     let after = format!(
         "let nothing = total == 0.0f;\nlet by = select(1.0f / total, 0.0f, nothing);\n{}{}",
@@ -262,24 +325,22 @@ fn scaled(q: &Rows, scale: &str) -> String {
     (0..q.quads()).map(|quad| format!("let q{quad} = p{quad} * {scale};\n")).collect()
 }
 
-/// Inputs g, q, k, v, y, the logarithms of the sums, perhaps a mask; outputs the gradients of q, k and v.
+/// Inputs g, q, k, v, y and the logarithms of the sums; outputs the gradients of q, k and v.
 pub(super) fn backward(
     context: &'static Context,
-    causal: bool,
-    scale: f64,
+    how: &How<'_>,
     [g, q, k, v, y, sums]: [In<'_>; 6],
-    mask: Option<In<'_>>,
     [gq, gk, gv]: [&Out<'_>; 3],
 ) -> Result<bool> {
-    let p = Problem::new(causal, scale, &q, &k, &v);
+    let p = Problem::new(how, &q, &k, &v);
     if !p.fits(context) {
         return Ok(false);
     }
     let to = (output(gq, p.batch * p.l * p.e)?, output(gk, p.batch * p.s * p.e)?, output(gv, p.batch * p.s * p.d)?);
     let (g, q, k, v) = (packed(context, g)?, packed(context, q)?, packed(context, k)?, packed(context, v)?);
     let (y, sums) = (packed(context, y)?, packed(context, sums)?);
-    let mask = readable(context, mask)?;
-    let pairs = summaries(context, &p, &g, &y, &sums)?;
+    let mask = readable(context, how.mask)?;
+    let pairs = summaries(context, &p, how, &g, &y, &sums)?;
 
     let mut kernel = Kernel::new(context, "attention_queries", &p)?;
     let gq = kernel.write(&to.0, p.e)?;
@@ -294,12 +355,14 @@ pub(super) fn backward(
         known.load("known", "i"),
         gq.zeros("t")
     );
+    let factor = kernel.factor(how, p.drops.then_some((known.place, p.pairs())))?;
     let body = format!(
-        "{}{}{}let w = exp_f32(x - known0.x);\nlet slope = w * ({} - known0.y);\n{}",
+        "{}{}{}let w = exp_f32(x - known0.x);\n{}let slope = w * ({} - known0.y);\n{}",
         ks.load("k", "other"),
         vs.load("v", "other"),
         kernel.score(&qs, hidden.as_ref()),
-        gs.dot("g", "v"),
+        factor.as_deref().unwrap_or_default(),
+        along(&gs, &factor),
         gq.add("t", "slope", "k"),
     );
     let after = gq.store("t", "i", &kernel.scale);
@@ -311,15 +374,17 @@ pub(super) fn backward(
     let known = kernel.read(&pairs, 2)?;
     let hidden = kernel.mask(seen(&mask).as_ref())?;
     let before = format!("{}{}{}{}", ks.load("k", "i"), vs.load("v", "i"), gk.zeros("t"), gv.zeros("u"));
+    let factor = kernel.factor(how, p.drops.then_some((known.place, p.pairs())))?;
     let body = format!(
-        "{}{}{}{}{}let w = exp_f32(x - known0.x);\n{}let slope = w * ({} - known0.y);\n{}",
+        "{}{}{}{}{}let w = exp_f32(x - known0.x);\n{}{}let slope = w * ({} - known0.y);\n{}",
         qs.load("p", "other"),
         scaled(&qs, &kernel.scale),
         gs.load("g", "other"),
         known.load("known", "other"),
         kernel.score(&qs, hidden.as_ref()),
-        gv.add("u", "w", "g"),
-        gs.dot("g", "v"),
+        factor.as_deref().unwrap_or_default(),
+        gv.add("u", if factor.is_some() { "(w * f)" } else { "w" }, "g"),
+        along(&gs, &factor),
         // `q` is scaled, which is the factor that the gradient of a key wants.
         gk.add("t", "slope", "q"),
     );
@@ -328,9 +393,29 @@ pub(super) fn backward(
     Ok(true)
 }
 
-/// For each query, in one array (shaders bind few): the logarithm of its sum, 0 where it saw nothing, and `Σ g y`.
-fn summaries(context: &'static Context, p: &Problem, g: &Packed, y: &Packed, sums: &Packed) -> Result<Packed> {
-    let pairs = Packed(Buffer(context.allocate(p.batch * p.l * 2 * DType::F32.size())?), 0);
+/// The gradient of a weight, before what it shares with its row.
+fn along(g: &Rows, factor: &Option<String>) -> String {
+    match factor {
+        Some(_) => format!("f * ({})", g.dot("g", "v")),
+        None => g.dot("g", "v"),
+    }
+}
+
+/// For each query, in one array (shaders bind few): the logarithm of its sum, 0 where it saw nothing, and `Σ g y`. Behind
+/// them the key of what is dropped.
+fn summaries(
+    context: &'static Context,
+    p: &Problem,
+    how: &How<'_>,
+    g: &Packed,
+    y: &Packed,
+    sums: &Packed,
+) -> Result<Packed> {
+    let pairs = Packed(Buffer(context.allocate((p.pairs() + 2) * DType::F32.size())?), 0);
+    if let Some((_, key)) = &how.dropout {
+        let (at, to_at) = (4 * key.layout.offset() as u64, 4 * p.pairs() as u64);
+        context.push(Task::Copy { from: key.buffer.0.clone(), at, to: pairs.0 .0.clone(), to_at, bytes: 8 })?;
+    }
     let mut kernel = Kernel::new(context, "attention_summaries", p)?;
     let to = kernel.write(&pairs, 2)?;
     let (g, y, sums) = (kernel.read(g, p.d)?, kernel.read(y, p.d)?, kernel.read(sums, 1)?);

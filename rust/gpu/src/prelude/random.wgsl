@@ -15,6 +15,13 @@ fn drawn(offset: vec2<u32>, n: u32, stream: u32, seed: vec2<u32>) -> vec4<u32> {
     let low = offset.x + n;
     return philox(vec4<u32>(low, offset.y + select(0u, 1u, low < n), stream, 0u), seed);
 }
+// Whether the element of this number, among four of a counter, is less than a share of all numbers, of 64 bits.
+fn less_drawn(number: vec2<u32>, first: u32, second: u32, seed: vec2<u32>) -> bool {
+    let low = (number.x >> 2u) | (number.y << 30u);
+    let word = philox(vec4<u32>(low, number.y >> 2u, 0u, 0u), seed)[number.x & 3u];
+    if (word != first) { return word < first; }
+    return philox(vec4<u32>(low, number.y >> 2u, 1u, 0u), seed)[number.x & 3u] < second;
+}
 // A long number times a range, a word of it at a time from the lowest: what is left above the number's own words.
 fn scaled_on(above: vec2<u32>, word: u32, range: vec2<u32>) -> vec2<u32> {
     let a = wide_product(word, range.x);

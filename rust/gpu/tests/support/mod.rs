@@ -6,11 +6,12 @@ use wengert_cpu::Cpu;
 use wengert_gpu::{Gpu, Way};
 use wengert_ops::{Backend, DType, Layout, Result, Scalar, View, ViewMut};
 
-/// The first device. Without one a test has nothing to say: it skips, but where `REQUIRE_GPU` is set it fails.
+/// The first device, with its cooperative matrices if it has them. Without one a test has nothing to say: it skips, but where `REQUIRE_GPU` is set it fails.
 pub fn gpu() -> Option<Gpu> {
     static OPEN: OnceLock<Option<Gpu>> = OnceLock::new();
     *OPEN.get_or_init(|| {
         std::env::set_var(wengert_gpu::adapter::ALLOW_SOFTWARE, "1");
+        wengert_gpu::set_cooperative_matrices(true).expect("nothing is open");
         match Gpu::open(0) {
             Ok(gpu) => Some(gpu),
             Err(e) if std::env::var_os("REQUIRE_GPU").is_some() => panic!("{e}"),
@@ -153,8 +154,15 @@ pub fn agree(what: &str, cpu: Result<()>, gpu: Result<()>) {
 }
 
 /// How a product may be computed; None leaves the choice to the backend.
-pub const WAYS: [Option<Way>; 6] =
-    [None, Some(Way::Thin), Some(Way::Dots), Some(Way::Registers), Some(Way::Tiles), Some(Way::Ahead)];
+pub const WAYS: [Option<Way>; 7] = [
+    None,
+    Some(Way::Thin),
+    Some(Way::Dots),
+    Some(Way::Registers),
+    Some(Way::Tiles),
+    Some(Way::Ahead),
+    Some(Way::Cooperative),
+];
 
 /// `a @ b` by every way there is, against the CPU.
 pub fn products_agree(gpu: Gpu, a: &Both, b: &Both, shape: &[usize]) {
