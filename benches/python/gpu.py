@@ -13,7 +13,7 @@ from pathlib import Path
 import wengert as wg
 from paired import Ratio, Result, compare, main, optional
 from programs import mlp_step
-from training import convolutional_step
+from training import convolutional_step, encoder
 from wengert import _core
 
 LARGE = 1 << 22
@@ -161,6 +161,7 @@ def rates(report):
             lambda m, d: mlp_step(m, (784, 512, 512, 10), 256, device=d),
         ),
         ("convolutional net, batch 256", lambda m, d: convolutional_step(m, 256, device=d)),
+        ("transformer encoder layer 256/8/1024 on 32×128", lambda m, d: encoder(m, 32, device=d)),
     ):
         report.add(compare(f"step of a {title}", contenders(make), rounds=11))
 

@@ -65,12 +65,15 @@ def recurrence(m, steps=200):
     return run
 
 
-def encoder(m, batch=8, length=128):
+def encoder(m, batch=8, length=128, device="cpu"):
     """A transformer's encoder layer, 256 wide with 8 heads, forward and backward."""
     m.manual_seed(0)
-    layer = m.nn.TransformerEncoderLayer(256, 8, 1024, dropout=0.0, batch_first=True)
+    layer = m.nn.TransformerEncoderLayer(256, 8, 1024, dropout=0.0, batch_first=True).to(device)
     random = np.random.default_rng(0)
-    x, g = (m.tensor(random.standard_normal((batch, length, 256)).astype(np.float32)) for _ in range(2))
+    x, g = (
+        m.tensor(random.standard_normal((batch, length, 256)).astype(np.float32), device=device)
+        for _ in range(2)
+    )
     x.requires_grad_()
 
     def run():
