@@ -53,7 +53,7 @@ impl AttentionDropout {
         } else {
             let key = generator.next_u64();
             let words = Tensor::from_slice(&[key as i32, (key >> 32) as i32], &[1, 2])?.to_device(device)?;
-            words.expand_to(&[entries * l.div_ceil(STREAM_ROWS), 2])?
+            words.expand_to(&[entries.saturating_mul(l.div_ceil(STREAM_ROWS)), 2])?
         };
         Ok(Some(AttentionDropout { keep, drawn }))
     }
