@@ -61,9 +61,9 @@ class _Config(_ModuleType):
     def gpu_cooperative_matrices(self):
         """Whether products of float16 matrices, convolutions among them, use a GPU's cooperative matrices.
 
-        These are units that multiply small squares at once, such as NVIDIA's tensor cores. They sum in float32 as the
-        other kernels do, but in an order and with a rounding of their own, and wgpu calls them experimental: False is the
-        default. :func:`wengert.gpu.devices` tells which devices have them; others go on without.
+        These are units that multiply small squares at once, such as NVIDIA's tensor cores. They sum in float32 as
+        the other kernels do, but in an order and with a rounding of their own, and wgpu calls them experimental: False
+        is the default. :func:`wengert.gpu.devices` tells which devices have them; others go on without.
 
         Raises:
             RuntimeError: set to True when a device that has them is open already. Set it before the first tensor on a
