@@ -331,6 +331,7 @@ fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
         | Op::VarMean { .. }
         | Op::ChannelNorm { .. }
         | Op::LstmCell
+        | Op::Lstm { .. }
         | Op::Attention { .. } => {
             let all = outs()?;
             return Devices.fused(op, &views, &all);

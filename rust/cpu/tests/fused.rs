@@ -380,3 +380,94 @@ fn lstm_cells_step_and_go_back() {
         }
     }
 }
+
+#[test]
+fn lstms_are_their_cells_step_by_step() {
+    for (count, rows, m, reverse) in [(1, 1, 1, false), (3, 2, 5, true), (4, 3, 5, false), (5, 33, 64, true)] {
+        for dtype in [DType::F32, DType::F64] {
+            let noise = |shape: &[usize], seed| Array::noise(dtype, shape, seed);
+            let zeros = |shape: &[usize]| Array::zeros(dtype, shape);
+            let (gates, h, c) = (noise(&[count, rows, 4 * m], 1), noise(&[rows, m], 2), noise(&[rows, m], 3));
+            let w = noise(&[4 * m, m], 4);
+            let (hs, cs) = (zeros(&[count, rows, m]), zeros(&[count, rows, m]));
+            let values = zeros(&[count, rows, 4 * m]);
+            run(&Op::Lstm { reverse }, &[&gates, &h, &c, &w], &[&hs, &cs, &values]);
+            let (ghs, gcs) = (noise(&[count, rows, m], 5), noise(&[count, rows, m], 6));
+            let found = [zeros(&[count, rows, 4 * m]), zeros(&[rows, m]), zeros(&[rows, m]), zeros(&[4 * m, m])];
+            let inputs = [&ghs, &h, &c, &w, &hs, &cs, &values, &gcs];
+            back(&Op::Lstm { reverse }, &inputs, &found.each_ref());
+
+            // The same in f64, a number at a time.
+            let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+            let (gates, w, ghs, gcs) = (gates.f64s(), w.f64s(), ghs.f64s(), gcs.f64s());
+            let place = |turn: usize| if reverse { count - 1 - turn } else { turn };
+            let cells = rows * m;
+            let (mut states, mut values) = (vec![(h.f64s(), c.f64s())], Vec::new());
+            let (mut wanted_hs, mut wanted_cs) = (vec![0.0; count * cells], vec![0.0; count * cells]);
+            for turn in 0..count {
+                let (h, c) = states.last().expect("the first").clone();
+                let (mut h_new, mut c_new, mut all) = (h.clone(), c.clone(), vec![0.0; 4 * cells]);
+                for (row, k) in (0..rows).flat_map(|row| (0..m).map(move |k| (row, k))) {
+                    let sum = |gate: usize| {
+                        let line = &w[(gate * m + k) * m..][..m];
+                        let own: f64 = line.iter().zip(&h[row * m..][..m]).map(|(w, h)| w * h).sum();
+                        gates[(place(turn) * rows + row) * 4 * m + gate * m + k] + own
+                    };
+                    let (i, f, g, o) = (sigmoid(sum(0)), sigmoid(sum(1)), sum(2).tanh(), sigmoid(sum(3)));
+                    let at = row * m + k;
+                    c_new[at] = f * c[at] + i * g;
+                    h_new[at] = o * c_new[at].tanh();
+                    [i, f, g, o].iter().enumerate().for_each(|(gate, v)| all[row * 4 * m + gate * m + k] = *v);
+                }
+                wanted_hs[place(turn) * cells..][..cells].copy_from_slice(&h_new);
+                wanted_cs[place(turn) * cells..][..cells].copy_from_slice(&c_new);
+                states.push((h_new, c_new));
+                values.push(all);
+            }
+            let near = 8.0 * tolerance(dtype) * (m * count) as f64;
+            close(&hs.f64s(), &wanted_hs, near);
+            close(&cs.f64s(), &wanted_cs, near);
+
+            let (mut gh, mut gc) = (vec![0.0; cells], vec![0.0; cells]);
+            let (mut ggates, mut gw) = (vec![0.0; 4 * count * cells], vec![0.0; 4 * m * m]);
+            for turn in (0..count).rev() {
+                let ((h, c), (_, next)) = (&states[turn], &states[turn + 1]);
+                let (mut gh_before, mut gc_before) = (vec![0.0; cells], vec![0.0; cells]);
+                for (row, k) in (0..rows).flat_map(|row| (0..m).map(move |k| (row, k))) {
+                    let at = row * m + k;
+                    let [i, f, g, o] = [0, 1, 2, 3].map(|gate| values[turn][row * 4 * m + gate * m + k]);
+                    let t = next[at].tanh();
+                    let own = gh[at] + ghs[place(turn) * cells + at];
+                    let slope = gc[at] + gcs[place(turn) * cells + at] + own * o * (1.0 - t * t);
+                    let sums = [
+                        slope * g * i * (1.0 - i),
+                        slope * c[at] * f * (1.0 - f),
+                        slope * i * (1.0 - g * g),
+                        own * t * o * (1.0 - o),
+                    ];
+                    for (gate, slope) in sums.into_iter().enumerate() {
+                        ggates[(place(turn) * rows + row) * 4 * m + gate * m + k] = slope;
+                        for j in 0..m {
+                            gw[(gate * m + k) * m + j] += slope * h[row * m + j];
+                            gh_before[row * m + j] += slope * w[(gate * m + k) * m + j];
+                        }
+                    }
+                    gc_before[at] = slope * f;
+                }
+                (gh, gc) = (gh_before, gc_before);
+            }
+            for (found, wanted) in found.iter().zip([&ggates, &gh, &gc, &gw]) {
+                close(&found.f64s(), wanted, 4.0 * near * (rows * count) as f64);
+            }
+        }
+    }
+    // Nothing leaves no trace in the weights.
+    let op = Op::Lstm { reverse: false };
+    let of = |shape: &[usize]| Array::noise(DType::F32, shape, 1);
+    let (gates, state, w, states) = (of(&[2, 0, 8]), of(&[0, 2]), of(&[8, 2]), of(&[2, 0, 2]));
+    run(&op, &[&gates, &state, &state, &w], &[&of(&[2, 0, 2]), &of(&[2, 0, 2]), &of(&[2, 0, 8])]);
+    let gw = of(&[8, 2]);
+    let inputs = [&states, &state, &state, &w, &states, &states, &gates];
+    back(&op, &inputs, &[&of(&[2, 0, 8]), &of(&[0, 2]), &of(&[0, 2]), &gw]);
+    assert!(gw.f64s().iter().all(|g| *g == 0.0));
+}

@@ -78,6 +78,10 @@ pub enum Op {
     /// The step of an LSTM from its gates: inputs the sums `[…, 4m]` that go into the input, forget, cell and output gates,
     /// and the cell's state c `[…, m]`. Outputs h and the new c, and the gates' values, all that the gradient needs.
     LstmCell,
+    /// An LSTM over a sequence: inputs what the sequence gives to the gates `[t, n, 4m]`, the states h and c before `[n, m]`,
+    /// and the weights `[4m, m]` by which h goes into the gates; `reverse`, from its end. Outputs h and c after each step
+    /// `[t, n, m]`, and the gates' values.
+    Lstm { reverse: bool },
     /// `softmax(q kᵀ · scale + mask) v` over leading dims that all inputs share: inputs q `[…, l, e]`, k `[…, s, e]`,
     /// v `[…, s, d]` and optionally the mask `[…, l, s]`, numbers to add; causal, query i sees keys 0 … i alone.
     /// Outputs y `[…, l, d]` and the logarithms of the softmax's denominators `[…, l]`; of a query that sees no key

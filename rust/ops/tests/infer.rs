@@ -165,7 +165,8 @@ impl Random {
             22 => {
                 use LossReduction::*;
                 match self.next() % 10 {
-                    8 => Op::LstmCell,
+                    8 if self.coin() => Op::LstmCell,
+                    8 => Op::Lstm { reverse: flag },
                     9 => Op::ChannelNorm { groups: self.next() as u32 % 4, eps_bits: self.next() },
                     // Three inputs that fit each other are rare.
                     0..4 => Op::Attention {
@@ -196,6 +197,11 @@ impl Random {
         match op {
             Op::Conv { spec, .. } if self.coin() => {
                 vec![Meta::new(&spec.x_shape, DType::F32), Meta::new(&spec.w_shape, DType::F32)]
+            }
+            Op::Lstm { .. } if self.coin() => {
+                let (steps, rows, m) = (self.size() % 4, self.size() % 4, self.size() % 4);
+                let shapes: [&[usize]; 4] = [&[steps, rows, 4 * m], &[rows, m], &[rows, m], &[4 * m, m]];
+                shapes.iter().map(|shape| Meta::new(shape, DType::F32)).collect()
             }
             Op::Put(r) | Op::Take(r) if self.coin() => {
                 let mut inputs = vec![Meta::new(r.base.shape(), DType::F32)];

@@ -2,10 +2,11 @@
 
 A sequence is the rows (ΣNₜ, features) of its steps, one step after the other, with the list `sizes` of the
 Nₜ, which never grow: sequences of different lengths, the longest first. A state is a tuple: (h,), or (h, c).
-The input's part of the gates is one product for the whole sequence; a step adds what comes of the state.
+The input's part of the gates is one product for the whole sequence; a step adds what comes of the state. An
+LSTM over sequences of one length is one operation.
 """
 
-from wengert._core import Tensor, _lstm_cell, cat, linear, stack, tensor
+from wengert._core import Tensor, _lstm, _lstm_cell, cat, linear, stack, tensor
 
 from .dropout import dropout
 from .packing import padded
@@ -71,7 +72,12 @@ def _scan(step, rows, sizes, initial, weights, reverse):
     w_ih, w_hh, b_ih, b_hh, w_hr = weights
     if b_hh is not None and step is not _gru_step:  # only the GRU has something between the two biases
         b_ih, b_hh = b_ih + b_hh, None
-    gates = _by_step(linear(rows, w_ih, b_ih), sizes)
+    gates = linear(rows, w_ih, b_ih)
+    if step is _lstm_step and w_hr is None and sizes[0] == sizes[-1]:
+        hs, cs = _lstm(gates.unflatten(0, (len(sizes), sizes[0])), *initial, w_hh, reverse)
+        end = 0 if reverse else -1
+        return hs.flatten(0, 1), (hs[end], cs[end])
+    gates = _by_step(gates, sizes)
     count, outputs, ended = sizes[0], [None] * len(sizes), []
     state = initial
     if reverse and sizes[-1] < count:

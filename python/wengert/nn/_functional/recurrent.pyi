@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from wengert._core import Tensor as Tensor, _lstm_cell as _lstm_cell, cat as cat, linear as linear, stack as stack, tensor as tensor
+from wengert._core import Tensor as Tensor, _lstm as _lstm, _lstm_cell as _lstm_cell, cat as cat, linear as linear, stack as stack, tensor as tensor
 from .dropout import dropout as dropout
 from .packing import padded as padded
 def _parted(rows: Any, count: Any) -> Any: ...

@@ -58,6 +58,14 @@ impl Tensor {
         Ok((out.swap_remove(0), next))
     }
 
+    /// An LSTM over a sequence, from what the sequence gives to the gates `[t, n, 4m]`, the states before `[n, m]` and the
+    /// weights of h `[4m, m]`; `reverse`, from its end. h and c after each step, `[t, n, m]`.
+    pub fn lstm(&self, h: &Tensor, c: &Tensor, w: &Tensor, reverse: bool) -> Result<(Tensor, Tensor)> {
+        let mut out = apply(Op::Lstm { reverse }, &[self, h, c, w])?;
+        let cs = out.swap_remove(1);
+        Ok((out.swap_remove(0), cs))
+    }
+
     /// Softmax along a dim.
     pub fn softmax(&self, dim: isize) -> Result<Tensor> {
         let dim = wrap_dim("softmax", dim, self.rank())? as u8;

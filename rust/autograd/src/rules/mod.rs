@@ -188,6 +188,7 @@ pub(crate) fn saves(op: &Op, needs: u64) -> Saves {
         Op::Attention { .. } => attention::SAVES,
         Op::ChannelNorm { .. } => channel_norm::SAVES,
         Op::LstmCell => lstm::SAVES,
+        Op::Lstm { .. } => lstm::SEQUENCE_SAVES,
         Op::Linalg(l) => linalg::saves(*l, needs),
         Op::Custom(_) => Saves::NONE,
     }
@@ -208,7 +209,7 @@ pub(crate) fn shapes(op: &Op) -> u64 {
         // One product of all rows or a batch of products: either is right for what the operand is now.
         Op::Matmul => 0,
         Op::Conv { .. } | Op::Softmax { .. } | Op::CrossEntropy { .. } | Op::LayerNorm { .. } | Op::Linalg(_) => 0,
-        Op::Attention { .. } | Op::VarMean { .. } | Op::ChannelNorm { .. } | Op::LstmCell => 0,
+        Op::Attention { .. } | Op::VarMean { .. } | Op::ChannelNorm { .. } | Op::LstmCell | Op::Lstm { .. } => 0,
     }
 }
 
@@ -248,6 +249,7 @@ fn several(ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<Grads> {
         }
         &Op::ChannelNorm { groups, eps_bits } => channel_norm::vjp(ctx, groups, f64::from_bits(eps_bits), grads),
         Op::LstmCell => lstm::vjp(ctx, grads),
+        &Op::Lstm { reverse } => lstm::sequence_vjp(ctx, reverse, grads),
         Op::Linalg(l) => linalg::vjp(ctx, *l, grads),
         Op::Custom(op) => custom::vjp(ctx, op.as_ref(), grads),
         // Only the first output of the others is differentiable.
@@ -263,6 +265,7 @@ pub(crate) fn definition(op: &Op, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
         }
         &Op::ChannelNorm { groups, eps_bits } => channel_norm::definition(groups, f64::from_bits(eps_bits), inputs),
         Op::LstmCell => lstm::definition(inputs),
+        &Op::Lstm { reverse } => lstm::sequence_definition(reverse, inputs),
         _ => fused::definition(op, inputs),
     }
 }

@@ -77,6 +77,7 @@ pub(crate) fn name(op: &Op, label: u16) -> String {
         Op::ChannelNorm { groups: 0, .. } => "NativeBatchNorm",
         Op::ChannelNorm { .. } => "NativeGroupNorm",
         Op::LstmCell => "ThnnFusedLstmCell",
+        Op::Lstm { .. } => "MkldnnRnnLayer",
         Op::Attention { .. } => "ScaledDotProductFlashAttentionForCpu",
         Op::Linalg(l) => match l {
             Linalg::Cholesky { .. } => "LinalgCholeskyEx",

@@ -86,6 +86,20 @@ pub fn networks() -> Vec<Case> {
             cases.push(Case::via(Op::LstmCell, inputs(), only).only(&[1]));
         }
     }
+    for reverse in [false, true] {
+        let op = Op::Lstm { reverse };
+        let inputs = |steps: usize| {
+            vec![floats(78, &[steps, 2, 8]), floats(79, &[2, 2]), floats(80, &[2, 2]), floats(81, &[8, 2])]
+        };
+        for steps in [1, 3] {
+            cases.push(Case::of(op.clone(), inputs(steps)));
+            for k in 0..3 {
+                let all = |x: &[Tensor], op: &Op| apply(op.clone(), &x.iter().collect::<Vec<_>>());
+                let only = move |x: &[Tensor], op: &Op| Ok(vec![all(x, op)?.swap_remove(k)]);
+                cases.push(Case::via(op.clone(), inputs(steps), only));
+            }
+        }
+    }
     for (batch, causal, masked, keep) in [
         (&[][..], false, false, 1.0),
         (&[2][..], true, false, 1.0),

@@ -32,7 +32,14 @@ pub(super) fn forward<T: Real>(
         let (h, next, values) = (output::<T>(h, count)?, output::<T>(next, count)?, output::<T>(values, 4 * count)?);
         (packed::<T>(sums)?, packed::<T>(c)?, h, next, values)
     };
-    let (sums, c) = (&sums[..], &c[..]);
+    steps(m, &sums, &c, h, next, values);
+    Ok(())
+}
+
+/// Rows of `m` hidden units step.
+pub(super) fn steps<T: Real>(m: usize, sums: &[T], c: &[T], h: &mut [T], next: &mut [T], values: &mut [T]) {
+    let count = c.len();
+    assert!(h.len() == count && next.len() == count && sums.len() == 4 * count && values.len() == 4 * count);
     let (h, next, values) = (Ptr::new(h.as_mut_ptr()), Ptr::new(next.as_mut_ptr()), Ptr::new(values.as_mut_ptr()));
     parallel(count / m, m * COST, |rows| {
         for i in rows {
@@ -44,7 +51,6 @@ pub(super) fn forward<T: Real>(
             step(&sums[four..four + 4 * m], &c[at..at + m], h, next, values);
         }
     });
-    Ok(())
 }
 
 #[inline(always)]
@@ -89,7 +95,20 @@ pub(super) fn backward<T: Real>(
         let (gh, gnext, c, next) = (packed::<T>(gh)?, packed::<T>(gnext)?, packed::<T>(c)?, packed::<T>(next)?);
         (gh, gnext, c, next, packed::<T>(values)?, gsums, gc)
     };
-    let (gh, gnext, c, next, values) = (&gh[..], &gnext[..], &c[..], &next[..], &values[..]);
+    steps_back(m, [&gh, &gnext], [&c, &next], &values, (gsums, gc));
+    Ok(())
+}
+
+/// Rows of `m` hidden units go back: the gradients of h and c′, c and c′, the gates' values.
+pub(super) fn steps_back<T: Real>(
+    m: usize,
+    [gh, gnext]: [&[T]; 2],
+    [c, next]: [&[T]; 2],
+    values: &[T],
+    (gsums, gc): (&mut [T], &mut [T]),
+) {
+    let count = c.len();
+    assert!(gsums.len() == 4 * count && gc.len() == count && values.len() == 4 * count);
     let (gsums, gc) = (Ptr::new(gsums.as_mut_ptr()), Ptr::new(gc.as_mut_ptr()));
     parallel(count / m, m * COST, |rows| {
         for i in rows {
@@ -100,7 +119,6 @@ pub(super) fn backward<T: Real>(
             step_back([&gh[row.clone()], &gnext[row]], states, &values[four], out);
         }
     });
-    Ok(())
 }
 
 #[inline(always)]

@@ -1,5 +1,5 @@
 //! Kernels of ops that also have a definition as compositions: softmax, linear, cross-entropy, layer and channel
-//! norm, variance, attention and the LSTM cell, forwards and backwards, for f32 and f64.
+//! norm, variance, attention, the LSTM and its cell, forwards and backwards, for f32 and f64.
 
 mod attention;
 mod channel_norm;
@@ -7,6 +7,7 @@ mod cross_entropy;
 mod layer_norm;
 mod linear;
 mod lstm;
+mod lstm_sequence;
 mod moments;
 mod softmax;
 
@@ -29,7 +30,8 @@ pub fn fused(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_, Buffer
 
 /// See [`wengert_ops::Backend::fused_vjp`]. Inputs and outputs:
 /// softmax (g, y) → gx; cross-entropy (g, log-softmax, targets) → glogits; layer norm (g, x, mean, rstd) → gx
-/// and (g, x, mean, rstd, w) → gx, gw, gb; channel norm alike with variances for rstd; LSTM cell (gh, gc', c, c', gates) → ggates, gc; attention (g, q, k, v, y, log-sums, mask?, streams?) → gq, gk, gv.
+/// and (g, x, mean, rstd, w) → gx, gw, gb; channel norm alike with variances for rstd; LSTM cell (gh, gc', c, c', gates) → ggates, gc;
+/// LSTM (ghs, h, c, w, hs, cs, gates, gcs?) → ggates, gh, gc, gw; attention (g, q, k, v, y, log-sums, mask?, streams?) → gq, gk, gv.
 pub fn fused_vjp(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_, Buffer>]) -> Result<bool> {
     match inputs.first().map(|x| x.dtype) {
         Some(DType::F32) => backward::<f32>(op, inputs, outputs),
@@ -56,6 +58,9 @@ fn forward<T: Real>(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_,
             channel_norm::forward::<T>(groups, f64::from_bits(eps_bits), *x, affine, y, [mean, variance])?
         }
         (Op::LstmCell, [gates, c], [h, next, values]) => lstm::forward::<T>(*gates, *c, [h, next, values])?,
+        (&Op::Lstm { reverse }, [gates, h, c, w], [hs, cs, values]) => {
+            lstm_sequence::forward::<T>(reverse, [*gates, *h, *c, *w], [hs, cs, values])?
+        }
         (&Op::Attention { causal, scale_bits, keep_bits }, [q, k, v, more @ ..], [y, sums]) => {
             let how = attention::How::new(causal, scale_bits, keep_bits, more)?;
             attention::forward::<T>(&how, [*q, *k, *v], y, sums)?
@@ -84,6 +89,10 @@ fn backward<T: Real>(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_
         }
         (Op::LstmCell, [gh, gnext, c, next, values], [ggates, gc]) => {
             lstm::backward::<T>([*gh, *gnext, *c, *next, *values], [ggates, gc])?
+        }
+        (&Op::Lstm { reverse }, [ghs, h, c, w, hs, cs, values, gcs @ ..], [ggates, gh, gc, gw]) => {
+            let inputs = [*ghs, *h, *c, *w, *hs, *cs, *values];
+            lstm_sequence::backward::<T>(reverse, inputs, gcs.first().copied(), [ggates, gh, gc, gw])?
         }
         (&Op::Attention { causal, scale_bits, keep_bits }, [g, q, k, v, y, sums, more @ ..], [gq, gk, gv]) => {
             let how = attention::How::new(causal, scale_bits, keep_bits, more)?;

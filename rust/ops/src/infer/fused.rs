@@ -4,7 +4,7 @@ use super::matmul::{check_same_dtype, matmul_shapes};
 use super::reduce::reduced_shape;
 use super::{check_dim, exactly, list, one};
 use crate::dtype::DType;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fail;
 use crate::layout::{checked_numel, numel, Dims};
 use crate::op::{LossReduction, Meta};
@@ -225,6 +225,30 @@ pub(super) fn lstm_cell(inputs: &[Meta]) -> Result<SmallVec<[Meta; 2]>> {
     Ok(smallvec![c.clone(), c.clone(), gates.clone()])
 }
 
+pub(super) fn lstm(inputs: &[Meta]) -> Result<SmallVec<[Meta; 2]>> {
+    let [gates, h, c, w] = exactly("lstm", inputs)?;
+    check_float("lstm", gates.dtype)?;
+    for other in [h, c, w] {
+        check_same_dtype("lstm", gates.dtype, other.dtype)?;
+    }
+    let (&[t, n, four], &[rows, m]) = (&gates.shape[..], &h.shape[..]) else { return Err(unfit(inputs)) };
+    if t == 0 || rows != n || m.checked_mul(4) != Some(four) || c.shape != h.shape || w.shape[..] != [four, m] {
+        return Err(unfit(inputs));
+    }
+    let states = Meta::new(&[t, n, m], gates.dtype);
+    Ok(smallvec![states.clone(), states, gates.clone()])
+}
+
+#[cold]
+fn unfit(inputs: &[Meta]) -> Error {
+    let shapes: Vec<String> = inputs.iter().map(|x| list(&x.shape)).collect();
+    Error::runtime(format!(
+        "lstm: expected gates of shape [steps, batch, 4 * hidden_size], at least one step, states of shape [batch, \
+         hidden_size] and weights of shape [4 * hidden_size, hidden_size], but got {}",
+        shapes.join(", ")
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::infer;
@@ -246,6 +270,27 @@ mod tests {
         }
         let halves = Meta::new(&[2], DType::F16);
         refuses(infer(&Op::LstmCell, &[f32s(&[8]), halves]), Runtime, "same dtype");
+    }
+
+    #[test]
+    fn lstms() {
+        let of = |inputs: &[&[usize]]| {
+            infer(&Op::Lstm { reverse: false }, &inputs.iter().map(|shape| f32s(shape)).collect::<Vec<_>>())
+        };
+        let found = of(&[&[5, 3, 8], &[3, 2], &[3, 2], &[8, 2]]).unwrap();
+        assert_eq!(found[..], [f32s(&[5, 3, 2]), f32s(&[5, 3, 2]), f32s(&[5, 3, 8])]);
+        for bad in [
+            [&[0, 3, 8][..], &[3, 2], &[3, 2], &[8, 2]],
+            [&[5, 3, 7], &[3, 2], &[3, 2], &[8, 2]],
+            [&[5, 3, 8], &[4, 2], &[4, 2], &[8, 2]],
+            [&[5, 3, 8], &[3, 2], &[3, 3], &[8, 2]],
+            [&[5, 3, 8], &[3, 2], &[3, 2], &[2, 8]],
+            [&[3, 8], &[3, 2], &[3, 2], &[8, 2]],
+            [&[], &[], &[], &[]],
+        ] {
+            refuses(of(&bad), Runtime, "expected gates of shape [steps, batch, 4 * hidden_size]");
+        }
+        refuses(of(&[&[5, 3, 8]]), Type, "lstm");
     }
 
     #[test]

@@ -110,6 +110,7 @@ fn outputs_of(name: &str, op: &Op, inputs: &[Meta]) -> Result<SmallVec<[Meta; 2]
         Op::LayerNorm { dims, .. } => fused::layer_norm(name, inputs, *dims as usize),
         Op::ChannelNorm { groups, .. } => fused::channel_norm(name, inputs, *groups as usize),
         Op::LstmCell => fused::lstm_cell(inputs),
+        Op::Lstm { .. } => fused::lstm(inputs),
         &Op::Attention { keep_bits, .. } => attention::attention(f64::from_bits(keep_bits), inputs),
         Op::Linalg(kind) => linalg::linalg(*kind, inputs),
         Op::Custom(custom) => Ok(custom.infer(inputs)?.into_iter().collect()),

@@ -66,6 +66,7 @@ names! {
     Op::ChannelNorm { groups: 0, .. } => "batch_norm",
     Op::ChannelNorm { .. } => "group_norm",
     Op::LstmCell => "lstm_cell",
+    Op::Lstm { .. } => "lstm",
     Op::Attention { .. } => "scaled_dot_product_attention",
     Op::Custom(_) => "custom op",
     ;

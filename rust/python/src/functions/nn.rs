@@ -28,6 +28,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
         _layer_norm,
         _rms_norm,
         _channel_norm,
+        _lstm,
         _lstm_cell,
         _var_mean,
         _attention
@@ -320,6 +321,22 @@ fn _lstm_cell(py: Python<'_>, gates: Object<'_, '_>, c: Object<'_, '_>) -> PyRes
     let (gates, c) = (need_tensor("lstm_cell", "gates", gates)?, need_tensor("lstm_cell", "c", c)?);
     let (h, next) = run(py, gates.numel(), || gates.lstm_cell(c))?;
     Ok((fresh(py, h)?, fresh(py, next)?))
+}
+
+/// h and c after each step of an LSTM, from what the sequence gives to the gates, the states before, and the weights of h.
+#[pyfunction]
+fn _lstm(
+    py: Python<'_>,
+    gates: Object<'_, '_>,
+    h: Object<'_, '_>,
+    c: Object<'_, '_>,
+    w: Object<'_, '_>,
+    reverse: bool,
+) -> PyResult<(Py<PyAny>, Py<PyAny>)> {
+    let need = |name, x| need_tensor("lstm", name, x);
+    let (gates, h, c, w) = (need("gates", gates)?, need("h", h)?, need("c", c)?, need("w", w)?);
+    let (hs, cs) = run(py, gates.numel().max(w.numel()), || gates.lstm(h, c, w, reverse))?;
+    Ok((fresh(py, hs)?, fresh(py, cs)?))
 }
 
 /// Normalised over the trailing `ndims` dims, times a weight plus a bias where they are given.
