@@ -183,15 +183,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (id.x < p.n) { y[id.x] = x[id.x] * p.s; }
 }";
 
-/// A thousand products by a number of arrays whose shapes change with every call, so that nothing joins: seconds an op, and
-/// their ratio.
-fn small(gpu: Gpu, bare: &Bare) -> (f64, f64, f64) {
-    const COUNT: usize = 1000;
-    let kernel = bare.kernel(SMALL, [1, 1]);
-    let buffers: Vec<_> = (0..4).map(|_| bare.buffer(1024)).collect();
-    let binds: Vec<_> =
-        [(0, 1), (2, 3), (1, 0), (3, 2)].map(|(a, b)| bare.bind(&kernel, &[&buffers[a], &buffers[b]])).into();
-    let words: Vec<u8> = [200u32.to_ne_bytes(), 1f32.to_ne_bytes()].concat();
+/// Products by a number, one after another.
+const COUNT: usize = 1000;
+
+/// Seconds of an operation among a thousand whose arrays' shapes change with every call, so that nothing joins.
+fn ours_alone() -> f64 {
+    let gpu = Gpu::open(0).expect("it was opened before");
     let start = [Array::ones(gpu, &[200]), Array::ones(gpu, &[190])];
     let queue = || {
         let [mut a, mut b] =
@@ -203,37 +200,53 @@ fn small(gpu: Gpu, bare: &Bare) -> (f64, f64, f64) {
             (a, b) = (b, next);
         }
     };
-    let mut ours = || {
+    alone(&mut || {
         queue();
         gpu.finish().expect("it runs");
-    };
-    let mut other = || bare.run(&kernel, &binds, COUNT, 128, &words);
-    (0..3).for_each(|_| (ours(), other()).0);
-    let (ours, other, ratio) = paired(31, &mut ours, &mut other);
-    (ours / COUNT as f64, other / COUNT as f64, ratio)
+    })
 }
 
-/// [`small`] in several processes, since how a software device's threads come to lie on the cores, which is most of a
-/// dispatch's time there, stays the same in each: medians, least and largest ratio. `threads` are the device's own.
-fn small_by_process(title: &str, processes: usize, threads: Option<&str>) {
+/// The same dispatches from a loop whose bind groups are made beforehand.
+fn bare_alone(name: &str) -> f64 {
+    let bare = Bare::open(name);
+    let kernel = bare.kernel(SMALL, [1, 1]);
+    let buffers: Vec<_> = (0..4).map(|_| bare.buffer(1024)).collect();
+    let binds: Vec<_> =
+        [(0, 1), (2, 3), (1, 0), (3, 2)].map(|(a, b)| bare.bind(&kernel, &[&buffers[a], &buffers[b]])).into();
+    let words: Vec<u8> = [200u32.to_ne_bytes(), 1f32.to_ne_bytes()].concat();
+    alone(&mut || bare.run(&kernel, &binds, COUNT, 128, &words))
+}
+
+/// The median of an operation's seconds, once the machine is warm.
+fn alone(call: &mut dyn FnMut()) -> f64 {
+    (0..3).for_each(|_| call());
+    median((0..31).map(|_| seconds(call)).collect()) / COUNT as f64
+}
+
+/// Each contender in processes of its own, in turns: how a software device's threads come to lie on the cores is most of a
+/// dispatch's time there, stays the same in a process, and the threads of two devices in one get in each other's way.
+/// `threads` are the device's own.
+fn small(title: &str, processes: usize, threads: Option<&str>) {
     let program = std::env::current_exe().expect("this program has a name");
-    let found: Vec<[f64; 3]> = (0..processes)
-        .map(|_| {
-            let mut command = Command::new(&program);
-            command.env(ALONE, "1");
-            if let Some(threads) = threads {
-                command.env("LP_NUM_THREADS", threads);
-            }
-            let out = command.output().expect("it starts");
-            let text = String::from_utf8_lossy(&out.stdout);
-            let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-            numbers.try_into().unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&out.stderr)))
-        })
-        .collect();
-    let of = |n: usize| found.iter().map(|numbers| numbers[n]).collect::<Vec<_>>();
-    let ends = |pick: fn(f64, f64) -> f64| of(2).into_iter().reduce(pick).expect("there is one");
-    let title = format!("{title} ({processes} processes: {:.3} to {:.3})", ends(f64::min), ends(f64::max));
-    report(&title, "µs", 1e6, (median(of(0)), median(of(1)), median(of(2))), 1.3, false);
+    let measured = |who: &str| -> f64 {
+        let mut command = Command::new(&program);
+        command.env(ALONE, who);
+        if let Some(threads) = threads {
+            command.env("LP_NUM_THREADS", threads);
+        }
+        let out = command.output().expect("it starts");
+        let text = String::from_utf8_lossy(&out.stdout);
+        text.trim().parse().unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&out.stderr)))
+    };
+    let (mut ours, mut other) = (Vec::new(), Vec::new());
+    for _ in 0..processes {
+        ours.push(measured(OURS));
+        other.push(measured("bare wgpu"));
+    }
+    let mut ratios: Vec<f64> = ours.iter().zip(&other).map(|(x, y)| x / y).collect();
+    ratios.sort_by(f64::total_cmp);
+    let title = format!("{title} ({processes} processes: {:.3} to {:.3})", ratios[0], ratios[processes - 1]);
+    report(&title, "µs", 1e6, (median(ours), median(other), median(ratios)), 1.3, false);
 }
 
 const NAIVE: &str = "@group(0) @binding(0) var<storage, read> a: array<f32>;
@@ -264,29 +277,28 @@ fn product(gpu: Gpu, bare: &Bare) {
     report("product of 512 × 512 matrices", "ms", 1e3, paired(7, &mut ours, &mut other), 15.0, true);
 }
 
-/// Set in a process that measures small operations alone, and prints what it found.
+/// Set in a process that measures one contender's small operations, and prints what it found.
 const ALONE: &str = "WENGERT_BENCH_SMALL";
+const OURS: &str = "wengert";
 
 fn main() {
     // `cargo test --benches` asks for tests; there are none here.
     if std::env::args().any(|a| a == "--test" || a == "--list") {
         return;
     }
-    let gpu = match Gpu::open(0) {
-        Ok(gpu) => gpu,
+    let name = match wengert_gpu::devices() {
+        Ok(all) if !all.is_empty() => all[0].name.clone(),
+        Ok(_) => return println!("not measured: there is no GPU"),
         Err(e) => return println!("not measured: {e}"),
     };
-    let name = &wengert_gpu::devices().expect("they were listed before")[0].name;
-    let bare = Bare::open(name);
-    if std::env::var_os(ALONE).is_some() {
-        let (ours, other, ratio) = small(gpu, &bare);
-        return println!("{ours} {other} {ratio}");
+    if let Some(who) = std::env::var_os(ALONE) {
+        return println!("{}", if who == OURS { ours_alone() } else { bare_alone(&name) });
     }
     println!("# {name}");
     let title = "1,000 queued small ops that do not join, per op";
-    small_by_process(title, 7, None);
+    small(title, 11, None);
     if name.contains("llvmpipe") {
-        small_by_process(&format!("{title}, the device without threads"), 3, Some("0"));
+        small(&format!("{title}, the device without threads"), 5, Some("0"));
     }
-    product(gpu, &bare);
+    product(Gpu::open(0).expect("the device opens"), &Bare::open(&name));
 }
