@@ -89,3 +89,10 @@ def data(lib, *shape, seed=0, dtype="float32", low=-2.0, high=2.0, grad=False):
 def labels(lib, *shape, classes=3, seed=0):
     values = np.random.default_rng(seed).integers(0, classes, shape)
     return put(lib.tensor(values.tolist(), dtype=lib.int64))
+
+
+def weighed(lib, tensors, dtype="float32"):
+    """A loss that depends on every element, on each in its own way."""
+    return sum(
+        (t * t * data(lib, *t.shape, seed=20 + k, dtype=dtype)).sum() + t.sum() for k, t in enumerate(tensors)
+    )

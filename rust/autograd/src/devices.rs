@@ -102,8 +102,9 @@ fn copied<'h>(hosted: &'h Hosted<'h>) -> impl Fn(&'h Data) -> Result<&'h wengert
     move |data| hosted.pick(data)
 }
 
-fn keyed(generator: &mut wengert_cpu::random::Generator) -> wengert_gpu::Generator {
-    wengert_gpu::Generator { seed: generator.next_u64(), offset: 0 }
+/// The stream of a GPU under a key.
+fn keyed(key: u64) -> wengert_gpu::Generator {
+    wengert_gpu::Generator { seed: key, offset: 0 }
 }
 
 /// Runs the expression with the backend of the data's device and the way to its buffers. A GPU's refusal may be made up
@@ -304,7 +305,7 @@ impl Devices {
     pub fn random(&self, generator: &mut wengert_cpu::random::Generator, law: Random, to: Out<'_>) -> Result<()> {
         match to.buffer() {
             Data::Cpu(_) => Cpu.random(generator, law, out(host, &to)?),
-            Data::Gpu(b) => match Gpu::of(b).random(&mut keyed(generator), law, out(card, &to)?) {
+            Data::Gpu(b) => match Gpu::of(b).random(&mut keyed(generator.next_u64()), law, out(card, &to)?) {
                 Err(refusal) if may_try(&refusal) => {
                     let hosted = Hosted::default();
                     let done = out(copied(&hosted), &to).and_then(|to| Cpu.random(generator, law, to));
@@ -317,13 +318,12 @@ impl Devices {
     }
     /// What a GPU draws of a key, as [`Devices::random`] gives it one.
     pub fn random_of_key(&self, key: u64, law: Random, to: Out<'_>) -> Result<()> {
-        let gpu = Gpu::of(card(to.buffer())?);
-        gpu.random(&mut wengert_gpu::Generator { seed: key, offset: 0 }, law, out(card, &to)?)
+        Gpu::of(card(to.buffer())?).random(&mut keyed(key), law, out(card, &to)?)
     }
     pub fn permutation(&self, generator: &mut wengert_cpu::random::Generator, to: Out<'_>) -> Result<()> {
         match to.buffer() {
             Data::Cpu(_) => Cpu.permutation(generator, out(host, &to)?),
-            Data::Gpu(b) => Gpu::of(b).permutation(&mut keyed(generator), out(card, &to)?),
+            Data::Gpu(b) => Gpu::of(b).permutation(&mut keyed(generator.next_u64()), out(card, &to)?),
             Data::Meta => Err(no_data()),
         }
     }

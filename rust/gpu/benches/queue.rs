@@ -188,7 +188,7 @@ const COUNT: usize = 1000;
 
 /// Seconds of an operation among a thousand whose arrays' shapes change with every call, so that nothing joins.
 fn ours_alone() -> f64 {
-    let gpu = Gpu::open(0).expect("it was opened before");
+    let gpu = Gpu::open(0).expect("the device opens");
     let start = [Array::ones(gpu, &[200]), Array::ones(gpu, &[190])];
     let queue = || {
         let [mut a, mut b] =

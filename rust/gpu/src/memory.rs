@@ -41,10 +41,11 @@ pub(crate) struct Block {
     raw: Option<Raw>,
 }
 
-/// A wgpu buffer, and its number among all that there have been.
+/// A wgpu buffer, and its number among all that there have been, which orders them.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Raw {
-    pub buffer: wgpu::Buffer,
     pub id: u64,
+    pub buffer: wgpu::Buffer,
 }
 
 impl Block {
@@ -70,26 +71,6 @@ pub struct Usage {
     pub most_allocated: u64,
     /// Given back and kept for the next.
     pub cached: u64,
-}
-
-impl PartialEq for Raw {
-    fn eq(&self, other: &Raw) -> bool {
-        self.id == other.id
-    }
-}
-
-impl Eq for Raw {}
-
-impl PartialOrd for Raw {
-    fn partial_cmp(&self, other: &Raw) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Raw {
-    fn cmp(&self, other: &Raw) -> std::cmp::Ordering {
-        self.id.cmp(&other.id)
-    }
 }
 
 #[derive(Default)]

@@ -3,7 +3,7 @@
 //! dtypes without a kernel.
 
 use super::fused::{product, wide};
-use super::{Ctx, Grads, Saves};
+use super::{written, Ctx, Grads, Saves};
 use crate::exec;
 use crate::tensor::Tensor;
 use crate::value::Value;
@@ -159,6 +159,5 @@ fn kernel(ctx: &Ctx<'_>, g: &Tensor) -> Result<Option<Grads>> {
     let mut operands = vec![g.value()];
     operands.extend(saved);
     operands.extend((3..5).filter_map(|n| ctx.input_value(n).cloned()));
-    Ok(exec::fused_vjp(ctx.op, &operands, &like)?
-        .map(|found| found.into_iter().map(|v| Some(Tensor::from_value(v))).collect()))
+    Ok(exec::fused_vjp(ctx.op, &operands, &like)?.map(written))
 }

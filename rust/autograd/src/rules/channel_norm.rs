@@ -1,7 +1,7 @@
 //! Normalisation of channels, over the batch or in groups: x̂ = (x − mean) / √(variance + eps), y = x̂ · w + b.
 
 use super::fused::{norm_kernel, sum_of, through_norm, wide};
-use super::{Ctx, Grads, Saves};
+use super::{written, Ctx, Grads, Saves};
 use crate::tensor::Tensor;
 use smallvec::smallvec;
 use wengert_ops::{Result, Scalar};
@@ -66,7 +66,7 @@ pub(super) fn vjp(ctx: &Ctx<'_>, groups: u32, eps: f64, grads: &[Option<Tensor>]
     let grad = |k: usize| grads.get(k).and_then(|g| g.as_ref());
     if let (false, Some(g), None, None) = (ctx.create, grad(0), grad(1), grad(2)) {
         if let Some(found) = norm_kernel(ctx, g, ctx.input_value(1))? {
-            return Ok(found.into_iter().map(|v| Some(Tensor::from_value(v))).collect());
+            return Ok(written(found));
         }
     }
     let x = wide(&ctx.input(0)?)?;

@@ -1,7 +1,7 @@
 //! Rules and definitions of products and fused primitives. Plain gradients run a kernel where there is one;
 //! the compositions beside them are what higher orders and other dtypes use, and what tests compare with.
 
-use super::{Ctx, Grads, Saves};
+use super::{written, Ctx, Grads, Saves};
 use crate::dispatch::{apply, apply1};
 use crate::exec;
 use crate::tensor::Tensor;
@@ -242,7 +242,7 @@ fn layer_norm(
     if let Some(g) = g {
         if let (true, Some(w)) = (ctx.needs & 0b11 != 0, ctx.input_value(1)) {
             if let Some(out) = kernel(g, Some(w))? {
-                return Ok(out.into_iter().map(|v| Some(Tensor::from_value(v))).collect());
+                return Ok(written(out));
             }
         }
         let lead: Vec<isize> = (0..g.rank() - dims).map(|d| d as isize).collect();

@@ -1,7 +1,7 @@
 //! The step of an LSTM from its gates, c′ = f c + i g and h = o tanh(c′), and its run over a sequence.
 
 use super::fused::wide;
-use super::{Ctx, Grads, Saves};
+use super::{written, Ctx, Grads, Saves};
 use crate::exec;
 use crate::tensor::Tensor;
 use crate::value::Value;
@@ -144,8 +144,7 @@ fn sequence_kernel(ctx: &Ctx<'_>, ghs: Option<&Tensor>, gcs: Option<&Tensor>) ->
     let mut operands = vec![ghs];
     operands.extend(saved.iter().cloned());
     operands.extend(gcs.map(|g| g.value()));
-    Ok(exec::fused_vjp(ctx.op, &operands, &like)?
-        .map(|found| found.into_iter().map(|v| Some(Tensor::from_value(v))).collect()))
+    Ok(exec::fused_vjp(ctx.op, &operands, &like)?.map(written))
 }
 
 fn kernel(ctx: &Ctx<'_>, gh: Option<&Tensor>, gnext: Option<&Tensor>) -> Result<Option<Grads>> {
@@ -158,6 +157,5 @@ fn kernel(ctx: &Ctx<'_>, gh: Option<&Tensor>, gnext: Option<&Tensor>) -> Result<
     };
     let operands: [Value; 5] = [given(gh)?, given(gnext)?, c.clone(), next.clone(), values.clone()];
     let like = [(values.layout.fresh(), values.dtype), (c.layout.fresh(), c.dtype)];
-    Ok(exec::fused_vjp(ctx.op, &operands, &like)?
-        .map(|found| found.into_iter().map(|v| Some(Tensor::from_value(v))).collect()))
+    Ok(exec::fused_vjp(ctx.op, &operands, &like)?.map(written))
 }

@@ -16,6 +16,7 @@ pub(crate) mod row;
 mod shaping;
 mod window;
 
+use crate::exec::Outputs;
 use crate::lock::lock;
 use crate::tape::node::{Edge, NodeRef};
 use crate::tape::saved::OUTPUT;
@@ -141,6 +142,11 @@ pub(crate) fn kept_shape(saved: &[Unpacked], input: usize) -> Option<&Layout> {
         Unpacked::Shape(k, layout) if *k as usize == input => Some(layout),
         _ => None,
     })
+}
+
+/// The gradients that a kernel has written, one for each input.
+fn written(found: Outputs) -> Grads {
+    found.into_iter().map(|v| Some(Tensor::from_value(v))).collect()
 }
 
 /// A value with its place on the tape (none in an ordinary sweep).
