@@ -19,8 +19,22 @@ def dropped(m, x, kept, value):
     return x * kept * value
 
 
+def squared_difference(m, a, b):
+    """A loss in PyTorch, without the warning that sizes differ."""
+    return m._core.squared_difference(a, b) if hasattr(m, "_core") else (a - b) * (a - b)
+
+
+def smooth_l1(m, a, b, beta):
+    """The same."""
+    if hasattr(m, "_core"):
+        return m._core.smooth_l1(a, b, beta)
+    return m.nn.functional.smooth_l1_loss(*m.broadcast_tensors(a, b), beta=beta, reduction="none")
+
+
 CALLS = {
     "dropped": dropped,
+    "smooth_l1": smooth_l1,
+    "squared_difference": squared_difference,
     "addcmul": lambda m, x, a, b, v: m.addcmul(x, a, b, value=v),
     "addcdiv": lambda m, x, a, b, v: m.addcdiv(x, a, b, value=v),
     "add_scaled": lambda m, a, b, alpha: m.add(a, b, alpha=alpha),

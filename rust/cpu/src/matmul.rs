@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use wengert_ops::{contract, Category, DType, Layout, Result, View, ViewMut};
 
 /// Up to this many multiplications a product runs in plain loops: setting up blocks would cost more.
-const TINY: usize = 4096;
+const TINY: usize = 900;
 /// From this many multiplications on, threads pay.
 const THREADED: usize = 4 * 64 * 64 * 64;
 

@@ -1,5 +1,6 @@
 //! The f32 polynomials against f64, over a regular sample of all f32.
 
+use wengert_ops::rows::voc::f64 as reference;
 use wengert_ops::rows::voc::{f32_base, f32_fma, near};
 
 /// Distance in units in the last place of the exact value.
@@ -20,6 +21,13 @@ fn worst(name: &str, f: impl Fn(f32) -> f32, exact: impl Fn(f64) -> f64, limit: 
         [0.0, -0.0, 1.0, -1.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX, f32::MIN, 1e-45, 88.7, 88.8];
     let sample = (0..u32::MAX).step_by(8191).map(f32::from_bits).chain(edges);
     let mut most = (0.0, 0.0f32);
+    if std::env::var_os("PRINT").is_some() {
+        let all = (0..u32::MAX).step_by(509).map(f32::from_bits);
+        let (off, x) =
+            all.map(|x| (ulps(f(x), exact(x as f64)), x)).fold((0.0, 0.0), |a, b| if b.0 > a.0 { b } else { a });
+        eprintln!("{name}: {off:.3} at {x:e} (limit {limit})");
+        return;
+    }
     for x in sample {
         let off = ulps(f(x), exact(x as f64));
         if off > most.0 {
@@ -37,15 +45,28 @@ macro_rules! within_bounds {
             // Nothing for what would be subnormal.
             let falling = |x: f32| if x > 0.0 { 0.0 } else { $voc::exp_falling(x) };
             worst("exp_falling", falling, |x| if (-87.33..=0.0).contains(&x) || x.is_nan() { x.exp() } else { 0.0 }, 1.5);
+            worst("exp2", $voc::exp2, f64::exp2, 1.5);
             worst("expm1", $voc::expm1, f64::exp_m1, 2.0);
-            worst("log", $voc::log, f64::ln, 2.5);
-            worst("log1p", $voc::log1p, f64::ln_1p, 3.0);
-            worst("tanh", $voc::tanh, f64::tanh, 3.0);
-            worst("sigmoid", $voc::sigmoid, |x| 1.0 / (1.0 + (-x).exp()), 3.0);
+            worst("log", $voc::log, f64::ln, 1.5);
+            worst("log2", $voc::log2, f64::log2, 1.5);
+            worst("log10", $voc::log10, f64::log10, 1.5);
+            worst("log1p", $voc::log1p, f64::ln_1p, 2.0);
+            worst("sinh", $voc::sinh, f64::sinh, 2.0);
+            worst("cosh", $voc::cosh, f64::cosh, 2.0);
+            worst("tanh", $voc::tanh, f64::tanh, 2.0);
+            worst("asinh", $voc::asinh, libm::asinh, 1.0);
+            worst("acosh", $voc::acosh, |x| if x < 1.0 { f64::NAN } else { libm::acosh(x) }, 1.0);
+            worst("atanh", $voc::atanh, libm::atanh, 1.0);
+            worst("sigmoid", $voc::sigmoid, |x| 1.0 / (1.0 + (-x).exp()), 2.0);
             worst("erf", $voc::erf, libm::erf, 2.0);
+            worst("erfc", $voc::erfc, libm::erfc, 2.0);
+            worst("erfinv", $voc::erfinv, reference::erfinv, 1.0);
             worst("sin", $voc::sin, f64::sin, 1.0);
             worst("cos", $voc::cos, f64::cos, 1.0);
             worst("tan", $voc::tan, f64::tan, 1.5);
+            worst("asin", $voc::asin, f64::asin, 1.5);
+            worst("acos", $voc::acos, f64::acos, 1.5);
+            worst("atan", $voc::atan, f64::atan, 1.5);
         }
     )* };
 }
@@ -57,14 +78,15 @@ fn small_angles() {
     let limit = near::LIMIT.unwrap() * std::f32::consts::PI;
     let inside = |f: fn(f32) -> f32| move |x: f32| if x.abs() <= limit { f(x) } else { 0.0 };
     let exact = |f: fn(f64) -> f64| move |x: f64| if x.abs() <= limit as f64 { f(x) } else { 0.0 };
-    worst("sin", inside(near::sin), exact(f64::sin), 1.5);
-    worst("cos", inside(near::cos), exact(f64::cos), 1.5);
+    worst("sin", inside(near::sin), exact(f64::sin), 1.6);
+    worst("cos", inside(near::cos), exact(f64::cos), 1.6);
+    worst("tan", inside(near::tan), exact(f64::tan), 1.0);
     // Next to multiples of π/2, where little is left of the argument.
     for turn in 0..16384 {
         let x = (f64::from(turn) * std::f64::consts::FRAC_PI_2) as f32;
         for x in [x.next_down(), x, x.next_up(), -x] {
             let (s, c) = (ulps(near::sin(x), f64::from(x).sin()), ulps(near::cos(x), f64::from(x).cos()));
-            assert!(s.max(c) <= 1.5, "{x}: {s} and {c} ulp");
+            assert!(s.max(c) <= 1.6, "{x}: {s} and {c} ulp");
         }
     }
 }

@@ -172,8 +172,7 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
     """
     _warn_sizes(input, target)
     reduction = _legacy_reduction(size_average, reduce, reduction)
-    difference = input - target
-    loss = difference * difference
+    loss = _core.squared_difference(input, target)
     if weight is None:
         return _reduce(loss, reduction)
     loss = loss * weight
@@ -199,9 +198,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
     if beta == 0.0:
         return l1_loss(input, target, reduction=reduction)
-    difference = input - target
-    size = difference.abs()
-    return _reduce(where(size < beta, difference * difference * (0.5 / beta), size - 0.5 * beta), reduction)
+    return _reduce(_core.smooth_l1(input, target, beta), reduction)
 
 
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
@@ -209,9 +206,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     _warn_sizes(input, target)
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
-    difference = input - target
-    size = difference.abs()
-    loss = where(size < delta, difference * difference * 0.5, (size - 0.5 * delta) * delta)
+    loss = _core.smooth_l1(input, target, delta) * delta
     if weight is None:
         return _reduce(loss, reduction)
     loss = loss * weight

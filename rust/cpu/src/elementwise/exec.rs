@@ -60,9 +60,6 @@ struct Source {
 // SAFETY: an address; the arrays behind it are readable from every thread while the call lasts.
 unsafe impl Sync for Source {}
 
-/// Elements of a block where an operand has one value for a whole loop: few, since they are all filled for it.
-const SPREAD: usize = 256;
-
 type Block<T> = [MaybeUninit<T>; BLOCK];
 
 fn first(buffer: &Buffer, layout: &Layout, dtype: DType) -> *mut u8 {
@@ -237,14 +234,7 @@ impl<T: Lane> Job<'_, T> {
         let whole = self.target.way != Way::Moved
             && !matches!(self.call, Call::VjpAdded { .. })
             && self.sources.iter().all(|s| matches!(s.way, Way::Dense | Way::Rows | Way::Over | Way::Unused));
-        let spread = self.sources.iter().any(|s| s.way == Way::Spread);
-        let limit = if whole {
-            usize::MAX
-        } else if spread {
-            SPREAD
-        } else {
-            BLOCK
-        };
+        let limit = if whole { usize::MAX } else { BLOCK };
         let mut products = MaybeUninit::<Block<T>>::uninit();
         let products: &mut [T] = match self.call {
             Call::VjpAdded { .. } => zeroed(&mut products, BLOCK.min(range.len())),
@@ -252,12 +242,12 @@ impl<T: Lane> Job<'_, T> {
         };
         let mut spread_from = [isize::MIN; ARRAYS - 1];
         let mut at = range.start;
+        let mut place = plan.place(at);
         while at < range.end {
             let mut len = limit.min(range.end - at);
             if self.by_rows {
-                len = len.min(plan.inner() - at % plan.inner());
+                len = len.min(plan.inner() - place.column());
             }
-            let place = plan.place(at);
             let mut args: [&[T]; ARRAYS - 1] = [&[]; ARRAYS - 1];
             for (k, (source, block)) in self.sources.iter().zip(scratch.iter_mut()).enumerate() {
                 let elements: *const T = match source.way {
@@ -274,7 +264,8 @@ impl<T: Lane> Job<'_, T> {
                         if spread_from[k] != offset {
                             spread_from[k] = offset;
                             let value = *source.start.cast::<T>().wrapping_offset(offset);
-                            block_of(block)[..SPREAD].fill(MaybeUninit::new(value));
+                            // No row is longer than its place in a block.
+                            block_of(block)[..plan.inner().min(BLOCK)].fill(MaybeUninit::new(value));
                         }
                         block.as_ptr().cast()
                     }
@@ -293,6 +284,7 @@ impl<T: Lane> Job<'_, T> {
             }
             self.block(&place, at, len, &mut args, products);
             at += len;
+            plan.advance(&mut place, len);
         }
     }
 

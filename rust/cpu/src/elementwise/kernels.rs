@@ -42,7 +42,7 @@ macro_rules! value_loop {
             let &[$first $(, $arg)*] = args else { return };
             let $first = &$first[..len];
             $(let $arg = &$arg[..len];)*
-            $walk!(len, [$first $(, $arg)*] stringify!($value), |i| {
+            $walk!(len, apart [$first $(, $arg)*] stringify!($value), |i| {
                 let $first = $first[i];
                 $(let $arg = $arg[i];)*
                 out[i] = $value;
@@ -53,7 +53,7 @@ macro_rules! value_loop {
             let len = out.len();
             let &[$($arg),*] = args else { return };
             $(let $arg = &$arg[..len];)*
-            $walk!(len, [out $(, $arg)*] stringify!($value), |i| {
+            $walk!(len, over [out $(, $arg)*] stringify!($value), |i| {
                 let $first = out[i];
                 $(let $arg = $arg[i];)*
                 out[i] = $value;
@@ -86,7 +86,7 @@ macro_rules! vjp_loops {
             let &[$($arg),*] = args else { return };
             $(let $arg = &$arg[..len];)*
             let ($y, g) = (&$y[..len], &g[..len]);
-            by_distance!(len, [$($arg),*] stringify!($($partial),*), |i| {
+            by_distance!(len, apart [$($arg),*] stringify!($($partial),*), |i| {
                 $(let $arg = $arg[i];)*
                 let $y = $y[i];
                 out[i] = Partials::<$T>::pull::<I>(($($partial,)*), g[i]);
@@ -99,13 +99,23 @@ macro_rules! vjp_loops {
 /// Elements that are looked at together for a faster form.
 const CHUNK: usize = 256;
 
-/// Whether a row's text has a sine or cosine in it.
+/// Whether a row's text has a sine, cosine or tangent in it.
 const fn turns(text: &str) -> bool {
+    calls(text, b"sin") || calls(text, b"cos") || calls(text, b"tan")
+}
+
+/// Whether it has a power in it.
+const fn raises(text: &str) -> bool {
+    calls(text, b"pow")
+}
+
+/// Whether a row's text has a function of that name in it.
+const fn calls(text: &str, name: &[u8; 3]) -> bool {
     let text = text.as_bytes();
     let mut i = 0;
     while i + 3 < text.len() {
-        let found = matches!(&[text[i], text[i + 1], text[i + 2]], b"sin" | b"cos");
-        if found && !text[i + 3].is_ascii_alphabetic() && (i == 0 || !text[i - 1].is_ascii_alphabetic()) {
+        let found = text[i] == name[0] && text[i + 1] == name[1] && text[i + 2] == name[2];
+        if found && !text[i + 3].is_ascii_alphanumeric() && (i == 0 || !text[i - 1].is_ascii_alphanumeric()) {
             return true;
         }
         i += 1;
@@ -115,7 +125,7 @@ const fn turns(text: &str) -> bool {
 
 /// `$body` for all elements `$i`.
 macro_rules! one_by_one {
-    ($len:ident, [$($arg:ident),*] $text:expr, |$i:ident| $body:expr) => {
+    ($len:ident, $mode:ident [$($arg:ident),*] $text:expr, |$i:ident| $body:expr) => {
         for $i in 0..$len {
             $body
         }
@@ -124,7 +134,29 @@ macro_rules! one_by_one {
 
 /// As [`one_by_one`], with these functions of the vocabulary for small arguments as long as a chunk's are.
 macro_rules! by_chunks {
-    ($limit:expr, {$($function:ident),*}, $len:ident, [$($arg:ident),*] |$i:ident| $body:expr) => {
+    // Looked at while it is computed: that reads memory once, and works while it waits. A chunk with a large argument is
+    // computed again.
+    ($limit:expr, {$($function:ident),*}, $len:ident, apart [$($arg:ident),*] |$i:ident| $body:expr) => {
+        let limit = $limit.unwrap_or_default();
+        for start in (0..$len).step_by(CHUNK) {
+            let chunk = start..(start + CHUNK).min($len);
+            let mut small = true;
+            {
+                use near::{$($function),*};
+                for $i in chunk.clone() {
+                    $(small &= $arg[$i].abs() <= limit;)*
+                    $body
+                }
+            }
+            if !small {
+                for $i in chunk {
+                    $body
+                }
+            }
+        }
+    };
+    // What is overwritten is looked at before.
+    ($limit:expr, {$($function:ident),*}, $len:ident, over [$($arg:ident),*] |$i:ident| $body:expr) => {
         let limit = $limit.unwrap_or_default();
         for start in (0..$len).step_by(CHUNK) {
             let chunk = start..(start + CHUNK).min($len);
@@ -146,15 +178,42 @@ macro_rules! by_chunks {
     };
 }
 
+/// As [`one_by_one`], with products for powers as long as a chunk's exponents are so small.
+macro_rules! by_powers {
+    ($len:ident, [$base:ident, $exponent:ident] |$i:ident| $body:expr) => {
+        for start in (0..$len).step_by(CHUNK) {
+            let chunk = start..(start + CHUNK).min($len);
+            let mut small = true;
+            for v in &$exponent[chunk.clone()] {
+                small &= is_small_power(*v);
+            }
+            if small {
+                use small_pow as pow;
+                for $i in chunk {
+                    $body
+                }
+            } else {
+                for $i in chunk {
+                    $body
+                }
+            }
+        }
+    };
+    // Only rows of a base and an exponent come here.
+    ($len:ident, [$($arg:ident),*] |$i:ident| $body:expr) => {};
+}
+
 /// All elements, in the faster form that the row has for small arguments.
 macro_rules! by_distance {
-    ($len:ident, [$($arg:ident),*] $text:expr, |$i:ident| $body:expr) => {
+    ($len:ident, $mode:ident [$($arg:ident),*] $text:expr, |$i:ident| $body:expr) => {
         if const { near::LIMIT.is_some() && turns($text) } {
-            by_chunks!(near::LIMIT, {cos, sin}, $len, [$($arg),*] |$i| $body);
+            by_chunks!(near::LIMIT, {cos, sin, tan}, $len, $mode [$($arg),*] |$i| $body);
         } else if const { near::EXP_LIMIT.is_some() && matches!($text.as_bytes(), b"exp(x)") } {
-            by_chunks!(near::EXP_LIMIT, {exp}, $len, [$($arg),*] |$i| $body);
+            by_chunks!(near::EXP_LIMIT, {exp}, $len, $mode [$($arg),*] |$i| $body);
+        } else if const { raises($text) } {
+            by_powers!($len, [$($arg),*] |$i| $body);
         } else {
-            one_by_one!($len, [$($arg),*] $text, |$i| $body)
+            one_by_one!($len, $mode [$($arg),*] $text, |$i| $body)
         }
     };
 }
@@ -186,7 +245,7 @@ macro_rules! float_kernels {
     )*) => {
         #[allow(unused, clippy::all)]
         mod $module {
-            use super::{position, turns, Kernel, Kernels, Partials, Vjp, CHUNK};
+            use super::{position, raises, turns, Kernel, Kernels, Partials, Vjp, CHUNK};
             use wengert_ops::rows::voc::$voc::*;
             pub(super) static KERNELS: Kernels<$T> = Kernels {
                 rows: &[$(float_kernel!($class $attr, $T, [$($arg),*] $value)),*],
@@ -211,18 +270,18 @@ macro_rules! int_kernels {
     };
 }
 
-wengert_ops::elementwise_table! { float_kernels (f32_base, f32, f32_base, allow(unused)) }
-wengert_ops::elementwise_table! { float_kernels (f64_base, f64, f64, allow(unused)) }
+wengert_ops::elementwise_table! { float_kernels (f32_base, f32, f32_least, allow(unused)) }
+wengert_ops::elementwise_table! { float_kernels (f64_base, f64, f64_least, allow(unused)) }
 wengert_ops::elementwise_table! { int_kernels (i64_base, allow(unused)) }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::*;
     wengert_ops::elementwise_table! { float_kernels (f32_avx2, f32, f32_fma, target_feature(enable = "avx2,fma")) }
-    wengert_ops::elementwise_table! { float_kernels (f64_avx2, f64, f64, target_feature(enable = "avx2,fma")) }
+    wengert_ops::elementwise_table! { float_kernels (f64_avx2, f64, f64_fma, target_feature(enable = "avx2,fma")) }
     wengert_ops::elementwise_table! { float_kernels (f32_avx512, f32, f32_fma,
     target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512cd,avx2,fma")) }
-    wengert_ops::elementwise_table! { float_kernels (f64_avx512, f64, f64,
+    wengert_ops::elementwise_table! { float_kernels (f64_avx512, f64, f64_fma,
     target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512cd,avx2,fma")) }
     pub(super) static F32: [&Kernels<f32>; 2] = [&f32_avx2::KERNELS, &f32_avx512::KERNELS];
     pub(super) static F64: [&Kernels<f64>; 2] = [&f64_avx2::KERNELS, &f64_avx512::KERNELS];

@@ -28,6 +28,13 @@ pub struct Place {
     index: SmallVec<[usize; 4]>,
 }
 
+impl Place {
+    /// The index in the innermost loop.
+    pub fn column(&self) -> usize {
+        self.index[0]
+    }
+}
+
 impl Plan {
     /// All arrays row-major and dense.
     pub fn flat(len: usize) -> Plan {
@@ -86,6 +93,21 @@ impl Plan {
             i
         });
         Place { index: index.collect() }
+    }
+
+    /// Moves a place on by some elements.
+    pub fn advance(&self, place: &mut Place, by: usize) {
+        place.index[0] += by;
+        for d in 0..self.loops.len() - 1 {
+            let len = self.loops[d].len;
+            if place.index[d] < len {
+                break;
+            }
+            // Mostly one row: divisions are slow.
+            let rows = if place.index[d] == len { 1 } else { place.index[d] / len };
+            place.index[d] -= rows * len;
+            place.index[d + 1] += rows;
+        }
     }
 
     /// The position of a place in array `k`, relative to the array's first element.

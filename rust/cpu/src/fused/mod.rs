@@ -16,7 +16,7 @@ use crate::lanes;
 use crate::matmul::Float;
 use crate::strided::{dense_mut, Number};
 use std::ops::{Add, Div, Mul, Sub};
-use wengert_ops::rows::voc::{f32_base, f32_fma};
+use wengert_ops::rows::voc::{f32_base, f32_fma, f64 as f64_base, f64_fma};
 use wengert_ops::{DType, Error, Op, Result, View, ViewMut};
 
 /// See [`wengert_ops::Backend::fused`].
@@ -113,63 +113,46 @@ trait Real: Float + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self>
     fn sigmoid(self, fma: bool) -> Self;
 }
 
-impl Real for f32 {
-    #[inline(always)]
-    fn tanh(self, fma: bool) -> f32 {
-        if fma {
-            f32_fma::tanh(self)
-        } else {
-            f32_base::tanh(self)
+macro_rules! real {
+    ($T:ident, $base:ident, $fused:ident, $falling:ident) => {
+        impl Real for $T {
+            #[inline(always)]
+            fn exp_falling(self, fma: bool) -> $T {
+                if fma {
+                    $fused::$falling(self)
+                } else {
+                    $base::$falling(self)
+                }
+            }
+            #[inline(always)]
+            fn ln(self) -> $T {
+                $base::log(self)
+            }
+            #[inline(always)]
+            fn sqrt(self) -> $T {
+                $T::sqrt(self)
+            }
+            #[inline(always)]
+            fn tanh(self, fma: bool) -> $T {
+                if fma {
+                    $fused::tanh(self)
+                } else {
+                    $base::tanh(self)
+                }
+            }
+            #[inline(always)]
+            fn sigmoid(self, fma: bool) -> $T {
+                if fma {
+                    $fused::sigmoid(self)
+                } else {
+                    $base::sigmoid(self)
+                }
+            }
         }
-    }
-    #[inline(always)]
-    fn sigmoid(self, fma: bool) -> f32 {
-        if fma {
-            f32_fma::sigmoid(self)
-        } else {
-            f32_base::sigmoid(self)
-        }
-    }
-    #[inline(always)]
-    fn exp_falling(self, fma: bool) -> f32 {
-        if fma {
-            f32_fma::exp_falling(self)
-        } else {
-            f32_base::exp_falling(self)
-        }
-    }
-    #[inline(always)]
-    fn ln(self) -> f32 {
-        f32_base::log(self)
-    }
-    #[inline(always)]
-    fn sqrt(self) -> f32 {
-        f32::sqrt(self)
-    }
+    };
 }
-
-impl Real for f64 {
-    #[inline(always)]
-    fn tanh(self, _: bool) -> f64 {
-        f64::tanh(self)
-    }
-    #[inline(always)]
-    fn sigmoid(self, _: bool) -> f64 {
-        wengert_ops::rows::voc::f64::sigmoid(self)
-    }
-    #[inline(always)]
-    fn exp_falling(self, _: bool) -> f64 {
-        f64::exp(self)
-    }
-    #[inline(always)]
-    fn ln(self) -> f64 {
-        f64::ln(self)
-    }
-    #[inline(always)]
-    fn sqrt(self) -> f64 {
-        f64::sqrt(self)
-    }
-}
+real! { f32, f32_base, f32_fma, exp_falling }
+real! { f64, f64_base, f64_fma, exp }
 
 /// Elements that are added in `T` before their sum goes to `T::Wide`.
 const BLOCK: usize = 1024;

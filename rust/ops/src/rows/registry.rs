@@ -126,6 +126,8 @@ const fn label(row: Row, variant: &'static str) -> &'static str {
         Row::Rsub => "RsubBackward1",
         Row::Xlog1Py => "SpecialXlog1Py",
         Row::TruncDivide => "Div",
+        Row::SquaredDifference => "MseLoss",
+        Row::SmoothL1 => "SmoothL1Loss",
         _ => variant,
     }
 }
@@ -133,7 +135,15 @@ const fn label(row: Row, variant: &'static str) -> &'static str {
 const fn hidden(row: Row) -> bool {
     matches!(
         row,
-        Row::AddScaled | Row::Copy | Row::Dropped | Row::TruncDivide | Row::GeluTanh | Row::ClampTensor | Row::Rsub
+        Row::AddScaled
+            | Row::Copy
+            | Row::Dropped
+            | Row::TruncDivide
+            | Row::GeluTanh
+            | Row::ClampTensor
+            | Row::Rsub
+            | Row::SquaredDifference
+            | Row::SmoothL1
     )
 }
 
@@ -155,7 +165,7 @@ const fn numbers(args: &[&str]) -> u8 {
 
 const fn demand(row: Row) -> Demand {
     match row {
-        Row::Sub | Row::Rsub => Demand::NoBool,
+        Row::Sub | Row::Rsub | Row::SquaredDifference => Demand::NoBool,
         Row::Lerp | Row::Heaviside => Demand::OneDtype,
         Row::Addcdiv => Demand::FloatQuotient,
         _ => Demand::Any,

@@ -20,7 +20,7 @@ pub fn digamma(x: f64) -> f64 {
             return f64::NAN;
         }
         // The fraction alone, because sin and cos of large multiples of π are noise.
-        let turn = PI * (x - x.trunc());
+        let turn = PI * (x - x.round());
         return digamma(1.0 - x) - PI / turn.tan();
     }
     let (mut x, mut sum) = (x, 0.0);

@@ -37,6 +37,8 @@ arith Addcmul addcmul (x, a, b, value) -> y = x + value * a * b, [1.0, value * b
 real Addcdiv addcdiv (x, a, b, value) -> y = x + value * a / b, [1.0, value / b, -(value * a) / (b * b), a / b], (-2.0, 2.0) (-2.0, 2.0) (0.5, 2.0) (-2.0, 2.0), "`x + value * a / b`.";
 real Dropped dropped (x, kept, value) -> y = x * (kept * value), [kept * value, x * value, x * kept], (-2.0, 2.0) (0.0, 1.0) (1.0, 2.0), "`x * value` where `kept` is 1, 0 where it is 0.";
 real Lerp lerp (a, b, w) -> y = select(lt(abs(w), 0.5), a + w * (b - a), b - (b - a) * (1.0 - w)), [1.0 - w, w, b - a], (-2.0, 2.0) (-2.0, 2.0) (-1.0, 1.0), "From `a` to `b` by the weight `w`.";
+arith SquaredDifference squared_difference (a, b) -> y = (a - b) * (a - b), [2.0 * (a - b), 2.0 * (b - a)], (-2.0, 2.0) (-2.0, 2.0), "Square of the difference.";
+real SmoothL1 smooth_l1 (a, b, beta) -> y = { let d = abs(a - b); select(lt(d, beta), 0.5 * d * d / beta, d - 0.5 * beta) }, [maximum(minimum((a - b) / beta, 1.0), -1.0), maximum(minimum((b - a) / beta, 1.0), -1.0), { let d = abs(a - b); select(lt(d, beta), -0.5 * d * d / (beta * beta), -0.5) }], (-2.0, 2.0) (-2.0, 2.0) (0.5, 2.0), "Squared difference over `2 * beta` below `beta`, absolute difference less `beta / 2` above.";
 
 arith Maximum maximum (a, b) -> y = maximum(a, b), [select(lt(a, b), 0.0, select(eq(a, b), 0.5, 1.0)), select(gt(a, b), 0.0, select(eq(a, b), 0.5, 1.0))], (-2.0, 2.0) (-2.0, 2.0) ! a - b, "The greater of two; NaN wins.";
 arith Minimum minimum (a, b) -> y = minimum(a, b), [select(gt(a, b), 0.0, select(eq(a, b), 0.5, 1.0)), select(lt(a, b), 0.0, select(eq(a, b), 0.5, 1.0))], (-2.0, 2.0) (-2.0, 2.0) ! a - b, "The lesser of two; NaN wins.";

@@ -36,14 +36,14 @@ fn split(x: f32) -> (u64, f64) {
 
 /// Taylor's polynomials: to 2⁻²⁹ of the value where the angle is at most π/4.
 #[inline(always)]
-fn short_sin(a: f64) -> f64 {
+pub(super) fn short_sin(a: f64) -> f64 {
     let s = a * a;
     let tail = s.mul_add(s.mul_add(s.mul_add(1.0 / 362880.0, -1.0 / 5040.0), 1.0 / 120.0), -1.0 / 6.0);
     (a * s).mul_add(tail, a)
 }
 
 #[inline(always)]
-fn short_cos(a: f64) -> f64 {
+pub(super) fn short_cos(a: f64) -> f64 {
     let s = a * a;
     let tail = s.mul_add(s.mul_add(s.mul_add(-1.0 / 3628800.0, 1.0 / 40320.0), -1.0 / 720.0), 1.0 / 24.0);
     s.mul_add(s.mul_add(tail, -0.5), 1.0)

@@ -1,6 +1,6 @@
 //! The vocabulary in f32 without fused multiply-add, where `mul_add` would be a slow library call.
 
-use super::float::float_vocabulary;
+use super::float::{float_vocabulary, library_functions};
 use super::poly::f32_polynomials;
 
 #[inline(always)]
@@ -9,6 +9,7 @@ fn fma(a: f32, b: f32, c: f32) -> f32 {
 }
 
 float_vocabulary! { f32 }
+library_functions! { f32 }
 f32_polynomials! {}
 
 // Without an instruction that rounds, the library's own are faster than ours.
@@ -29,5 +30,5 @@ pub fn tan(x: f32) -> f32 {
 pub mod near {
     pub const LIMIT: Option<f32> = None;
     pub const EXP_LIMIT: Option<f32> = None;
-    pub use super::{cos, exp, sin};
+    pub use super::{cos, exp, sin, tan};
 }

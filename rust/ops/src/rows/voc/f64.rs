@@ -1,12 +1,25 @@
-//! The vocabulary in f64.
+//! The vocabulary in f64 by the library's functions: what others are measured against.
 
-use super::float::float_vocabulary;
+use super::float::{float_vocabulary, library_functions};
 
 float_vocabulary! { f64 }
+library_functions! { f64 }
 
 #[inline(always)]
 pub fn exp(x: f64) -> f64 {
     x.exp()
+}
+#[inline(always)]
+pub fn exp2(x: f64) -> f64 {
+    x.exp2()
+}
+#[inline(always)]
+pub fn log2(x: f64) -> f64 {
+    x.log2()
+}
+#[inline(always)]
+pub fn log10(x: f64) -> f64 {
+    x.log10()
 }
 #[inline(always)]
 pub fn expm1(x: f64) -> f64 {
@@ -38,15 +51,12 @@ pub fn tanh(x: f64) -> f64 {
 }
 #[inline(always)]
 pub fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
+    let e = (-x.abs()).exp();
+    select(x < 0.0, e, 1.0) / (1.0 + e)
 }
 #[inline(always)]
 pub fn erf(x: f64) -> f64 {
     libm::erf(x)
-}
-#[inline(always)]
-pub fn erfc(x: f64) -> f64 {
-    libm::erfc(x)
 }
 #[inline(always)]
 pub fn nextafter(a: f64, b: f64) -> f64 {
@@ -57,5 +67,5 @@ pub fn nextafter(a: f64, b: f64) -> f64 {
 pub mod near {
     pub const LIMIT: Option<f64> = None;
     pub const EXP_LIMIT: Option<f64> = None;
-    pub use super::{cos, exp, sin};
+    pub use super::{cos, exp, sin, tan};
 }

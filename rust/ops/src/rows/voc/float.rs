@@ -1,6 +1,6 @@
-//! What f32 and f64 share: exact operations, choices, and functions that the standard library computes well.
+//! What f32 and f64 share: exact operations and choices, and the library's functions.
 
-/// The vocabulary of one float type, but for the functions that have polynomials of their own.
+/// The vocabulary of one float type, but for the functions that are approximated.
 macro_rules! float_vocabulary {
     ($T:ident) => {
         pub use std::$T::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, LN_10, LN_2, PI};
@@ -168,6 +168,17 @@ macro_rules! float_vocabulary {
         pub fn copysign(a: $T, b: $T) -> $T {
             a.copysign(b)
         }
+        /// Whether [`small_pow`] is for this exponent, or for one less.
+        #[inline(always)]
+        pub fn is_small_power(b: $T) -> bool {
+            (b == 2.0) | (b == 3.0)
+        }
+        /// `pow` for the exponents 1, 2 and 3, as products.
+        #[inline(always)]
+        pub fn small_pow(a: $T, b: $T) -> $T {
+            let square = a * a;
+            select(b == 1.0, a, select(b == 2.0, square, square * a))
+        }
         #[inline(always)]
         pub fn sqrt(x: $T) -> $T {
             x.sqrt()
@@ -176,7 +187,17 @@ macro_rules! float_vocabulary {
         pub fn rsqrt(x: $T) -> $T {
             1.0 / x.sqrt()
         }
+        #[inline(always)]
+        pub fn polygamma(n: $T, x: $T) -> $T {
+            $crate::rows::special::polygamma(n as f64, x as f64) as $T
+        }
+    };
+}
+pub(super) use float_vocabulary;
 
+/// The functions of the standard library, and of ours that have branches: for processors without fused multiply-add.
+macro_rules! library_functions {
+    ($T:ident) => {
         #[inline(always)]
         pub fn pow(a: $T, b: $T) -> $T {
             a.powf(b)
@@ -209,29 +230,22 @@ macro_rules! float_vocabulary {
         pub fn cosh(x: $T) -> $T {
             x.cosh()
         }
+        // The standard library's overflow, and lose what is near 1.
         #[inline(always)]
         pub fn asinh(x: $T) -> $T {
-            x.asinh()
+            libm::asinh(x as f64) as $T
         }
         #[inline(always)]
         pub fn acosh(x: $T) -> $T {
-            x.acosh()
+            select(x < 1.0, $T::NAN, libm::acosh(x as f64) as $T)
         }
         #[inline(always)]
         pub fn atanh(x: $T) -> $T {
-            x.atanh()
+            libm::atanh(x as f64) as $T
         }
         #[inline(always)]
-        pub fn exp2(x: $T) -> $T {
-            x.exp2()
-        }
-        #[inline(always)]
-        pub fn log2(x: $T) -> $T {
-            x.log2()
-        }
-        #[inline(always)]
-        pub fn log10(x: $T) -> $T {
-            x.log10()
+        pub fn erfc(x: $T) -> $T {
+            libm::erfc(x as f64) as $T
         }
         #[inline(always)]
         pub fn erfinv(x: $T) -> $T {
@@ -245,10 +259,6 @@ macro_rules! float_vocabulary {
         pub fn digamma(x: $T) -> $T {
             $crate::rows::special::digamma(x as f64) as $T
         }
-        #[inline(always)]
-        pub fn polygamma(n: $T, x: $T) -> $T {
-            $crate::rows::special::polygamma(n as f64, x as f64) as $T
-        }
     };
 }
-pub(super) use float_vocabulary;
+pub(super) use library_functions;

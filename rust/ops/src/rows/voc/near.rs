@@ -1,7 +1,8 @@
-//! Sine and cosine of f32 up to [`LIMIT`], for processors with fused multiply-add: what [`circle`](super::circle) does for
+//! Sine, cosine and tangent of f32 up to [`LIMIT`], for processors with fused multiply-add: what [`circle`](super::circle) does for
 //! all, in a third of the time; and the exponential up to [`EXP_LIMIT`]. Loops use them for blocks whose arguments are all
 //! so small.
 
+use super::circle::{short_cos, short_sin};
 pub use super::f32_fma::exp_normal as exp;
 
 /// Of a row's arguments: rows multiply them by π at most.
@@ -57,4 +58,23 @@ pub fn cos(x: f32) -> f32 {
     let (quadrant, a) = split(x);
     let (s, c) = short(a);
     turned(if quadrant & 1 == 0 { c } else { s }, quadrant.wrapping_add(1))
+}
+
+/// In f64: a quotient of two rounded values would be off by more than either.
+#[inline(always)]
+pub fn tan(x: f32) -> f32 {
+    // Adding 1.5 · 2⁵² rounds to an integer in the low bits.
+    const ROUND: f64 = 6755399441055744.0;
+    let wide = f64::from(x);
+    let shifted = wide.mul_add(std::f64::consts::FRAC_2_PI, ROUND);
+    let quarters = shifted - ROUND;
+    let rest = quarters.mul_add(-6.123233995736766e-17, quarters.mul_add(-std::f64::consts::FRAC_PI_2, wide));
+    let (s, c) = (short_sin(rest), short_cos(rest));
+    let even = shifted.to_bits() & 1 == 0;
+    let value = if even { s } else { -c } / if even { c } else { s };
+    if x == 0.0 {
+        x
+    } else {
+        value as f32
+    }
 }
