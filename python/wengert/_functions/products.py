@@ -276,7 +276,11 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     if compute_mode not in CDIST_MODES:
         raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
     many = x1.shape[-2] > 25 or x2.shape[-2] > 25
-    if p == 2 and x1.shape[-1] and (compute_mode == CDIST_MODES[1] or (compute_mode == CDIST_MODES[0] and many)):
+    if (
+        p == 2
+        and x1.shape[-1]
+        and (compute_mode == CDIST_MODES[1] or (compute_mode == CDIST_MODES[0] and many))
+    ):
         return euclidean_by_product(x1, x2)
     if x1.shape[-1] == 0:
         # The largest of no differences is 0 here.

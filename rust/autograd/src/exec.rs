@@ -326,6 +326,7 @@ fn kernel(op: &Op, inputs: &[Value], outputs: &[Value]) -> Result<bool> {
         }
         Op::Softmax { .. }
         | Op::Linear
+        | Op::LinearThen { .. }
         | Op::CrossEntropy { .. }
         | Op::LayerNorm { .. }
         | Op::VarMean { .. }

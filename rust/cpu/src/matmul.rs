@@ -3,7 +3,7 @@
 
 use crate::buffer::Buffer;
 use crate::elementwise::Isa;
-use crate::gemm::{Item, Kernels, Product};
+use crate::gemm::{Item, Kernels, Product, Then};
 use crate::strided::{dispatch, filled, load, parallel, room, store, vectorised, Element, Nest, Number, Ptr, GRAIN};
 use crate::threads;
 use smallvec::SmallVec;
@@ -188,19 +188,44 @@ pub(crate) unsafe fn product<T: Factor>(
     accumulate: bool,
     threads: bool,
 ) {
-    if product_of(m, k, n) > TINY {
-        if n == 1 && gemv(m, k, a, b.at, b.row, out, out_row, accumulate) {
-            return;
-        }
-        if m == 1 && gemv(n, k, b.t(), a.at, a.col, out, 1, accumulate) {
-            return;
-        }
-        let product = Product { m, k, n, a, b, out: Ptr::new(out), out_row, add: accumulate };
+    product_then(m, k, n, a, b, out, out_row, accumulate, threads, None)
+}
+
+/// [`product`], and a function of the output's elements.
+///
+/// # Safety
+/// As [`product`], and so for where the function's values go.
+#[allow(clippy::too_many_arguments)]
+pub(crate) unsafe fn product_then<T: Factor>(
+    m: usize,
+    k: usize,
+    n: usize,
+    a: Matrix<T>,
+    b: Matrix<T>,
+    out: *mut T,
+    out_row: isize,
+    accumulate: bool,
+    threads: bool,
+    then: Option<Then<T>>,
+) {
+    let small = product_of(m, k, n) <= TINY;
+    let streamed = !small
+        && (n == 1 && gemv(m, k, a, b.at, b.row, out, out_row, accumulate)
+            || m == 1 && gemv(n, k, b.t(), a.at, a.col, out, 1, accumulate));
+    if !small && !streamed {
+        let product = Product { m, k, n, a, b, out: Ptr::new(out), out_row, add: accumulate, then };
         if T::kernels().is_some_and(|kernels| product.run(kernels, threads)) {
             return;
         }
     }
-    tiny(m, k, n, a, b, out, out_row, accumulate);
+    if !streamed {
+        tiny(m, k, n, a, b, out, out_row, accumulate);
+    }
+    match then {
+        Some(then) if out_row == n as isize => then.run(out, m * n),
+        Some(then) => (0..m as isize).for_each(|i| then.run(out.offset(i * out_row), n)),
+        None => {}
+    }
 }
 
 /// Panels of up to 8 columns whose sums stay in registers.

@@ -125,6 +125,31 @@ fn linear_adds_the_bias_over_any_leading_dims() {
 }
 
 #[test]
+fn linear_is_followed_by_a_row() {
+    // Tiny, row by row along the depth, a vector, one column, blocks on one thread and on several, and a depth of two blocks.
+    let sizes =
+        [[2, 3, 4], [6, 200, 70], [1, 300, 40], [90, 70, 1], [70, 50, 90], [300, 90, 400], [40, 1100, 70], [3, 0, 5]];
+    for (dtype, [m, k, n]) in [DType::F32, DType::F64].into_iter().flat_map(|d| sizes.map(|s| (d, s))) {
+        let (x, w, b) =
+            (Array::noise(dtype, &[m, k], 1), Array::noise(dtype, &[n, k], 2), Array::noise(dtype, &[n], 3));
+        for inputs in [vec![&x, &w], vec![&x, &w, &b]] {
+            let wanted = Array::zeros(dtype, &[m, n]);
+            run(&Op::Linear, &inputs, &[&wanted]);
+            for row in [Row::Relu, Row::Gelu, Row::Tanh] {
+                let of_sums: Vec<f64> = wanted.f64s().iter().map(|&s| row.eval(&[s])).collect();
+                let (y, sums) = (Array::zeros(dtype, &[m, n]), Array::zeros(dtype, &[m, n]));
+                run(&Op::LinearThen { row, keep: false }, &inputs, &[&y]);
+                close(&y.f64s(), &of_sums, dtype.finfo().unwrap().eps * 8.0);
+                let y = Array::zeros(dtype, &[m, n]);
+                run(&Op::LinearThen { row, keep: true }, &inputs, &[&y, &sums]);
+                close(&y.f64s(), &of_sums, dtype.finfo().unwrap().eps * 8.0);
+                assert_eq!(sums.f64s(), wanted.f64s(), "{m}×{k}×{n}");
+            }
+        }
+    }
+}
+
+#[test]
 fn cross_entropy_ignores_averages_and_differentiates() {
     let (n, c, targets) = (5, 4, [3i64, 0, -100, 2, 1]);
     let logits = Array::noise(DType::F64, &[n, c], 1);

@@ -65,6 +65,8 @@ pub enum Op {
     Softmax { dim: u8, log: bool },
     /// `x @ wᵀ + b`: inputs x `[…, k]`, w `[n, k]` and optionally b `[n]`.
     Linear,
+    /// [`Linear`](Op::Linear) and of its sums a row of one input. Outputs that and, where they are kept, the sums.
+    LinearThen { row: Row, keep: bool },
     /// Mean (or sum, or none) negative log-likelihood of softmax: inputs logits `[n, c]`, i64 targets `[n]`;
     /// outputs the loss and the log-softmax, which is all that the gradient needs.
     CrossEntropy { reduction: LossReduction, ignore_index: i64 },

@@ -161,7 +161,8 @@ impl Random {
             },
             19 => Op::MaxPool(Arc::new(self.pool())),
             20 => Op::Softmax { dim, log: flag },
-            21 => Op::Linear,
+            21 if flag => Op::Linear,
+            21 => Op::LinearThen { row: self.of(&[Row::Relu, Row::Gelu, Row::Add]), keep: self.coin() },
             22 => {
                 use LossReduction::*;
                 match self.next() % 10 {

@@ -1,14 +1,14 @@
 //! Fused primitives of neural networks.
 
 use crate::buffer::Device;
-use crate::dispatch::{apply, apply1};
+use crate::dispatch::{apply, apply1, Arg};
 use crate::lock::lock;
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use wengert_ops::infer;
 use wengert_ops::layout::{numel, wrap_dim};
-use wengert_ops::{fail, ConvRole, DType, LossReduction, Meta, Op, Result, ViewOp};
+use wengert_ops::{fail, ConvRole, DType, LossReduction, Meta, Op, Result, Row, ViewOp};
 
 /// Whether a weight `[n, k]` goes with a bias `[n]`.
 fn ordinary(w: &Tensor, b: &Tensor) -> bool {
@@ -49,6 +49,18 @@ impl Tensor {
             Some(b) => apply1(Op::Linear, &[self, w, b]),
             None => apply1(Op::Linear, &[self, w]),
         }
+    }
+
+    /// `row(self @ wᵀ + b)` in one call: a row of one input.
+    pub fn linear_then(&self, w: &Tensor, b: Option<&Tensor>, row: Row) -> Result<Tensor> {
+        if w.rank() != 2 || !self.dtype().is_float() || b.is_some_and(|b| !ordinary(w, b)) {
+            return crate::dispatch::row(row, &[Arg::Tensor(&self.linear(w, b)?)]);
+        }
+        let inputs: SmallVec<[&Tensor; 3]> = [self, w].into_iter().chain(b).collect();
+        let taped = crate::mode::is_grad_enabled() && inputs.iter().any(|t| t.requires_grad());
+        // What the row's partial reads of its input.
+        let keep = taped && row.kept(1).inputs != 0;
+        Ok(apply(Op::LinearThen { row, keep }, &inputs)?.swap_remove(0))
     }
 
     /// An LSTM's step from the sums `[…, 4m]` that go into its gates and the state c `[…, m]`: h and the new c.

@@ -1,18 +1,23 @@
 //! Rules and definitions of products and fused primitives. Plain gradients run a kernel where there is one;
 //! the compositions beside them are what higher orders and other dtypes use, and what tests compare with.
 
-use super::{written, Ctx, Grads, Saves};
-use crate::dispatch::{apply, apply1};
+use super::{row, written, Ctx, Grads, Saves, Unpacked};
+use crate::dispatch::{apply, apply1, row as run_row, Arg};
 use crate::exec;
+use crate::tape::saved::OUTPUT;
 use crate::tensor::Tensor;
 use crate::value::Value;
-use smallvec::smallvec;
-use wengert_ops::{fail, infer, DType, LossReduction, Op, Result, Scalar};
+use smallvec::{smallvec, SmallVec};
+use wengert_ops::{fail, infer, DType, LossReduction, Op, Result, Row, Scalar};
 
 pub(super) fn saves(op: &Op, needs: u64) -> Saves {
     let (first, second) = (needs & 1, needs >> 1 & 1);
     match op {
         Op::Matmul | Op::Linear => Saves::inputs(first << 1 | second),
+        Op::LinearThen { row, keep } => {
+            let outputs = u64::from(row.kept(1).output) | u64::from(*keep) << 1;
+            Saves { inputs: first << 1 | second, outputs }
+        }
         Op::Softmax { .. } if first != 0 => Saves::outputs(1),
         // Targets and log-softmax.
         Op::CrossEntropy { .. } if first != 0 => Saves { inputs: 1 << 1, outputs: 1 << 1 },
@@ -29,6 +34,7 @@ pub(super) fn vjp(ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<Grads> {
     match (ctx.op, grad(0)) {
         (Op::Matmul, Some(g)) => matmul(ctx, g),
         (Op::Linear, Some(g)) => linear(ctx, g),
+        (&Op::LinearThen { row, .. }, g) => linear_then(ctx, row, g, grad(1)),
         (Op::Softmax { dim, log }, Some(g)) => {
             if let Some(gx) = kernel(ctx, &[Some(g.value()), ctx.output_value(0).cloned()])? {
                 return Ok(smallvec![Some(gx)]);
@@ -110,6 +116,35 @@ fn linear(ctx: &Ctx<'_>, g: &Tensor) -> Result<Grads> {
         grads.push(Some(flat));
     }
     Ok(grads)
+}
+
+/// Through the row to the sums, and on from there.
+fn linear_then(ctx: &Ctx<'_>, row: Row, g: Option<&Tensor>, sums: Option<&Tensor>) -> Result<Grads> {
+    // The row's own rule sees the sums as its input.
+    let slot = |s: u8| match s & !OUTPUT {
+        _ if s & OUTPUT == 0 => None,
+        0 => Some(OUTPUT),
+        _ => Some(0),
+    };
+    let saved: SmallVec<[Unpacked; 2]> = ctx
+        .saved
+        .iter()
+        .filter_map(|s| match s {
+            Unpacked::Array(k, value, edge) => slot(*k).map(|k| Unpacked::Array(k, value.clone(), edge.clone())),
+            _ => None,
+        })
+        .collect();
+    let of_row = Ctx { op: &Op::Row(row), saved: &saved, needs: 1, metas: &ctx.metas[..1], ..*ctx };
+    let through = match g {
+        Some(g) => row::vjp(&of_row, row, g)?.pop().flatten(),
+        None => None,
+    };
+    match (through, sums) {
+        (Some(a), Some(b)) => linear(ctx, &a.add(b)?),
+        (Some(g), None) => linear(ctx, &g),
+        (None, Some(g)) => linear(ctx, g),
+        (None, None) => Ok(Grads::new()),
+    }
 }
 
 /// The same on values: three kernels and no tensors in between.
@@ -352,6 +387,11 @@ pub(super) fn definition(op: &Op, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
                 Some(b) => y.add(*b)?,
                 None => y,
             }])
+        }
+        (&Op::LinearThen { row, keep }, _) => {
+            let sums = definition(&Op::Linear, inputs)?.swap_remove(0);
+            let y = run_row(row, &[Arg::Tensor(&sums)])?;
+            Ok(if keep { vec![y, sums] } else { vec![y] })
         }
         (&Op::CrossEntropy { reduction, ignore_index }, [x, target]) => {
             let log = softmax(&wide(x)?, 1, true)?;

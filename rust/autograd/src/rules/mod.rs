@@ -188,6 +188,7 @@ pub(crate) fn saves(op: &Op, needs: u64) -> Saves {
         Op::Matmul
         | Op::Softmax { .. }
         | Op::Linear
+        | Op::LinearThen { .. }
         | Op::CrossEntropy { .. }
         | Op::LayerNorm { .. }
         | Op::VarMean { .. } => fused::saves(op, needs),
@@ -207,7 +208,7 @@ pub(crate) fn shapes(op: &Op) -> u64 {
         Op::View(view) => u64::from(!matches!(**view, ViewOp::Permute(_) | ViewOp::Alias)),
         Op::Reduce { kind: wengert_ops::Reduction::Sum, .. } | Op::Extreme { .. } => 1,
         Op::Gather { .. } | Op::Index { .. } | Op::Sort { .. } | Op::TopK { .. } => 1,
-        Op::MaxPool(_) | Op::Linear => 1,
+        Op::MaxPool(_) | Op::Linear | Op::LinearThen { .. } => 1,
         Op::Scatter { .. } => 1 << 2,
         Op::Cat { .. } | Op::Custom(_) => u64::MAX,
         Op::Row(_) | Op::Cast(_) | Op::To { .. } | Op::Pad(_) | Op::Put(_) | Op::Take(_) => 0,
@@ -247,6 +248,7 @@ fn several(ctx: &Ctx<'_>, grads: &[Option<Tensor>]) -> Result<Grads> {
         Op::Matmul
         | Op::Softmax { .. }
         | Op::Linear
+        | Op::LinearThen { .. }
         | Op::CrossEntropy { .. }
         | Op::LayerNorm { .. }
         | Op::VarMean { .. } => fused::vjp(ctx, grads),

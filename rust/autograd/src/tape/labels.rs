@@ -70,6 +70,7 @@ pub(crate) fn name(op: &Op, label: u16) -> String {
         Op::Softmax { log: false, .. } => "Softmax",
         Op::Softmax { log: true, .. } => "LogSoftmax",
         Op::Linear => "Addmm",
+        Op::LinearThen { row, .. } => row.info().label,
         Op::CrossEntropy { .. } => "NllLoss",
         Op::LayerNorm { centred: true, .. } => "NativeLayerNorm",
         Op::LayerNorm { .. } => "RmsNorm",

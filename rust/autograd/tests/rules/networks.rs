@@ -26,6 +26,11 @@ pub fn networks() -> Vec<Case> {
         cases.push(Case::of(Op::Linear, vec![floats(53, x), floats(54, &[2, 3]), floats(55, &[2])]));
         cases.push(Case::of(Op::Linear, vec![floats(53, x), floats(54, &[2, 3]), floats(55, &[2])]).only(&[1]));
     }
+    for (row, keep) in [(Row::Gelu, true), (Row::Silu, true), (Row::Tanh, false), (Row::Sigmoid, false)] {
+        let op = || Op::LinearThen { row, keep };
+        cases.push(Case::of(op(), vec![floats(53, &[2, 2, 3]), floats(54, &[2, 3]), floats(55, &[2])]));
+        cases.push(Case::of(op(), vec![floats(53, &[2, 3]), floats(54, &[2, 3])]).only(&[0]));
+    }
     for log in [false, true] {
         for (dim, shape) in [(1, &[2, 3][..]), (0, &[3, 2]), (0, &[])] {
             cases.push(Case::of(Op::Softmax { dim, log }, vec![floats(56, shape)]));

@@ -13,11 +13,11 @@ mod plan;
 
 pub use gradient::{elementwise_vjp_with, Pullback};
 pub use isa::Isa;
+pub(crate) use kernels::{Kernel, Lane, Value};
 pub(crate) use movers::Cell;
 
 use crate::buffer::Buffer;
 use exec::{run, Call};
-use kernels::{Kernel, Lane};
 use movers::Patch;
 use std::mem::MaybeUninit;
 use wengert_ops::rows::voc::i64::I64;

@@ -1,18 +1,22 @@
-//! `x @ wᵀ + b` in one pass: the bias is what the product adds to.
+//! `x @ wᵀ + b` in one pass: the bias is what the product adds to. An activation follows block by block, while a block is in a
+//! near cache.
 
 use super::{output, Real};
 use crate::buffer::Buffer;
-use crate::matmul::{product, worth_threads, Matrix};
+use crate::elementwise::Kernel;
+use crate::gemm::Then;
+use crate::matmul::{product_then, worth_threads, Matrix};
 use crate::strided::{Nest, Ptr};
 use wengert_ops::layout::numel;
-use wengert_ops::{fail, Result, View, ViewMut};
+use wengert_ops::{fail, Result, Row, View, ViewMut};
 
-/// x `[…, k]` of any strides, w `[n, k]`, b `[n]` → `[…, n]`.
+/// x `[…, k]` of any strides, w `[n, k]`, b `[n]` → sums `[…, n]`, and of these a row, there or in an array of its own.
 pub(super) fn forward<T: Real>(
     x: View<'_, Buffer>,
     w: View<'_, Buffer>,
     b: Option<View<'_, Buffer>>,
-    y: &ViewMut<'_, Buffer>,
+    sums: &ViewMut<'_, Buffer>,
+    then: Option<(Row, Option<&ViewMut<'_, Buffer>>)>,
 ) -> Result<bool> {
     let (&[n, k], Some((&k_x, lead))) = (w.layout.shape(), x.layout.shape().split_last()) else { return Ok(false) };
     if k != k_x || w.dtype != T::DTYPE || b.is_some_and(|b| b.dtype != T::DTYPE || b.layout.shape() != [n]) {
@@ -23,7 +27,21 @@ pub(super) fn forward<T: Real>(
         return Ok(true);
     }
     // SAFETY: the dtype was matched to T, and the output shares no elements with the inputs.
-    let y = unsafe { output::<T>(y, rows * n)? };
+    let y = unsafe { output::<T>(sums, rows * n)? };
+    let then = match then {
+        Some((row, apart_from)) => {
+            let Kernel::Value { apart, over } = T::row(row) else {
+                fail!(internal, "linear: {} has no values of {}", row.name(), T::DTYPE);
+            };
+            let to = match apart_from {
+                // SAFETY: as above.
+                Some(to) => Some(Ptr::new(unsafe { output::<T>(to, rows * n)? }.as_mut_ptr())),
+                None => None,
+            };
+            Some(Then { apart, over, from: y.as_ptr(), to })
+        }
+        None => None,
+    };
     if let Some(b) = b {
         let (bias, step) = (Ptr::<T>::of(b.buffer), b.layout.strides()[0]);
         let start = b.layout.offset() as isize;
@@ -43,7 +61,7 @@ pub(super) fn forward<T: Real>(
         // SAFETY: all positions come from the layouts; the output's rows are used one run after another.
         unsafe {
             let y = y.at((done * n) as isize);
-            product(m, k, n, x, weights, y, n as isize, b.is_some(), worth_threads(m * k * n));
+            product_then(m, k, n, x, weights, y, n as isize, b.is_some(), worth_threads(m * k * n), then);
         }
         done += m;
     };

@@ -12,12 +12,13 @@ mod moments;
 mod softmax;
 
 use crate::buffer::Buffer;
+use crate::elementwise::{Isa, Kernel, Lane};
 use crate::lanes;
 use crate::matmul::Float;
 use crate::strided::{dense_mut, Number};
 use std::ops::{Add, Div, Mul, Sub};
 use wengert_ops::rows::voc::{f32_base, f32_fma, f64 as f64_base, f64_fma};
-use wengert_ops::{DType, Error, Op, Result, View, ViewMut};
+use wengert_ops::{DType, Error, Op, Result, Row, View, ViewMut};
 
 /// See [`wengert_ops::Backend::fused`].
 pub fn fused(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_, Buffer>]) -> Result<bool> {
@@ -43,8 +44,11 @@ pub fn fused_vjp(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_, Bu
 fn forward<T: Real>(op: &Op, inputs: &[View<'_, Buffer>], outputs: &[ViewMut<'_, Buffer>]) -> Result<bool> {
     match (op, inputs, outputs) {
         (&Op::Softmax { dim, log }, [x], [y]) => softmax::forward::<T>(dim as usize, log, *x, y)?,
-        (Op::Linear, [x, w], [y]) => return linear::forward::<T>(*x, *w, None, y),
-        (Op::Linear, [x, w, b], [y]) => return linear::forward::<T>(*x, *w, Some(*b), y),
+        (Op::Linear, [x, w, b @ ..], [y]) => return linear::forward::<T>(*x, *w, b.first().copied(), y, None),
+        (&Op::LinearThen { row, .. }, [x, w, b @ ..], [y, sums @ ..]) => {
+            let (to, apart) = sums.first().map_or((y, None), |sums| (sums, Some(y)));
+            return linear::forward::<T>(*x, *w, b.first().copied(), to, Some((row, apart)));
+        }
         (&Op::CrossEntropy { reduction, ignore_index }, [x, t], [loss, saved]) => {
             cross_entropy::forward::<T>(reduction, ignore_index, *x, *t, loss, saved)?
         }
@@ -111,6 +115,8 @@ trait Real: Float + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self>
     fn sqrt(self) -> Self;
     fn tanh(self, fma: bool) -> Self;
     fn sigmoid(self, fma: bool) -> Self;
+    /// The loop of an elementwise row.
+    fn row(row: Row) -> Kernel<Self>;
 }
 
 macro_rules! real {
@@ -139,6 +145,9 @@ macro_rules! real {
                 } else {
                     $base::tanh(self)
                 }
+            }
+            fn row(row: Row) -> Kernel<$T> {
+                <$T as Lane>::kernels(Isa::current()).rows[row as usize]
             }
             #[inline(always)]
             fn sigmoid(self, fma: bool) -> $T {

@@ -9,13 +9,14 @@ mod pack;
 mod scratch;
 mod tile;
 
-use crate::elementwise::Isa;
+use crate::elementwise::{Isa, Value};
 use crate::matmul::Matrix;
 use crate::register::{for_each_isa, Register};
 use crate::strided::{Number, Ptr};
 use crate::threads;
 pub(crate) use dot::Rows;
 use scratch::Scratch;
+use std::ops::Range;
 pub(crate) use tile::{tiles, Left, Steps, Strip};
 
 /// Steps of a block along the depth: many, since every block reads and writes the whole output. A strip of the right operand,
@@ -90,6 +91,36 @@ pub(crate) struct Product<T> {
     pub out: Ptr<T>,
     pub out_row: isize,
     pub add: bool,
+    pub then: Option<Then<T>>,
+}
+
+/// A function of the output's elements, for what is done of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Then<T> {
+    pub apart: Value<T>,
+    pub over: Value<T>,
+    /// The output's first element.
+    pub from: *const T,
+    /// Where the values go: to an array of the output's size, or where its elements stood.
+    pub to: Option<Ptr<T>>,
+}
+
+// SAFETY: addresses; the unsafe function that reads and writes there states who may.
+unsafe impl<T: Sync> Sync for Then<T> {}
+
+impl<T: Number> Then<T> {
+    /// # Safety
+    /// The `len` elements at `done` are of the output, and nobody else uses them, nor those where their values go; the
+    /// machine has the functions' instruction set.
+    pub unsafe fn run(&self, done: *mut T, len: usize) {
+        match self.to {
+            Some(to) => {
+                let to = to.at(done.cast_const().offset_from(self.from));
+                (self.apart)(&[std::slice::from_raw_parts(done, len)], std::slice::from_raw_parts_mut(to, len));
+            }
+            None => (self.over)(&[], std::slice::from_raw_parts_mut(done, len)),
+        }
+    }
 }
 
 /// What a step of the loops over blocks works on.
@@ -104,6 +135,8 @@ struct Block<T> {
     columns: usize,
     out: Ptr<T>,
     add: bool,
+    /// Whether nothing is added later.
+    last: bool,
 }
 
 impl<T: Number> Product<T> {
@@ -144,8 +177,8 @@ impl<T: Number> Product<T> {
                 };
                 let a = Matrix { at: a.at.offset(from as isize * a.col), ..a };
                 let out = Ptr::new(self.out.at(first as isize));
-                let add = self.add || p > 0;
-                self.block(kernels, &Block { depth, a, right, right_row, right_strip, columns, out, add }, parts);
+                let (add, last) = (self.add || p > 0, p + 1 == blocks);
+                self.block(kernels, &Block { depth, a, right, right_row, right_strip, columns, out, add, last }, parts);
             }
         }
         true
@@ -193,9 +226,22 @@ impl<T: Number> Product<T> {
                     out: self.out.at(from as isize),
                     out_row: self.out_row,
                     add: self.add,
-                })
+                });
+                self.follow(0..self.m, from, to - from, self.out);
             }
         });
+    }
+
+    /// Does what follows on some columns of some rows.
+    ///
+    /// # Safety
+    /// As [`Then::run`], for these elements.
+    unsafe fn follow(&self, rows: Range<usize>, column: usize, columns: usize, out: Ptr<T>) {
+        if let Some(then) = &self.then {
+            for i in rows {
+                then.run(out.at(i as isize * self.out_row + column as isize), columns);
+            }
+        }
     }
 
     unsafe fn block(&self, kernels: &Kernels<T>, block: &Block<T>, parts: usize) {
@@ -239,6 +285,10 @@ impl<T: Number> Product<T> {
                             width: kernels.width.min(block.columns - column),
                             add: block.add,
                         });
+                    }
+                    if block.last {
+                        let first = first as usize;
+                        self.follow(first..first + count, strips.start * kernels.width, columns, block.out);
                     }
                 }
             }
@@ -286,7 +336,8 @@ mod tests {
         };
         let (x, y) = (matrix(&a, m, k, a_across), matrix(&b, k, n, b_across));
         let mut out = start.clone();
-        let product = Product { m, k, n, a: x, b: y, out: Ptr::new(out.as_mut_ptr()), out_row: n as isize, add };
+        let product =
+            Product { m, k, n, a: x, b: y, out: Ptr::new(out.as_mut_ptr()), out_row: n as isize, add, then: None };
         // SAFETY: the slices have these sizes, and the caller chose an instruction set of this machine.
         assert!(unsafe { product.run(T::kernels(isa), m * k * n > 1 << 17) });
         // SAFETY: as above.

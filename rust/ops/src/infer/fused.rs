@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::fail;
 use crate::layout::{checked_numel, numel, Dims};
 use crate::op::{LossReduction, Meta};
+use crate::rows::{Class, Row};
 use smallvec::{smallvec, SmallVec};
 
 /// The shape of `x @ wᵀ + b`: x `[…, k]`, w `[n, k]`, b `[n]`.
@@ -131,6 +132,20 @@ pub(super) fn linear(inputs: &[Meta]) -> Result<SmallVec<[Meta; 2]>> {
         check_same_dtype("linear", x.dtype, b.dtype)?;
     }
     one(linear_shape(&x.shape, &w.shape, b.map(|b| &b.shape[..]))?, x.dtype)
+}
+
+pub(super) fn linear_then(inputs: &[Meta], row: Row, keep: bool) -> Result<SmallVec<[Meta; 2]>> {
+    let mut outputs = linear(inputs)?;
+    if row.arity() != 1 || row.is_truth() || row.info().class == Class::Bit {
+        fail!(internal, "linear: {} is no function of one number", row.name());
+    }
+    if !outputs[0].dtype.is_float() {
+        fail!(not_implemented, "linear: {} goes with floating-point sums, but got {}", row.name(), outputs[0].dtype);
+    }
+    if keep {
+        outputs.push(outputs[0].clone());
+    }
+    Ok(outputs)
 }
 
 pub(super) fn cross_entropy(inputs: &[Meta], reduction: LossReduction) -> Result<SmallVec<[Meta; 2]>> {
@@ -306,6 +321,18 @@ mod tests {
         refuses(linear(&[f32s(&[]), f32s(&[5, 3])]), Runtime, "at least 1D, but they are 0D and 2D");
         refuses(linear(&[f32s(&[2, 3]), Meta::new(&[5, 3], DType::F64)]), Runtime, "float != double");
         refuses(linear(&[f32s(&[2, 3])]), Type, "2 or 3 inputs");
+    }
+
+    #[test]
+    fn linears_with_activations() {
+        let inputs = [f32s(&[2, 3]), f32s(&[5, 3])];
+        let then = |row, keep| Op::LinearThen { row, keep };
+        assert_eq!(shapes(&then(Row::Relu, false), &inputs), [[2, 5]]);
+        assert_eq!(shapes(&then(Row::Gelu, true), &inputs), [[2, 5], [2, 5]]);
+        refuses(infer(&then(Row::Add, false), &inputs), Internal, "add is no function of one number");
+        refuses(infer(&then(Row::Isnan, false), &inputs), Internal, "isnan is no function of one number");
+        let whole = [i64s(&[2, 3]), i64s(&[5, 3])];
+        refuses(infer(&then(Row::Relu, false), &whole), NotImplemented, "relu goes with floating-point sums");
     }
 
     #[test]

@@ -105,6 +105,7 @@ fn outputs_of(name: &str, op: &Op, inputs: &[Meta]) -> Result<SmallVec<[Meta; 2]
         Op::MaxPool(spec) => window::max_pool(spec, inputs),
         Op::Softmax { dim, log } => fused::softmax(inputs, *dim as usize, *log),
         Op::Linear => fused::linear(inputs),
+        &Op::LinearThen { row, keep } => fused::linear_then(inputs, row, keep),
         Op::CrossEntropy { reduction, .. } => fused::cross_entropy(inputs, *reduction),
         Op::VarMean { dims, keepdim, .. } => fused::var_mean(inputs, *dims, *keepdim),
         Op::LayerNorm { dims, .. } => fused::layer_norm(name, inputs, *dims as usize),

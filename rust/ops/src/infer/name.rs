@@ -58,7 +58,7 @@ names! {
     Op::MaxPool(_) => "max_pool",
     Op::Softmax { log: false, .. } => "softmax",
     Op::Softmax { log: true, .. } => "log_softmax",
-    Op::Linear => "linear",
+    Op::Linear | Op::LinearThen { .. } => "linear",
     Op::CrossEntropy { .. } => "cross_entropy",
     Op::LayerNorm { centred: true, .. } => "layer_norm",
     Op::LayerNorm { .. } => "rms_norm",

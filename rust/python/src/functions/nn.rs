@@ -9,7 +9,8 @@ use crate::types::optional_dtype;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use wengert::{AttentionDropout, LossReduction, Tensor};
+use wengert::rows::Class;
+use wengert::{AttentionDropout, LossReduction, Row, Tensor};
 
 /// Names, and whether the function takes `out=`.
 pub const FUNCTIONS: &[(&str, bool)] = &[("softmax", true), ("log_softmax", true)];
@@ -87,21 +88,35 @@ fn optional<'a>(op: &str, name: &str, t: Option<Object<'a, '_>>) -> PyResult<Opt
 
 /// `input @ weightᵀ + bias`: (…, k), (n, k) and (n) → (…, n).
 ///
+/// `activation` (not in PyTorch) names an elementwise function of one input, "relu" or "gelu", that is taken of the result in
+/// the same call.
+///
 /// Example:
 ///     >>> wg._core.linear(wg.ones(1, 2), wg.ones(3, 2))
 ///     tensor([[2., 2., 2.]])
+///     >>> wg._core.linear(wg.ones(1, 2), -wg.ones(3, 2), activation="relu")
+///     tensor([[0., 0., 0.]])
 #[pyfunction]
-#[pyo3(signature = (input, weight, bias=None))]
+#[pyo3(signature = (input, weight, bias=None, *, activation=None))]
 fn linear(
     py: Python<'_>,
     input: Object<'_, '_>,
     weight: Object<'_, '_>,
     bias: Option<Object<'_, '_>>,
+    activation: Option<&str>,
 ) -> PyResult<Py<PyAny>> {
     let (x, w) = (need_tensor("linear", "input", input)?, need_tensor("linear", "weight", weight)?);
     let b = optional("linear", "bias", bias)?;
     let (from, by) = (x.layout(), w.layout());
     let work = from.numel().saturating_mul(by.shape().first().copied().unwrap_or(1));
+    if let Some(name) = activation {
+        let row = activation_row(name).ok_or_else(|| {
+            PyValueError::new_err(format!(
+                "linear: activation must name an elementwise function of one input, such as \"relu\", but got \"{name}\""
+            ))
+        })?;
+        return fresh(py, run(py, work, || x.linear_then(w, b, row))?);
+    }
     let out = run(py, work, || x.linear(w, b))?;
     match from.rank() {
         2 if b.is_none() && by.rank() == 2 => out.relabel("Mm"),
@@ -109,6 +124,11 @@ fn linear(
         _ => out.relabel("UnsafeView"),
     }
     fresh(py, out)
+}
+
+/// The row of a function of one number that has one.
+fn activation_row(name: &str) -> Option<Row> {
+    Row::from_name(name).filter(|row| row.arity() == 1 && !row.is_truth() && row.info().class != Class::Bit)
 }
 
 /// One convolution's arguments after the tensors.
