@@ -81,8 +81,11 @@ def computed(tmp_path_factory):
     results = {}
     for isa in ("base", "avx2", "avx512"):
         path = tmp_path_factory.mktemp("accuracy") / f"{isa}.npz"
-        code = f"import sys; sys.path[:0] = [{str(Path(__file__).parent)!r}]; import test_accuracy as t; t.compute({str(path)!r})"
-        subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"WENGERT_ISA": isa})
+        code = f"import test_accuracy; test_accuracy.compute({str(path)!r})"
+        here = str(Path(__file__).parent)
+        paths = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
+        environment = os.environ | {"WENGERT_ISA": isa, "PYTHONPATH": paths}
+        subprocess.run([sys.executable, "-c", code], check=True, env=environment)
         results[isa] = dict(np.load(path))
     return results
 
