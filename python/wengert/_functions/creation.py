@@ -16,6 +16,9 @@ def _keep_triangle(name, input, diagonal, lower):
     if input.ndim < 2:
         raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions, got {input.ndim}")
     diagonal = integer("diagonal", diagonal)
+    if input.is_cpu:
+        rows, columns = input.shape[-2:]
+        return _core._triangle(input, min(max(diagonal, -rows), columns), lower)
     return input.masked_fill(~_triangle(*input.shape[-2:], diagonal, lower, input.device), 0)
 
 

@@ -53,6 +53,8 @@ def _median_along(name, input, dim, keepdim, kind, skip_nan):
     count = input.shape[dim]
     if count == 0:
         raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
+    if input.is_cpu:
+        return _take_at(input, dim, _core._rank(input, dim, skip_nan=skip_nan), keepdim, kind)
     order = _core.argsort(input.detach(), dim=dim, stable=True)
     middle = order.narrow(dim, (count - 1) // 2, 1)
     if input.is_floating_point():
@@ -111,7 +113,10 @@ def kthvalue(input, k, dim=-1, keepdim=False):
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {dim}")
     if input.ndim == 0:
         return _kthvalue(input.clone(), input.new_zeros((), dtype=int64))
-    index = _core.argsort(input.detach(), dim=dim, stable=True).narrow(dim, k - 1, 1)
+    if input.is_cpu:
+        index = _core._rank(input, dim, k - 1)
+    else:
+        index = _core.argsort(input.detach(), dim=dim, stable=True).narrow(dim, k - 1, 1)
     return _take_at(input, dim, index, keepdim, _kthvalue)
 
 
@@ -252,6 +257,9 @@ def _running(input, dim, kind, beats):
     dim = wrap_dim(dim, input.ndim)
     if input.ndim == 0 or input.numel() == 0:
         return kind(input.clone(), _core.zeros_like(input, dtype=int64))
+    if input.is_cpu:
+        values, index = _core._running(input, dim, kind is _cummax)
+        return kind(_core.gather(input, dim, index) if input.requires_grad else values, index)
     sizes = [1] * input.ndim
     sizes[dim] = input.shape[dim]
     places = _core.arange(input.shape[dim], device=input.device).reshape(sizes).expand(input.shape)
@@ -336,6 +344,8 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
     places = starts.nonzero().reshape(-1)
     values = x.index_select(0, places)
     values = values if dim is None else values.movedim(0, wrap_dim(dim, input.ndim))
+    if not (return_inverse or return_counts):
+        return values
     inverse = starts.to(int64).cumsum(0) - 1
     ends = (
         _core.cat([places.narrow(0, 1, places.numel() - 1), places.new_tensor([count])]) if count else places
@@ -363,6 +373,8 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
         (tensor([1, 3]), tensor([1, 2]))
     """
     x = _rows("unique", input, dim)
+    if x.ndim == 1 and not (return_inverse or return_counts):
+        return unique_consecutive(_core.sort(x)[0])
     order = _core.arange(x.shape[0], device=x.device)
     keys = x.reshape(x.shape[0], -1) if x.shape[0] else x.reshape(0, 1)
     for column in reversed(range(keys.shape[1])):
@@ -395,6 +407,10 @@ def bincount(input, weights=None, minlength=0):
         raise NotImplementedError(
             f"bincount() is not implemented for {input.dtype}; it counts non-negative integers"
         )
+    if input.is_cpu and input.ndim == 1 and weights is None and minlength >= 0:
+        counts = _core._counts(input, minlength)
+        if counts is not None:
+            return counts
     if input.ndim != 1 or (input.numel() and int(input.amin()) < 0):
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     if minlength < 0:
@@ -428,7 +444,16 @@ def histc(input, bins=100, min=0, max=0):
         min, max = min - 1, max + 1
     if not (-_INF < min and max < _INF):
         raise RuntimeError(f"torch.histc: range of [{min}, {max}] is not finite")
-    x = x.masked_select((x >= min) & (x <= max))
+    inside = (x >= min) & (x <= max)
+    if x.is_cpu and x.dtype not in HALVES and bins <= 1 << 20:
+        # One bin more for what is equal to max, and one for what is left out.
+        place = ((x - min) / (max - min) * bins).masked_fill(~inside, bins + 1)
+        counts = _core._counts(place.to(int64), bins + 2)
+        if counts is not None:
+            counts[bins - 1] += counts[bins]
+            # No number of a dtype's precision is reached by adding ones beyond this.
+            return counts.narrow(0, 0, bins).clamp(max=int(2 / _core.finfo(x.dtype).eps)).to(x.dtype)
+    x = x.masked_select(inside)
     place = ((x - min) / (max - min) * bins).to(int64).clamp(max=bins - 1)
     return input.new_zeros(bins).scatter_add(0, place, _core.ones_like(x))
 
@@ -460,6 +485,9 @@ def searchsorted(sorted_sequence, values, *, out_int32=False, right=False, side=
             f"and {tuple(values.shape)}"
         )
     sequence, values = sorted_sequence.detach(), values.detach()
+    if sequence.is_cpu and values.is_cpu and sequence.dtype == values.dtype:
+        low = _core._search(sequence, values, bool(right))
+        return low.to(int32) if out_int32 else low
     low = _core.zeros_like(values, dtype=int64)
     count = sequence.shape[-1]
     high = _core.full_like(values, count, dtype=int64)

@@ -195,6 +195,8 @@ def sum_to_size(input, *size):
 def vector_power_sum(x, p, dims, keepdim):
     """The p-norm of widened floats over dims, with PyTorch's subgradients at 0."""
     if p == 2:
+        if x.is_cpu and not x.requires_grad:
+            return _core._square_sums(x, dims, keepdim).sqrt()
         return safe_root(x.square().sum(dims, keepdim=keepdim), _core.sqrt)
     if p == 1:
         return x.abs().sum(dims, keepdim=keepdim)

@@ -59,6 +59,7 @@ pub use tape::sweep::{backward, grad, set_interrupt_check, SweepOptions};
 pub use tape::{Gradients, Hook, NodeHook, Payload};
 pub use tensor::{set_object_release, Tensor};
 pub use wengert_cpu::random::Generator;
+pub use wengert_cpu::sort::Rank;
 pub use wengert_gpu as gpu;
 pub use wengert_ops::{
     infer, layout, rows, Category, Compute, DType, Dims, Error, ErrorKind, Extremum, Layout, Linalg, LossReduction, Op,

@@ -7,7 +7,7 @@ use crate::nest::{parallel, Nest, GRAIN};
 use crate::strided::{dispatch, dispatch_size, vectorised, Element, Ptr};
 use wengert_ops::infer::check_number;
 use wengert_ops::rows::voc::i64::I64;
-use wengert_ops::{Compute, Result, Scalar, View, ViewMut};
+use wengert_ops::{Compute, DType, Result, Scalar, View, ViewMut};
 
 /// Side of the squares in which transposed copies walk: both sides' cache lines stay in use.
 const TILE: usize = 32;
@@ -105,8 +105,28 @@ vectorised! {
 
 #[inline(always)]
 fn convert_body<S: Element, D: Element, C: Cell>(from: &[S], to: &mut [D]) {
+    if D::DTYPE == DType::I64 && S::DTYPE.is_float() {
+        return floats_to_i64::<S, D, C>(from, to);
+    }
     for (to, &from) in to.iter_mut().zip(from) {
         *to = C::load(from).store();
+    }
+}
+
+/// Conversions to 64 bits come one at a time on many machines: blocks of what fits into 32 go by way of these.
+#[inline(always)]
+fn floats_to_i64<S: Element, D: Element, C: Cell>(from: &[S], to: &mut [D]) {
+    const BLOCK: usize = 64;
+    const LIMIT: f64 = (1u64 << 31) as f64;
+    for (from, to) in from.chunks(BLOCK).zip(to.chunks_mut(BLOCK)) {
+        // NaN is not within the limit.
+        if S::DTYPE == DType::F64 && from.iter().fold(true, |all, x| all & (x.to_f64().abs() < LIMIT)) {
+            to.iter_mut().zip(from).for_each(|(to, x)| *to = D::from_i64((x.to_f64() as i32).into()));
+        } else if S::DTYPE != DType::F64 && from.iter().fold(true, |all, x| all & (x.to_f32().abs() < LIMIT as f32)) {
+            to.iter_mut().zip(from).for_each(|(to, x)| *to = D::from_i64((x.to_f32() as i32).into()));
+        } else {
+            to.iter_mut().zip(from).for_each(|(to, &x)| *to = C::load(x).store());
+        }
     }
 }
 

@@ -102,7 +102,7 @@ fn long_line<F: Pick>(x: Ptr<F::T>, lines: &Lines<3>, out: &Outputs<F::T>) {
 }
 
 /// A fold that picks one of its elements.
-trait Pick: Fold {
+pub(crate) trait Pick: Fold {
     /// Whether `candidate` takes the place of an earlier `best`.
     fn beats(best: Self::W, candidate: Self::W) -> bool;
 }

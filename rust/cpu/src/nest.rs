@@ -72,6 +72,12 @@ impl<const N: usize> Nest<N> {
         self.start
     }
 
+    /// The same loops from another start.
+    pub fn moved(mut self, start: [isize; N]) -> Nest<N> {
+        self.start = start;
+        self
+    }
+
     /// Size of the largest loop.
     pub fn largest(&self) -> usize {
         self.dims.iter().map(|d| d.0).max().unwrap_or(1)

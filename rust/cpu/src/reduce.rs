@@ -10,7 +10,7 @@ use crate::lanes::{self, LANES};
 use crate::strided::{self, dispatch, parallel, vectorised, Element, Nest, Number, Ptr, GRAIN};
 use smallvec::SmallVec;
 use std::marker::PhantomData;
-use wengert_ops::{contract, Compute, Error, Layout, Reduction, Result, Strides, View, ViewMut};
+use wengert_ops::{contract, Compute, DType, Error, Layout, Reduction, Result, Strides, View, ViewMut};
 
 /// An associative operation on elements `T`, carried out in `A` inside a block and in `W` over blocks.
 pub(crate) trait Fold: 'static {
@@ -30,6 +30,7 @@ pub(crate) trait Fold: 'static {
 }
 
 pub(crate) struct Sum<T>(PhantomData<T>);
+struct SquareSum<T>(PhantomData<T>);
 pub(crate) struct Prod<T>(PhantomData<T>);
 pub(crate) struct Max<T>(PhantomData<T>);
 pub(crate) struct Min<T>(PhantomData<T>);
@@ -67,7 +68,35 @@ macro_rules! fold {
     };
 }
 
-fold!(Sum, T::Acc, Wide<T>, T::Acc::ZERO, T::acc, |a, b| a.plus(b), a.plus(b), |a: T::Acc| a.cast());
+fold!(
+    Sum,
+    T::Acc,
+    Wide<T>,
+    T::Acc::ZERO,
+    T::acc,
+    |a, b| a.plus(b),
+    a.plus(b),
+    |a: T::Acc| a.cast(),
+    #[inline(always)]
+    fn block(xs: &[T]) -> T::Acc {
+        // Sums of a block of narrow integers fit 32 bits, of which a vector holds more.
+        if matches!(T::DTYPE, DType::Bool | DType::U8 | DType::I8 | DType::I16) {
+            let sum = lanes::fold(xs, 0i32, |a, v| a + v.to_i64() as i32, |a, b| a + b);
+            return T::Acc::from_i64(sum.into());
+        }
+        lanes::fold(xs, Self::INIT, |a, v| Self::join(a, Self::load(v)), Self::join)
+    }
+);
+fold!(
+    SquareSum,
+    T::Acc,
+    Wide<T>,
+    T::Acc::ZERO,
+    |x: T| x.acc().times(x.acc()),
+    |a, b| a.plus(b),
+    a.plus(b),
+    |a: T::Acc| a.cast()
+);
 fold!(Prod, T::Acc, Wide<T>, T::Acc::ONE, T::acc, |a, b| a.times(b), a.times(b), |a: T::Acc| a.cast());
 // Where `b` is NaN the comparison is false and `b` is taken.
 fold!(
@@ -124,6 +153,17 @@ pub fn reduce(kind: Reduction, x: View<'_, Buffer>, dims: u64, out: ViewMut<'_, 
             Reduction::All => fold_dims::<All<T>>(p, x.layout, dims, &out),
         }
     });
+    Ok(())
+}
+
+/// The sums of squares of floats over the dims of a mask; `out` as for [`reduce`], of the same dtype.
+pub fn square_sums(x: View<'_, Buffer>, dims: u64, out: ViewMut<'_, Buffer>) -> Result<()> {
+    contract::same_dtypes("square_sums", out.dtype(), x.dtype)?;
+    match x.dtype {
+        DType::F32 => fold_dims::<SquareSum<f32>>(Ptr::of(x.buffer), x.layout, dims, &out),
+        DType::F64 => fold_dims::<SquareSum<f64>>(Ptr::of(x.buffer), x.layout, dims, &out),
+        other => return Err(Error::internal(format!("square_sums: elements of {other}"))),
+    }
     Ok(())
 }
 
@@ -187,6 +227,21 @@ fn fold_dims<F: Fold>(x: Ptr<F::T>, layout: &Layout, dims: u64, out: &ViewMut<'_
     let total = kept.numel().saturating_mul(inner.numel());
     if total < 2 * GRAIN {
         run::<F>(x, &kept, &inner, columns, &mut |q, step, w| unsafe { put(target, q, step, w) });
+    } else if columns && kept.outer() >= 32 && kept.inner() >= 16 {
+        // Whole rows of results, each from columns side by side.
+        let n = kept.outer();
+        parallel(n, total / n, |range| {
+            let mut put = |q, step, w: &[F::W]| unsafe { put(target, q, step, w) };
+            kept.rows_in(range, |start, steps, len| {
+                run::<F>(
+                    x,
+                    &Nest::new(&[len], [&steps[..1], &steps[1..]], [0; 2]).moved(start),
+                    &inner,
+                    columns,
+                    &mut put,
+                )
+            });
+        });
     } else if kept.largest() >= if columns { 1024 } else { 32 } || inner.largest() < 64 || kept.numel() > GRAIN {
         let n = kept.largest();
         parallel(n, total / n, |range| {
@@ -389,7 +444,27 @@ fn fold_short_body<F: Fold>(x: Ptr<F::T>, at: isize, along: isize, offsets: &[is
     }
 }
 
+/// From so many elements a result on, in several rows, the rows are added up before what they hold is.
+const SEVERAL: usize = 1 << 10;
+
+/// The rows of `inner`, which are too short for much to be gained within each, joined to each other.
+fn stacked<F: Fold>(x: Ptr<F::T>, at: isize, inner: &Nest<1>) -> F::W {
+    let mut acc = [F::INIT; WIDTH];
+    let mut wide = [F::widen(F::INIT); WIDTH];
+    let (acc, wide) = (&mut acc[..inner.inner()], &mut wide[..inner.inner()]);
+    inner.planes(|[start], [[step], _], [rows, _]| {
+        for first in (0..rows).step_by(ROWS) {
+            let start = at + start + first as isize * step;
+            join_rows::<F>(acc, x, start, step, ROWS.min(rows - first));
+            flush::<F>(acc, wide);
+        }
+    });
+    wide.iter().fold(F::widen(F::INIT), |total, &w| F::join_wide(total, w))
+}
+
 fn run_rows<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: Sink<'_, F::W>) {
+    let (rows, width) = (inner.outer(), inner.inner());
+    let stack = inner.steps()[0] == 1 && rows >= 8 && (8..=WIDTH).contains(&width) && rows * width >= SEVERAL;
     let lone = (inner.outer() == 1).then(|| (inner.start()[0], inner.steps()[0], inner.inner()));
     kept.rows(|[p, q], [along, step], len| {
         let mut results = [F::widen(F::INIT); FEW];
@@ -398,6 +473,7 @@ fn run_rows<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: Sink<'
             for (k, result) in results.iter_mut().enumerate() {
                 let p = p + (first + k) as isize * along;
                 *result = match lone {
+                    _ if stack => stacked::<F>(x, p, inner),
                     Some((start, step, len)) => line::<F>(x, p + start, step, len),
                     None => {
                         let mut total = F::widen(F::INIT);

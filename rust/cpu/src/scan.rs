@@ -65,20 +65,44 @@ vectorised! {
     fn scan_columns<F: Fold, O: Element>(x: Ptr<F::T>, y: Ptr<O>, part: &Nest<2>, lines: &Lines<2>) = columns_body::<F, O>
 }
 
-/// Line after line.
+/// Lines walked along together: each step of one waits for the step before.
+const TOGETHER: usize = 4;
+
+/// A few lines after a few lines.
 fn scan_rows<F: Fold, O: Element>(x: Ptr<F::T>, y: Ptr<O>, part: &Nest<2>, lines: &Lines<2>) {
-    part.each(|[mut p, mut q]| {
-        let mut total = F::widen(F::INIT);
-        for _ in 0..lines.len {
-            // SAFETY: the lines' positions lie in their buffers; parts are disjoint.
-            unsafe {
-                total = F::join_wide(total, F::widen(F::load(x.get(p))));
-                y.set(q, total.cast());
-            }
-            p += lines.steps[0];
-            q += lines.steps[1];
+    let mut waiting = [[0; 2]; TOGETHER];
+    let mut count = 0;
+    part.each(|at| {
+        waiting[count] = at;
+        count += 1;
+        if count == TOGETHER {
+            scan_together::<F, O, TOGETHER>(x, y, waiting, lines);
+            count = 0;
         }
     });
+    for &at in &waiting[..count] {
+        scan_together::<F, O, 1>(x, y, [at], lines);
+    }
+}
+
+fn scan_together<F: Fold, O: Element, const N: usize>(
+    x: Ptr<F::T>,
+    y: Ptr<O>,
+    mut at: [[isize; 2]; N],
+    lines: &Lines<2>,
+) {
+    let mut totals = [F::widen(F::INIT); N];
+    for _ in 0..lines.len {
+        for ([p, q], total) in at.iter_mut().zip(&mut totals) {
+            // SAFETY: the lines' positions lie in their buffers; parts are disjoint.
+            unsafe {
+                *total = F::join_wide(*total, F::widen(F::load(x.get(*p))));
+                y.set(*q, total.cast());
+            }
+            *p += lines.steps[0];
+            *q += lines.steps[1];
+        }
+    }
 }
 
 /// Lines that lie side by side, many at a time.
@@ -92,7 +116,7 @@ fn columns_body<F: Fold, O: Element>(x: Ptr<F::T>, y: Ptr<O>, part: &Nest<2>, li
             for i in 0..lines.len as isize {
                 let (p, q) = (p + first as isize + i * lines.steps[0], q + first as isize + i * lines.steps[1]);
                 for (k, total) in totals[..width].iter_mut().enumerate() {
-                    // SAFETY: as in `scan_rows`; both inner steps are 1.
+                    // SAFETY: as in `scan_together`; both inner steps are 1.
                     unsafe {
                         *total = F::join_wide(*total, F::widen(F::load(x.get(p + k as isize))));
                         y.set(q + k as isize, total.cast());

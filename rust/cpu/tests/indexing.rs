@@ -264,3 +264,58 @@ fn nonzero_lists_coordinates_in_order() {
         assert_eq!(unsafe { &buffer.slice::<i64>()[..wanted.len()] }, &wanted[..], "{dtype} {:?}", x.layout);
     }
 }
+
+#[test]
+fn many_nonzero_elements_are_shared_out() {
+    let rng = &mut Rng(12);
+    for (shape, low) in [(vec![300_001], 0), (vec![401, 700], 0), (vec![100_003, 3], -9), (vec![31, 100, 101], -1)] {
+        for dtype in [DType::I64, DType::F32] {
+            let x = Tensor::random(rng, &shape, dtype, low, 2, false, false);
+            let dense = Tensor::of(&x.values(), &shape, dtype);
+            let (buffer, count) = nonzero(dense.view()).unwrap();
+            let values = dense.values();
+            let found: Vec<usize> = (0..values.len()).filter(|&i| values[i] != 0.0).collect();
+            let wanted: Vec<i64> = found.iter().flat_map(|&i| coordinates(i, &shape)).map(|c| c as i64).collect();
+            assert_eq!(count, found.len());
+            // SAFETY: the buffer is fresh and holds i64.
+            assert!(unsafe { &buffer.slice::<i64>()[..wanted.len()] } == &wanted[..], "{dtype} {shape:?}");
+        }
+    }
+}
+
+#[test]
+fn vectors_are_picked_from_in_parts() {
+    let rng = &mut Rng(13);
+    for (n, count) in [(7, 200_001), (100_000, 150_000), (1, 100)] {
+        let x = Tensor::random(rng, &[n], DType::F32, -9, 9, false, false);
+        let values = x.values();
+        let picks: Vec<f64> = (0..count).map(|_| rng.below(2 * n) as f64 - n as f64).collect();
+        let at = Tensor::of(&picks, &[count], DType::I64);
+        let out = Tensor::of(&vec![0.0; count], &[count], DType::F32);
+        index(x.view(), 1, &[at.view()], out.out()).unwrap();
+        let wanted: Vec<f64> = picks.iter().map(|&i| values[if i < 0.0 { i + n as f64 } else { i } as usize]).collect();
+        assert_same(&out.values(), &wanted, &format!("{count} of {n}"));
+        for wrong in [n as f64, -1.0 - n as f64] {
+            let mut picks = picks.clone();
+            picks[count / 2] = wrong;
+            let at = Tensor::of(&picks, &[count], DType::I64);
+            let error = index(x.view(), 1, &[at.view()], out.out()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Index, "{error}");
+        }
+    }
+}
+
+#[test]
+fn columns_are_picked_in_parts() {
+    let rng = &mut Rng(14);
+    for (rows, columns, count) in [(700, 20, 301), (3, 50, 100_000), (9, 4, 2)] {
+        let x = Tensor::random(rng, &[rows, columns], DType::I16, -9, 9, false, false);
+        let (values, picks) = (x.values(), Tensor::random(rng, &[count], DType::I64, -4, 4, false, false));
+        let out = Tensor::new(rng, &[rows, count], DType::I16, true);
+        index(x.view(), 2, &[picks.view()], out.out()).unwrap();
+        let picks: Vec<usize> = picks.values().iter().map(|&i| (i + columns as f64) as usize % columns).collect();
+        let wanted: Vec<f64> =
+            (0..rows).flat_map(|r| picks.iter().map(move |&i| (r, i))).map(|(r, i)| values[r * columns + i]).collect();
+        assert_same(&out.values(), &wanted, &format!("{count} of {columns} in {rows} rows"));
+    }
+}

@@ -109,9 +109,12 @@ fn large_reductions_are_shared_out_and_still_exact() {
         (vec![40, 70, 60], 0b101),
         (vec![40, 70, 60], 0b010),
         (vec![2, 2, 1500, 40], 0b1001),
+        (vec![64, 50, 100], 0b010),
+        (vec![64, 100, 50], 0b101),
+        (vec![9, 7, 33, 70], 0b1011),
     ] {
         for kind in [Reduction::Sum, Reduction::Max, Reduction::All] {
-            for dtype in [DType::U8, DType::I64, DType::F32, DType::F64] {
+            for dtype in [DType::Bool, DType::U8, DType::I8, DType::I16, DType::I64, DType::F32, DType::F64] {
                 check_reduce(rng, &shape, dtype, kind, mask);
             }
         }
@@ -272,4 +275,32 @@ fn long_scans_keep_their_digits() {
     let out = Tensor::of(&vec![0.0; n], &[n], DType::F32);
     scan(ScanKind::Sum, x.view(), 0, false, out.out()).unwrap();
     assert!((out.values()[n - 1] / (0.1f32 as f64 * n as f64) - 1.0).abs() < 1e-7);
+}
+
+#[test]
+fn narrow_sums_do_not_overflow() {
+    for (dtype, value) in [(DType::U8, 255.0), (DType::I8, -128.0), (DType::I16, -32768.0), (DType::Bool, 1.0)] {
+        let x = Tensor::of(&vec![value; 200_003], &[200_003], dtype);
+        let out = Tensor::of(&[0.0], &[], DType::I64);
+        reduce(Reduction::Sum, x.view(), 1, out.out()).unwrap();
+        assert_eq!(out.values(), [value * 200_003.0], "{dtype}");
+    }
+}
+
+#[test]
+fn sums_of_squares_are_those_of_the_squares() {
+    let rng = &mut Rng(3);
+    for round in 0..300 {
+        let shape = if round < 3 { vec![301, 700] } else { rng.shape(4) };
+        let mask = rng.next() & ((1 << shape.len()) - 1);
+        let dtype = if rng.flip() { DType::F32 } else { DType::F64 };
+        let x = Tensor::random(rng, &shape, dtype, -9, 9, round % 4 == 0, false);
+        let squares = Tensor::of(&x.values().iter().map(|v| v * v).collect::<Vec<_>>(), &shape, dtype);
+        let kept = without(&shape, mask, rng.flip());
+        let (a, b) =
+            (Tensor::new(rng, &kept, dtype, true), Tensor::of(&vec![0.0; kept.iter().product()], &kept, dtype));
+        wengert_cpu::reduce::square_sums(x.view(), mask, a.out()).unwrap();
+        reduce(Reduction::Sum, squares.view(), mask, b.out()).unwrap();
+        assert_same(&a.values(), &b.values(), &format!("{dtype} {:?} over {mask:b}", x.layout));
+    }
 }

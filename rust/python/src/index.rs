@@ -267,11 +267,29 @@ impl Resolved {
     }
 }
 
+/// The elements of a vector where a mask of its length holds.
+pub fn chosen(x: &Tensor, mask: &Tensor) -> wengert::Result<Tensor> {
+    x.index(1, &[&mask.nonzero()?.select(1, 0)?])
+}
+
 /// `x[key]`.
 pub fn read(py: Python<'_>, x: &Tensor, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
     if key.is_exact_instance_of::<PyInt>() {
         if let Ok(i) = key.extract::<isize>() {
             return fresh(py, select(x, 0, i)?);
+        }
+    }
+    if let Ok(mask) = key.cast::<PyTensor>() {
+        let mask = &mask.get().inner;
+        let host = x.device() == wengert::Device::Cpu && mask.device() == wengert::Device::Cpu;
+        if host
+            && x.rank() > 1
+            && mask.dtype() == DType::Bool
+            && mask.shape() == x.shape()
+            && x.layout().is_contiguous()
+        {
+            // Places in one row take less than coordinates.
+            return done(py, x.reshape(&[-1]).and_then(|flat| chosen(&flat, &mask.reshape(&[-1])?)));
         }
     }
     done(py, resolve(x, key)?.read(x))

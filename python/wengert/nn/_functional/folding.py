@@ -31,17 +31,22 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
         )
     x = input if input.ndim == 4 else input.unsqueeze(0)
     x = _core._pad(x, [(0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2], 0)
+    # Views of windows are copied once; but gradients of views that overlap cost more than those of copies.
+    views = x.is_cpu and not x.requires_grad
     for i in range(2):
-        span = dilation[i] * (kernel[i] - 1) + 1
-        if span > x.shape[2 + 2 * i]:
+        span, dim = dilation[i] * (kernel[i] - 1) + 1, 2 + i if views else 2 + 2 * i
+        if span > x.shape[dim]:
             raise RuntimeError(
                 f"unfold(): an input of shape {list(input.shape)} has no window of kernel_size={kernel}, "
                 f"dilation={dilation}, padding={padding}"
             )
-        starts = _core.arange(0, x.shape[2 + 2 * i] - span + 1, stride[i], device=x.device).unsqueeze(1)
+        if views:
+            x = x.unfold(dim, span, stride[i])[..., :: dilation[i]]
+            continue
+        starts = _core.arange(0, x.shape[dim] - span + 1, stride[i], device=x.device).unsqueeze(1)
         places = starts + _core.arange(kernel[i], device=x.device) * dilation[i]
-        x = x.index_select(2 + 2 * i, places.flatten()).unflatten(2 + 2 * i, places.shape)
-    columns = x.permute(0, 1, 3, 5, 2, 4).flatten(1, 3).flatten(2)
+        x = x.index_select(dim, places.flatten()).unflatten(dim, places.shape)
+    columns = x.permute((0, 1, 4, 5, 2, 3) if views else (0, 1, 3, 5, 2, 4)).flatten(1, 3).flatten(2)
     return columns if input.ndim == 4 else columns.squeeze(0)
 
 

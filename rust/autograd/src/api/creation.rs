@@ -11,7 +11,7 @@ use wengert_ops::{fail, DType, Layout, Op, Result, Row, Scalar};
 const BLOCK: usize = 1 << 14;
 
 /// A type of Rust whose values stand in tensors as they are. Any bits are a value of it.
-pub trait Native: Copy {
+pub trait Native: Copy + Send + Sync {
     const DTYPE: DType;
 }
 
@@ -129,10 +129,16 @@ impl Tensor {
     /// let x = Tensor::sequence(3, DType::F32, |i| 0.5 * i as f64).unwrap();
     /// assert_eq!(x.to_vec_f64().unwrap(), [0.0, 0.5, 1.0]);
     /// ```
-    pub fn sequence<T: Native>(n: usize, dtype: DType, at: impl Fn(usize) -> T) -> Result<Tensor> {
+    pub fn sequence<T: Native>(n: usize, dtype: DType, at: impl Fn(usize) -> T + Sync) -> Result<Tensor> {
         let fill = |from: usize, to: &mut [T]| to.iter_mut().enumerate().for_each(|(i, x)| *x = at(from + i));
         if dtype == T::DTYPE {
-            return Tensor::written(&[n], |all| fill(0, all));
+            return Tensor::written(&[n], |all| {
+                let all = wengert_cpu::strided::Ptr::from_slice_mut(all);
+                // SAFETY: ranges of parts are disjoint and lie in the slice.
+                wengert_cpu::nest::parallel(n, 1, |range| unsafe {
+                    fill(range.start, all.slice_mut(range.start as isize, range.len()))
+                });
+            });
         }
         let out = Value::empty(Device::Cpu, Layout::checked("sequence", &[n])?, dtype)?;
         for start in (0..n).step_by(BLOCK) {

@@ -82,10 +82,11 @@ impl Tensor {
         let (rows, cols) = (shape[shape.len() - 2], shape[shape.len() - 1]);
         let mask = Tensor::written(&[rows, cols], |mask: &mut [u8]| {
             for (i, row) in mask.chunks_exact_mut(cols.max(1)).enumerate() {
-                for (j, inside) in row.iter_mut().enumerate() {
-                    let d = j as isize - i as isize;
-                    *inside = (if lower { d <= k } else { d >= k }) as u8;
-                }
+                // The first column beyond the diagonal of this row.
+                let end = (i as isize).saturating_add(k).saturating_add(if lower { 1 } else { 0 });
+                let (left, right) = row.split_at_mut(end.clamp(0, cols as isize) as usize);
+                left.fill(lower as u8);
+                right.fill(!lower as u8);
             }
         })?;
         let mask = Tensor::from_value(Value { dtype: DType::Bool, ..mask.value() }).to_device(self.device())?;

@@ -8,6 +8,7 @@ mod elementwise;
 mod indexing;
 mod linalg;
 mod nn;
+mod ordering;
 mod reduce;
 mod shaping;
 pub use shaping::check_parts;

@@ -1,13 +1,15 @@
 //! Views, joins and padding.
 
+use crate::buffer::Device;
 use crate::dispatch::{apply1, taken};
 use crate::exec;
 use crate::tensor::Tensor;
 use crate::views;
 use smallvec::SmallVec;
+use std::sync::Arc;
 use wengert_ops::infer;
 use wengert_ops::layout::{numel, wrap_dim};
-use wengert_ops::{fail, DType, Dims, Op, Result, Strides, ViewOp};
+use wengert_ops::{fail, DType, Dims, Layout, Op, Region, Result, Strides, ViewOp};
 
 /// Refuses more views at once than there is memory for: each takes about this many bytes.
 pub fn check_parts(op: &str, count: usize) -> Result<()> {
@@ -403,6 +405,18 @@ impl Tensor {
     pub fn flip(&self, dims: &[isize]) -> Result<Tensor> {
         let shape = self.shape();
         let mask = if dims.is_empty() { 0 } else { wengert_ops::layout::dim_mask("flip", dims, shape.len())? };
+        if mask != 0 && self.device() == Device::Cpu {
+            let base = Layout::contiguous(&shape);
+            let (mut strides, mut start) = (Strides::from_slice(base.strides()), 0);
+            for (d, &n) in shape.iter().enumerate().filter(|(d, _)| mask >> d & 1 == 1) {
+                start += n.saturating_sub(1) * strides[d] as usize;
+                strides[d] = -strides[d];
+            }
+            let part = Layout::strided(Dims::from_slice(&shape), strides, if base.numel() == 0 { 0 } else { start });
+            let out = apply1(Op::Take(Arc::new(Region { base, part })), &[self])?;
+            out.relabel("Flip");
+            return Ok(out);
+        }
         let mut out = self.clone();
         for (d, &n) in shape.iter().enumerate().filter(|(d, _)| mask >> d & 1 == 1) {
             out = out.index_select(

@@ -4,8 +4,9 @@
 //! before the indexed ones, the tuples, and the dims after (the rows that are moved).
 
 use crate::buffer::Buffer;
-use crate::strided::{dispatch, dispatch_size, parallel, vectorised, Element, Nest, Number, Ptr};
+use crate::strided::{dense, dispatch, dispatch_size, parallel, vectorised, Element, Nest, Number, Ptr};
 use smallvec::SmallVec;
+use std::sync::atomic::{AtomicBool, Ordering};
 use wengert_ops::contract::Indexed;
 use wengert_ops::{contract, Dims, Error, Layout, Result, Strides, View, ViewMut};
 
@@ -79,6 +80,27 @@ impl Plan {
         self.tuples.is_empty() || self.before.numel() == 0 || self.after.numel() == 0
     }
 
+    /// Moves single elements, where no dims come after: each row of the dims before at once.
+    fn run_elements<T: Copy + Send + Sync>(&self, from: Ptr<T>, to: Ptr<T>) {
+        let (count, start) = (self.tuples.len(), self.after.start());
+        let go = |before: &Nest<2>, tuples: &[(isize, isize)]| {
+            before.each(|[x, y]| {
+                let (x, y) = (x + start[0], y + start[1]);
+                // SAFETY: indices were checked, positions come from layouts, and each element is written once.
+                tuples.iter().for_each(|&(dx, dy)| unsafe { to.set(y + dy, from.get(x + dx)) });
+            });
+        };
+        if self.is_empty() {
+            return;
+        }
+        let n = self.before.largest();
+        if n >= 8 {
+            parallel(n, self.before.numel() / n * count, |r| go(&self.before.part(r), &self.tuples));
+        } else {
+            parallel(count, self.before.numel(), |r| go(&self.before, &self.tuples[r]));
+        }
+    }
+
     /// Calls `f(x, y, steps, len)` for every row. Parts that run at once differ in an unindexed dim,
     /// or, where only `y` is written, in the tuple.
     fn run(&self, reading: bool, f: impl Fn(isize, isize, [isize; 2], usize) + Sync) {
@@ -142,12 +164,50 @@ fn add_body<T: Element>(to: &mut [T], from: &[T]) {
     }
 }
 
+/// Elements of a vector at the positions of a dense vector of indices, into a dense vector. Whether all of them are there.
+fn picked<T: Copy + Send + Sync>(x: &Layout, from: Ptr<T>, picks: &[i64], to: Ptr<T>) -> bool {
+    let (size, step, start) = (x.shape()[0] as i64, x.strides()[0], x.offset() as isize);
+    let wrong = AtomicBool::new(size == 0);
+    if size > 0 {
+        parallel(picks.len(), 1, |range| {
+            let mut beyond = false;
+            for k in range {
+                let pick = if picks[k] < 0 { picks[k].wrapping_add(size) } else { picks[k] };
+                beyond |= pick as u64 >= size as u64;
+                // SAFETY: the position is limited to the vector's; parts write disjoint elements.
+                unsafe { to.set(k as isize, from.get(start + pick.clamp(0, size - 1) as isize * step)) };
+            }
+            wrong.fetch_or(beyond, Ordering::Relaxed);
+        });
+    }
+    !wrong.into_inner()
+}
+
 /// `Backend::index`.
 pub fn index(x: View<'_, Buffer>, dims: u64, indices: &[View<'_, Buffer>], out: ViewMut<'_, Buffer>) -> Result<()> {
     contract::same_dtypes("index", out.dtype(), x.dtype)?;
+    if let (1, [index]) = (x.layout.rank(), indices) {
+        contract::int64("index", index)?;
+        // SAFETY: indices are i64, and nobody writes them meanwhile.
+        let picks = unsafe { dense::<i64>(*index) };
+        let fits = dims == 1 && index.layout.shape() == out.layout().shape() && out.layout().is_contiguous();
+        if let (Some(picks), true) = (picks, fits && index.layout.numel() > 0) {
+            let there = dispatch_size!(x.dtype, T => {
+                let to = Ptr::<T>::of(out.buffer());
+                picked::<T>(x.layout, Ptr::of(x.buffer), picks, Ptr::new(to.at(out.layout().offset() as isize)))
+            });
+            if there {
+                return Ok(());
+            }
+        }
+    }
     let plan = plan("index", x.layout, dims, indices, out.layout())?;
     dispatch_size!(x.dtype, T => {
         let (from, to) = (Ptr::<T>::of(x.buffer), Ptr::<T>::of(out.buffer()));
+        if plan.after.numel() == 1 {
+            plan.run_elements(from, to);
+            return Ok(());
+        }
         // SAFETY: indices were checked, positions come from layouts, and each row of the output is written once.
         plan.run(true, |p, q, steps, len| unsafe { move_row(from, p, to, q, steps, len) });
     });

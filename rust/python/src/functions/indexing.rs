@@ -483,8 +483,8 @@ impl PyTensor {
         }
         let shape = broadcast_shapes("masked_select", &[&x.shape(), &mask.shape()]).raise()?;
         let out = run(py, x.numel(), || {
-            let places = mask.expand_to(&shape)?.reshape(&[-1])?.nonzero()?;
-            x.expand_to(&shape)?.reshape(&[-1])?.index(1, &[&places.select(1, 0)?])
+            let mask = mask.expand_to(&shape)?.reshape(&[-1])?;
+            crate::index::chosen(&x.expand_to(&shape)?.reshape(&[-1])?, &mask)
         })?;
         named(py, out, "MaskedSelect")
     }

@@ -4,6 +4,7 @@ mod indexing;
 mod joining;
 mod linalg;
 mod nn;
+mod ordering;
 mod reduce;
 mod shaping;
 
@@ -37,6 +38,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     joining::register(m)?;
     linalg::register(m)?;
     nn::register(m)?;
+    ordering::register(m)?;
     let class = m.py().get_type::<PyTensor>();
     for names in [reduce::FUNCTIONS, shaping::FUNCTIONS, indexing::FUNCTIONS, linalg::FUNCTIONS, nn::FUNCTIONS] {
         for (name, out) in names {
