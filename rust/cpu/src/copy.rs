@@ -221,6 +221,15 @@ fn blocks<T: Word, const W: usize>(to: Ptr<T>, from: Ptr<T>, plane: Transposed) 
 trait Word: Copy + Send + Sync {}
 impl<T: Copy + Send + Sync> Word for T {}
 
+vectorised! {
+    fn turned<T: Word>(from: &[T], to: &mut [T]) = turned_body
+}
+
+#[inline(always)]
+fn turned_body<T: Word>(from: &[T], to: &mut [T]) {
+    to.iter_mut().zip(from.iter().rev()).for_each(|(to, &from)| *to = from);
+}
+
 /// Same element type: rows as blocks of memory, transposed planes in tiles.
 fn same<T: Word>(nest: &Nest<2>, to: Ptr<T>, from: Ptr<T>) {
     share(nest, |nest| {
@@ -228,6 +237,12 @@ fn same<T: Word>(nest: &Nest<2>, to: Ptr<T>, from: Ptr<T>) {
             return nest.rows(|[d, s], _, len| {
                 // SAFETY: positions come from the layouts; a copy onto itself is allowed by `ptr::copy`.
                 unsafe { std::ptr::copy(from.at(s).cast_const(), to.at(d), len) }
+            });
+        }
+        if nest.steps() == [1, -1] {
+            return nest.rows(|[d, s], _, len| {
+                // SAFETY: as above; what is turned round never lies where it goes to.
+                unsafe { turned(from.slice(s - (len as isize - 1), len), to.slice_mut(d, len)) }
             });
         }
         nest.planes(|[d, s], [outer, inner], [rows, len]| {

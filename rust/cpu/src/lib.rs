@@ -7,6 +7,7 @@
 #![allow(clippy::excessive_precision, clippy::approx_constant, clippy::neg_cmp_op_on_partial_ord)]
 
 mod backend;
+pub mod blend;
 pub mod buffer;
 pub mod conv;
 pub mod copy;

@@ -41,7 +41,8 @@ fn solid(rng: &mut Rng) -> Vec<usize> {
 
 fn check_running(rng: &mut Rng, shape: &[usize], dtype: DType) {
     let dim = rng.below(shape.len());
-    let x = Tensor::random(rng, shape, dtype, low(dtype), 6, dtype.is_float() && rng.flip(), false);
+    let nan = dtype.is_float() && rng.flip();
+    let x = Tensor::random(rng, shape, dtype, low(dtype), 6, nan, false);
     let kind = if rng.flip() { Extremum::Max } else { Extremum::Min };
     let (values, indices) = (Tensor::new(rng, shape, dtype, true), Tensor::new(rng, shape, DType::I64, true));
     running(kind, x.view(), dim, values.out(), indices.out()).unwrap();
@@ -78,7 +79,8 @@ fn running_extremes_agree_with_naive_loops() {
 
 fn check_rank(rng: &mut Rng, shape: &[usize], dtype: DType, high: i64) {
     let dim = rng.below(shape.len());
-    let x = Tensor::random(rng, shape, dtype, low(dtype), high, dtype.is_float() && rng.flip(), false);
+    let nan = dtype.is_float() && rng.flip();
+    let x = Tensor::random(rng, shape, dtype, low(dtype), high, nan, false);
     let which = match rng.below(3) {
         0 => Rank::Median,
         1 => Rank::NanMedian,

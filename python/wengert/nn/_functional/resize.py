@@ -26,6 +26,8 @@ def _nearest(x, dim, out, scale, shift):
 
 def _blend(x, dim, taps):
     """Σ weight · element over (index, weight) pairs."""
+    if x.is_cpu and not x.requires_grad and x.dtype in (_core.float32, _core.float64):
+        return _core._blend(x, dim, *map(list, zip(*taps, strict=True)))
     shape = [1] * x.ndim
     shape[dim] = -1
     return sum(x.index_select(dim, index) * weight.reshape(shape) for index, weight in taps)

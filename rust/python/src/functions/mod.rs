@@ -1,10 +1,10 @@
 //! Functions that are no rows of the table, as methods of Tensor and as functions of the module.
 
+mod host;
 mod indexing;
 mod joining;
 mod linalg;
 mod nn;
-mod ordering;
 mod reduce;
 mod shaping;
 
@@ -38,7 +38,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     joining::register(m)?;
     linalg::register(m)?;
     nn::register(m)?;
-    ordering::register(m)?;
+    host::register(m)?;
     let class = m.py().get_type::<PyTensor>();
     for names in [reduce::FUNCTIONS, shaping::FUNCTIONS, indexing::FUNCTIONS, linalg::FUNCTIONS, nn::FUNCTIONS] {
         for (name, out) in names {

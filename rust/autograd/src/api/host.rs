@@ -1,5 +1,4 @@
-//! What the order of elements tells, without history and on the CPU alone: what Python composes of other functions
-//! elsewhere.
+//! Kernels of the CPU alone, without history: what they give is composed of other functions elsewhere, by Python.
 
 use crate::tensor::Tensor;
 use crate::value::Value;
@@ -95,6 +94,31 @@ impl Tensor {
         let out = Value::empty(x.device(), Layout::checked("sum", &shape)?, x.dtype)?;
         // SAFETY: fresh.
         cpu::reduce::square_sums(host_view(&x)?, mask, unsafe { out.host_mut()? })?;
+        Ok(Tensor::from_value(out))
+    }
+
+    /// Weighted sums along a dim: element k is the sum over t of the elements at `places[t][k]` times `weights[t][k]`.
+    ///
+    /// ```
+    /// use wengert::Tensor;
+    /// let x = Tensor::from_f32(&[1.0, 3.0], &[2]).unwrap();
+    /// let places = Tensor::from_i64(&[0, 1, 1], &[3]).unwrap();
+    /// let weights = Tensor::from_f32(&[1.0, 0.5, 2.0], &[3]).unwrap();
+    /// assert_eq!(x.blend(0, &[&places], &[&weights]).unwrap().to_vec_f64().unwrap(), [1.0, 1.5, 6.0]);
+    /// ```
+    pub fn blend(&self, dim: isize, places: &[&Tensor], weights: &[&Tensor]) -> Result<Tensor> {
+        let x = self.value().contiguous()?;
+        let dim = wrap_dim("blend", dim, x.layout.rank())?;
+        let dense = |all: &[&Tensor]| all.iter().map(|t| t.value().contiguous()).collect::<Result<Vec<_>>>();
+        let (places, weights) = (dense(places)?, dense(weights)?);
+        let mut shape = Dims::from_slice(x.layout.shape());
+        let count = places.first().map_or(0, |p| p.layout.numel());
+        shape.iter_mut().skip(dim).take(1).for_each(|n| *n = count);
+        let out = Value::empty(x.device(), Layout::checked("blend", &shape)?, x.dtype)?;
+        let places = places.iter().map(host_view).collect::<Result<Vec<_>>>()?;
+        let weights = weights.iter().map(host_view).collect::<Result<Vec<_>>>()?;
+        // SAFETY: fresh.
+        cpu::blend::blend(host_view(&x)?, dim, &places, &weights, unsafe { out.host_mut()? })?;
         Ok(Tensor::from_value(out))
     }
 }

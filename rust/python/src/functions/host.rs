@@ -4,10 +4,10 @@ use super::{run, tuple, Object};
 use crate::args::{ints, need_tensor};
 use crate::tensor::{fresh, PyTensor};
 use pyo3::prelude::*;
-use wengert::{Extremum, Rank};
+use wengert::{Extremum, Rank, Tensor};
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    crate::creation::add_functions!(m, _running, _rank, _search, _flip, _triangle, _counts, _square_sums)
+    crate::creation::add_functions!(m, _running, _rank, _search, _flip, _triangle, _counts, _square_sums, _blend)
 }
 
 /// (values, places) of the running maximum along a dim, or of the minimum.
@@ -78,4 +78,20 @@ fn _counts(py: Python<'_>, x: &Bound<'_, PyTensor>, least: usize) -> PyResult<Op
 fn _square_sums(py: Python<'_>, x: &Bound<'_, PyTensor>, dims: Object<'_, '_>, keepdim: bool) -> PyResult<Py<PyAny>> {
     let (x, dims) = (&x.get().inner, ints("sum", "dim", dims)?);
     fresh(py, run(py, x.numel(), || x.square_sums(&dims, keepdim))?)
+}
+
+/// Weighted sums along a dim of elements at places.
+#[pyfunction]
+#[pyo3(signature = (x, dim, places, weights))]
+fn _blend(
+    py: Python<'_>,
+    x: &Bound<'_, PyTensor>,
+    dim: isize,
+    places: Vec<Bound<'_, PyTensor>>,
+    weights: Vec<Bound<'_, PyTensor>>,
+) -> PyResult<Py<PyAny>> {
+    let x = &x.get().inner;
+    let places: Vec<&Tensor> = places.iter().map(|p| &p.get().inner).collect();
+    let weights: Vec<&Tensor> = weights.iter().map(|w| &w.get().inner).collect();
+    fresh(py, run(py, x.numel(), || x.blend(dim, &places, &weights))?)
 }
