@@ -4,7 +4,6 @@ where gradients are asked for."""
 import numpy as np
 import pytest
 import torch
-
 import wengert as wg
 import wengert.nn.functional as F
 

@@ -6,7 +6,7 @@ use crate::reduce::{Max, Min};
 use crate::strided::{dispatch, vectorised, Element, Lines, Nest, Ptr};
 use wengert_ops::{contract, fail, Extremum, Result, View, ViewMut};
 
-/// Running extremes of `x` along `dim`, in arrays of its shape. Of equal elements the last so far; NaN wins, the last too.
+/// Running extremes of `x` along `dim`, in arrays of its shape apart from it. Of equal elements the last so far; NaN wins, the last too.
 pub fn running(
     kind: Extremum,
     x: View<'_, Buffer>,
@@ -56,6 +56,13 @@ fn takes_over<F: Pick>(best: F::W, candidate: F::W) -> bool {
 }
 
 fn one_by_one<F: Pick>(arrays: &Arrays<F::T>, part: &Nest<3>, lines: &Lines<3>) {
+    if lines.steps == [1; 3] {
+        // SAFETY: the lines' positions lie in their buffers; parts are disjoint, and outputs apart from the input.
+        return part.each(|[p, q, r]| unsafe {
+            let (values, indices) = (arrays.values.slice_mut(q, lines.len), arrays.indices.slice_mut(r, lines.len));
+            dense_line::<F>(arrays.x.slice(p, lines.len), values, indices);
+        });
+    }
     part.each(|[mut p, mut q, mut r]| {
         // SAFETY (all): the lines' positions lie in their buffers; parts are disjoint.
         let (mut value, mut place) = (unsafe { arrays.x.get(p) }, 0);
@@ -76,6 +83,18 @@ fn one_by_one<F: Pick>(arrays: &Arrays<F::T>, part: &Nest<3>, lines: &Lines<3>) 
             r += lines.steps[2];
         }
     });
+}
+
+fn dense_line<F: Pick>(line: &[F::T], values: &mut [F::T], indices: &mut [i64]) {
+    let Some(&first) = line.first() else { return };
+    let (mut best, mut value, mut place) = (F::widen(F::load(first)), first, 0);
+    for (k, (&element, (v, i))) in line.iter().zip(values.iter_mut().zip(indices)).enumerate() {
+        let candidate = F::widen(F::load(element));
+        if takes_over::<F>(best, candidate) {
+            (best, value, place) = (candidate, element, k as i64);
+        }
+        (*v, *i) = (value, place);
+    }
 }
 
 vectorised! {
@@ -100,7 +119,6 @@ fn side_by_side_body<F: Pick>(arrays: &Arrays<F::T>, part: &Nest<3>, lines: &Lin
                     values[j] = if take { element } else { values[j] };
                     places[j] = if take { k as i64 } else { places[j] };
                 }
-                // Written last, as the values may go where the input stands.
                 unsafe {
                     arrays.values.slice_mut(at(k, 1), width).copy_from_slice(&values[..width]);
                     arrays.indices.slice_mut(at(k, 2), width).copy_from_slice(&places[..width]);

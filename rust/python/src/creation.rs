@@ -287,7 +287,11 @@ fn int_range(start: i64, end: i64, step: i64, dtype: DType) -> PyResult<Tensor> 
     check_step(step != 0, start == end || (end > start) == (step > 0))?;
     let span = (end as i128 - start as i128).unsigned_abs();
     let count = check_count(span.div_ceil(step.unsigned_abs() as u128) as f64)?;
-    Tensor::sequence(count, dtype, |i| start.wrapping_add(step.wrapping_mul(i as i64))).raise()
+    match step {
+        // Vectors have no product of 64 bits on many machines.
+        1 => Tensor::sequence(count, dtype, |i| start.wrapping_add(i as i64)).raise(),
+        _ => Tensor::sequence(count, dtype, |i| start.wrapping_add(step.wrapping_mul(i as i64))).raise(),
+    }
 }
 
 fn float_range(start: f64, end: f64, step: f64, dtype: DType) -> PyResult<Tensor> {

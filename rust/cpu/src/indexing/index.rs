@@ -164,23 +164,28 @@ fn add_body<T: Element>(to: &mut [T], from: &[T]) {
     }
 }
 
-/// Elements of a vector at the positions of a dense vector of indices, into a dense vector. Whether all of them are there.
+/// Elements of a vector at the positions of a dense vector of indices, into a dense vector; nothing where one is not there.
 fn picked<T: Copy + Send + Sync>(x: &Layout, from: Ptr<T>, picks: &[i64], to: Ptr<T>) -> bool {
     let (size, step, start) = (x.shape()[0] as i64, x.strides()[0], x.offset() as isize);
-    let wrong = AtomicBool::new(size == 0);
-    if size > 0 {
-        parallel(picks.len(), 1, |range| {
-            let mut beyond = false;
-            for k in range {
-                let pick = if picks[k] < 0 { picks[k].wrapping_add(size) } else { picks[k] };
-                beyond |= pick as u64 >= size as u64;
-                // SAFETY: the position is limited to the vector's; parts write disjoint elements.
-                unsafe { to.set(k as isize, from.get(start + pick.clamp(0, size - 1) as isize * step)) };
-            }
-            wrong.fetch_or(beyond, Ordering::Relaxed);
-        });
+    let wrong = AtomicBool::new(false);
+    parallel(picks.len(), 1, |range| {
+        // Without an early way out: a vector loop.
+        let beyond = |&pick: &i64| pick.wrapping_add(size) as u64 >= 2 * size as u64;
+        if picks[range].iter().fold(false, |any, pick| any | beyond(pick)) {
+            wrong.store(true, Ordering::Relaxed);
+        }
+    });
+    if wrong.into_inner() {
+        return false;
     }
-    !wrong.into_inner()
+    parallel(picks.len(), 1, |range| {
+        for k in range {
+            let pick = if picks[k] < 0 { picks[k] + size } else { picks[k] };
+            // SAFETY: indices were checked; parts write disjoint elements.
+            unsafe { to.set(k as isize, from.get(start + pick as isize * step)) };
+        }
+    });
+    true
 }
 
 /// `Backend::index`.

@@ -9,7 +9,7 @@ pub(crate) use streams::kept;
 pub use streams::streams;
 
 use crate::buffer::Buffer;
-use crate::strided::{dense_mut, dispatch, vectorised, Element, Nest, Ptr};
+use crate::strided::{dense_mut, dispatch, filled, parallel, vectorised, Element, Nest, Ptr};
 use smallvec::SmallVec;
 use wengert_ops::rows::voc::{f32_base, f32_fma, near};
 use wengert_ops::{contract, DType, Layout, Random, Result, ViewMut};
@@ -47,7 +47,12 @@ fn fill<T: Element>(generator: &mut Generator, law: Random, out: &ViewMut<'_, Bu
             drawn(generator, out, 2, |words, y: &mut [T]| below(words, bound(p), y));
         }
         Random::Exponential { lambda } => {
-            each(out, || T::from_f64(-1.0 / lambda * (-generator.unit_f64()).ln_1p()));
+            let number = |u: f64| T::from_f64(-1.0 / lambda * (-u).ln_1p());
+            // SAFETY: T is the output's type; nobody else uses its elements (contract of ViewMut).
+            match unsafe { dense_mut::<T>(out) } {
+                Some(y) => logarithms(generator, y, number)?,
+                None => each(out, || number(generator.unit_f64())),
+            }
         }
     }
     Ok(())
@@ -112,6 +117,23 @@ fn fill_from_words<T>(generator: &mut Generator, y: &mut [T], each: usize, make:
         generator.words(words);
         make(words, y);
     }
+}
+
+/// Sets elements to a function of uniform numbers that takes longer than drawing them: that part is shared out.
+fn logarithms<T: Element>(generator: &mut Generator, y: &mut [T], number: impl Fn(f64) -> T + Sync) -> Result<()> {
+    const EACH: usize = 1 << 15;
+    let mut words = filled(0u32, 2 * y.len().min(EACH))?;
+    for y in y.chunks_mut(EACH) {
+        let words = &mut words[..2 * y.len()];
+        generator.words(words);
+        let (words, target) = (&*words, Ptr::from_slice_mut(y));
+        parallel(y.len(), 16, |range| {
+            // SAFETY: parts are disjoint.
+            let y = unsafe { target.slice_mut(range.start as isize, range.len()) };
+            y.iter_mut().zip(words[2 * range.start..].chunks_exact(2)).for_each(|(y, w)| *y = number(unit_f64(w)));
+        });
+    }
+    Ok(())
 }
 
 /// The same to all elements of an output, in the order of memory.

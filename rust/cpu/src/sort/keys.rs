@@ -98,11 +98,8 @@ fn float_key(x: f32) -> u32 {
         return u32::MAX;
     }
     let bits = (x + 0.0).to_bits(); // −0 becomes 0
-    if bits >> 31 == 1 {
-        !bits
-    } else {
-        bits ^ 1 << 31
-    }
+                                    // All bits of what is below 0 are turned, else the sign: no branch, as signs are hard to foresee.
+    bits ^ ((bits as i32 >> 31) as u32 | 1 << 31)
 }
 
 #[inline(always)]
@@ -111,9 +108,5 @@ fn double_key(x: f64) -> u64 {
         return u64::MAX;
     }
     let bits = (x + 0.0).to_bits();
-    if bits >> 63 == 1 {
-        !bits
-    } else {
-        bits ^ 1 << 63
-    }
+    bits ^ ((bits as i64 >> 63) as u64 | 1 << 63)
 }
