@@ -29,8 +29,8 @@ pub(crate) trait Register: Copy {
     unsafe fn totals(four: [Self; 4]) -> [Self::Item; 4];
     /// Items to a side of the square that [`Register::turn`] moves.
     const SIDE: usize;
-    /// Writes a square with its rows as columns; rows of `from` and of `to` are so far apart.
-    unsafe fn turn(from: *const Self::Item, from_row: isize, to: *mut Self::Item, to_row: isize);
+    /// Writes a square with its rows as columns: rows begin where `from` says, those of `to` are so far apart.
+    unsafe fn turn(from: impl Fn(usize) -> *const Self::Item, to: *mut Self::Item, to_row: isize);
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -87,10 +87,10 @@ impl<T: Number, const N: usize> Register for Plain<T, N> {
     }
     const SIDE: usize = 4;
     #[inline(always)]
-    unsafe fn turn(from: *const T, from_row: isize, to: *mut T, to_row: isize) {
+    unsafe fn turn(from: impl Fn(usize) -> *const T, to: *mut T, to_row: isize) {
         for i in 0..4 {
             for j in 0..4 {
-                *to.offset(j * to_row + i) = *from.offset(i * from_row + j);
+                *to.offset(j as isize * to_row).add(i) = *from(i).add(j);
             }
         }
     }
@@ -137,9 +137,8 @@ mod x86 {
 
     /// Columns of four rows of 8, in the halves apart: the first column with the fifth, and so on.
     #[inline(always)]
-    unsafe fn columns_ps(from: *const f32, row: isize) -> [__m256; 4] {
-        let (a, b) = (_mm256_loadu_ps(from), _mm256_loadu_ps(from.offset(row)));
-        let (c, d) = (_mm256_loadu_ps(from.offset(2 * row)), _mm256_loadu_ps(from.offset(3 * row)));
+    unsafe fn columns_ps(rows: [*const f32; 4]) -> [__m256; 4] {
+        let [a, b, c, d] = rows.map(|row| _mm256_loadu_ps(row));
         let (ab, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
         let (cd, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
         [
@@ -151,8 +150,8 @@ mod x86 {
     }
 
     #[inline(always)]
-    unsafe fn turn_ps(from: *const f32, from_row: isize, to: *mut f32, to_row: isize) {
-        let (top, bottom) = (columns_ps(from, from_row), columns_ps(from.offset(4 * from_row), from_row));
+    unsafe fn turn_ps(from: impl Fn(usize) -> *const f32, to: *mut f32, to_row: isize) {
+        let (top, bottom) = (columns_ps([0, 1, 2, 3].map(&from)), columns_ps([4, 5, 6, 7].map(&from)));
         for i in 0..4 {
             let first = _mm256_permute2f128_ps::<0x20>(top[i], bottom[i]);
             let fifth = _mm256_permute2f128_ps::<0x31>(top[i], bottom[i]);
@@ -162,9 +161,8 @@ mod x86 {
     }
 
     #[inline(always)]
-    unsafe fn turn_pd(from: *const f64, from_row: isize, to: *mut f64, to_row: isize) {
-        let (a, b) = (_mm256_loadu_pd(from), _mm256_loadu_pd(from.offset(from_row)));
-        let (c, d) = (_mm256_loadu_pd(from.offset(2 * from_row)), _mm256_loadu_pd(from.offset(3 * from_row)));
+    unsafe fn turn_pd(from: impl Fn(usize) -> *const f64, to: *mut f64, to_row: isize) {
+        let [a, b, c, d] = [0, 1, 2, 3].map(|i| _mm256_loadu_pd(from(i)));
         let (ab, cd) = (_mm256_unpacklo_pd(a, b), _mm256_unpacklo_pd(c, d));
         let (ab_high, cd_high) = (_mm256_unpackhi_pd(a, b), _mm256_unpackhi_pd(c, d));
         _mm256_storeu_pd(to, _mm256_permute2f128_pd::<0x20>(ab, cd));
@@ -222,8 +220,8 @@ mod x86 {
                 }
                 const SIDE: usize = $SIDE;
                 #[inline(always)]
-                unsafe fn turn(from: *const $T, from_row: isize, to: *mut $T, to_row: isize) {
-                    $turn(from, from_row, to, to_row)
+                unsafe fn turn(from: impl Fn(usize) -> *const $T, to: *mut $T, to_row: isize) {
+                    $turn(from, to, to_row)
                 }
             }
         };

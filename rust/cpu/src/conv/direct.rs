@@ -60,6 +60,12 @@ impl<T: Factor> Windows<T> {
         Some(w)
     }
 
+    /// Whether lines fill most of their registers.
+    pub fn full(&self) -> bool {
+        let width = self.output[2];
+        width * 5 >= width.next_multiple_of(self.kernels.width / 2) * 4
+    }
+
     /// Items of the padded planes, if there is padding.
     pub fn room(&self) -> usize {
         match self.padding {

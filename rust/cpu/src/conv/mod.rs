@@ -3,6 +3,8 @@
 
 mod depthwise;
 mod direct;
+mod implicit;
+mod planes;
 
 use crate::buffer::Buffer;
 use crate::matmul::{product, worth_threads, Factor, Matrix};
@@ -99,7 +101,11 @@ impl Geometry {
             .iter()
             .fold(self.batch, |work, &n| work.saturating_mul(n));
         let threads = worth_threads(work);
-        if let Some(windows) = Windows::of(self, role) {
+        let windows = Windows::of(self, role);
+        if implicit::pays(self, role, windows.as_ref()) && implicit::run(self, role, a, b, out, threads) {
+            return Ok(());
+        }
+        if let Some(windows) = windows {
             return self.directly(&windows, role, a, b, out, threads);
         }
         if self.c == 1 && self.groups >= 4 {

@@ -5,6 +5,7 @@
 //! rows of both.
 
 mod dot;
+mod gathered;
 mod pack;
 mod scratch;
 mod tile;
@@ -15,7 +16,8 @@ use crate::register::{for_each_isa, Register};
 use crate::strided::{Number, Ptr};
 use crate::threads;
 pub(crate) use dot::Rows;
-use scratch::Scratch;
+pub(crate) use gathered::Gathered;
+pub(crate) use scratch::Scratch;
 use std::ops::Range;
 pub(crate) use tile::{tiles, Left, Steps, Strip};
 
@@ -39,6 +41,10 @@ pub(crate) struct Kernels<T> {
     pub dot: unsafe fn(&Rows<T>),
     pub pack_left: unsafe fn(Matrix<T>, usize, usize, *mut T),
     pack_right: unsafe fn(Matrix<T>, usize, usize, *mut T),
+    /// A strip whose items lie at sums of steps and places, with runs of these or, the latter, of those.
+    gather: unsafe fn(*const T, &[isize], &[isize], *mut T),
+    gather_across: unsafe fn(*const T, &[isize], &[isize], *mut T),
+    gather_left: unsafe fn(*const T, isize, usize, &[isize], *mut T),
 }
 
 macro_rules! kernels {
@@ -59,7 +65,29 @@ macro_rules! kernels {
         unsafe fn pack_right(b: Matrix<$T>, depth: usize, columns: usize, to: *mut $T) {
             pack::right::<$R>(b, depth, columns, to)
         }
-        Kernels { width: 2 * <$R>::LANES, rows: <$R>::ROWS, strip, dot, pack_left, pack_right }
+        $(#[target_feature(enable = $features)])?
+        unsafe fn gather(at: *const $T, steps: &[isize], columns: &[isize], to: *mut $T) {
+            pack::gathered::<$R>(at, steps, columns, to)
+        }
+        $(#[target_feature(enable = $features)])?
+        unsafe fn gather_across(at: *const $T, steps: &[isize], columns: &[isize], to: *mut $T) {
+            pack::gathered_across::<$R>(at, steps, columns, to)
+        }
+        $(#[target_feature(enable = $features)])?
+        unsafe fn gather_left(at: *const $T, row: isize, rows: usize, steps: &[isize], to: *mut $T) {
+            pack::left_gathered::<$R>(at, row, rows, steps, to)
+        }
+        Kernels {
+            width: 2 * <$R>::LANES,
+            rows: <$R>::ROWS,
+            strip,
+            dot,
+            pack_left,
+            pack_right,
+            gather,
+            gather_across,
+            gather_left,
+        }
     }};
 }
 

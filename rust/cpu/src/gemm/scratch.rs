@@ -14,10 +14,11 @@ type Place = std::thread::LocalKey<Cell<Memory>>;
 thread_local! {
     static LEFT: Cell<Memory> = const { Cell::new(Vec::new()) };
     static RIGHT: Cell<Memory> = const { Cell::new(Vec::new()) };
+    static PLANES: Cell<Memory> = const { Cell::new(Vec::new()) };
 }
 
 /// Room for some items, in use.
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     memory: Memory,
     home: &'static Place,
 }
@@ -31,6 +32,11 @@ impl Scratch {
     /// For the right one.
     pub fn right<T>(count: usize) -> Option<Scratch> {
         Scratch::of::<T>(&RIGHT, count)
+    }
+
+    /// For planes of images that a product gathers its operand from.
+    pub fn planes<T>(count: usize) -> Option<Scratch> {
+        Scratch::of::<T>(&PLANES, count)
     }
 
     fn of<T>(home: &'static Place, count: usize) -> Option<Scratch> {
