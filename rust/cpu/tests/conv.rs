@@ -138,6 +138,64 @@ fn threads_and_several_blocks_of_lines() {
 }
 
 #[test]
+fn windows_that_are_packed_for_products() {
+    for dtype in [DType::F32, DType::F64] {
+        // Images shorter than registers, several blocks of rows and of the depth.
+        check(dtype, &[4, 120, 7, 7], &[130, 120, 3, 3], &[1, 1], &[1, 1], &[1, 1], 1);
+        check(dtype, &[1, 65, 1, 7], &[64, 65, 1, 3], &[1, 1], &[0, 1], &[1, 1], 1);
+        check(dtype, &[3, 64, 65], &[130, 64, 3], &[1], &[1], &[1], 1);
+        check(dtype, &[2, 64, 63], &[33, 64, 4], &[1], &[3], &[2], 1);
+        // Strides: remainders of input positions with many taps, few and none.
+        check(dtype, &[3, 17, 9, 11], &[33, 17, 3, 3], &[2, 2], &[1, 1], &[1, 1], 1);
+        check(dtype, &[2, 24, 10, 9], &[16, 24, 4, 4], &[2, 2], &[1, 1], &[1, 1], 1);
+        check(dtype, &[4, 32, 24, 25], &[64, 16, 3, 2], &[3, 2], &[2, 1], &[2, 3], 2);
+        check(dtype, &[4, 12, 21, 19], &[16, 12, 1, 2], &[2, 3], &[0, 1], &[1, 1], 1);
+        check(dtype, &[2, 20, 15, 17], &[24, 20, 1, 1], &[2, 2], &[0, 0], &[1, 1], 1);
+        check(dtype, &[2, 20, 15, 17], &[24, 20, 1, 1], &[3, 2], &[1, 1], &[1, 1], 1);
+        check(dtype, &[2, 16, 9, 9], &[16, 16, 2, 2], &[1, 1], &[3, 4], &[1, 1], 1);
+        check(dtype, &[2, 8, 6, 7, 9], &[16, 8, 3, 2, 3], &[1, 2, 2], &[1, 0, 1], &[1, 1, 1], 1);
+        check(dtype, &[2, 16, 5, 6, 7], &[16, 16, 1, 3, 3], &[2, 1, 1], &[0, 1, 1], &[1, 1, 2], 1);
+    }
+    check(DType::F16, &[2, 16, 7, 7], &[16, 16, 3, 3], &[1, 1], &[1, 1], &[1, 1], 1);
+    // More columns than a block has, and than a product takes at once.
+    check(DType::F32, &[9, 4, 40, 40], &[32, 4, 5, 5], &[2, 2], &[2, 2], &[1, 1], 1);
+    check(DType::F32, &[3, 4, 160, 160], &[8, 4, 3, 3], &[2, 2], &[1, 1], &[1, 1], 1);
+    check(DType::F32, &[1, 40, 9, 7], &[1030, 40, 1, 1], &[1, 1], &[0, 0], &[1, 1], 1);
+}
+
+#[test]
+fn padding_of_infinite_weights_and_values_apart() {
+    // What lies beside a run in memory must not reach it: one image of NaN and infinity leaves the others alone.
+    let (n, c, o, side) = (4, 16, 32, 7);
+    let mut values: Vec<f64> = (0..n * c * side * side).map(|i| (i % 7) as f64 - 3.0).collect();
+    let (x_shape, w_shape) = ([n, c, side, side], [o, c, 3, 3]);
+    let spec = ConvSpec {
+        stride: Dims::from_slice(&[1, 1]),
+        padding: Dims::from_slice(&[1, 1]),
+        dilation: Dims::from_slice(&[1, 1]),
+        groups: 1,
+        x_shape: Dims::from_slice(&x_shape),
+        w_shape: Dims::from_slice(&w_shape),
+    };
+    let w = Array::noise(DType::F32, &w_shape, 2);
+    let forward = |values: &[f64]| {
+        let y = Array::zeros(DType::F32, &[n, o, side, side]);
+        conv(ConvRole::Forward, &spec, Array::of(DType::F32, &x_shape, values).view(), w.view(), y.out()).unwrap();
+        y.f64s()
+    };
+    let clean = forward(&values);
+    let image = c * side * side;
+    values[image..2 * image].fill(f64::NAN);
+    values[3 * image..].fill(f64::INFINITY);
+    let found = forward(&values);
+    let image = o * side * side;
+    assert_eq!(found[..image], clean[..image]);
+    assert_eq!(found[2 * image..3 * image], clean[2 * image..3 * image]);
+    assert!(found[image..2 * image].iter().all(|v| v.is_nan()));
+    assert!(found[3 * image..].iter().all(|v| !v.is_finite()));
+}
+
+#[test]
 fn empty_batches_and_misfits() {
     let shape = |v: &[usize]| Dims::from_slice(v);
     let spec = |x: &[usize], w: &[usize]| ConvSpec {
@@ -199,6 +257,46 @@ fn max_pooling_agrees_with_plain_loops() {
         let spec = [&[kh, kw][..], &[sh, sw], &[ph as usize, pw as usize], &[dh, dw]];
         for x in [&x, &x.restride(&[3, 1, 0, 2], 2)] {
             assert_eq!(pool(x, &out, spec), (wanted.clone(), places.clone()), "{dtype}");
+        }
+    }
+}
+
+#[test]
+fn max_pooling_of_long_lines() {
+    for (width, kernel, stride, padding, dilation) in
+        [(200, 2, 2, 0, 1), (67, 3, 2, 1, 1), (131, 3, 1, 1, 2), (140, 4, 3, 2, 1), (64, 2, 1, 0, 1), (129, 2, 2, 1, 3)]
+    {
+        let out = (width + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
+        for dtype in [DType::F32, DType::F64, DType::F16, DType::I64] {
+            let mut x = Array::noise(dtype, &[2, width], 9);
+            if dtype == DType::F32 {
+                let mut values = x.f64s();
+                for at in [0, 5, 6, 40, width, 2 * width - 1] {
+                    values[at] = f64::NAN;
+                }
+                values[50..56].fill(f64::NEG_INFINITY);
+                x = Array::of(dtype, &[2, width], &values);
+            }
+            let values = x.f64s();
+            let (mut tops, mut places) = (vec![], vec![]);
+            for (row, o) in (0..2).flat_map(|row| (0..out).map(move |o| (row, o))) {
+                let inside = (0..kernel).filter_map(|k| (o * stride + k * dilation).checked_sub(padding));
+                let best = inside.filter(|&at| at < width).reduce(|best, at| {
+                    let (v, top) = (values[row * width + at], values[row * width + best]);
+                    if v > top || v.is_nan() {
+                        at
+                    } else {
+                        best
+                    }
+                });
+                let best = best.unwrap();
+                tops.push(values[row * width + best]);
+                places.push(best as i64);
+            }
+            let spec = [&[kernel][..], &[stride], &[padding], &[dilation]];
+            let (found, at) = pool(&x, &[2, out], spec);
+            close(&found, &tops, 0.0);
+            assert_eq!(at, places, "{dtype} {width} {kernel} {stride} {padding} {dilation}");
         }
     }
 }

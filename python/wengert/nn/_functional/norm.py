@@ -108,7 +108,11 @@ def batch_norm(
     if weight is not None:
         scale = scale * _channels(weight, input.ndim)
     bias = None if bias is None else _channels(bias, input.ndim)
-    return _affine((input - mean) * scale, None, bias)
+    if scale.dtype != input.dtype or bias is not None and bias.dtype != input.dtype:
+        return _affine((input - mean) * scale, None, bias)
+    # One pass over the input, which is much larger than what the channels have.
+    shift = -mean * scale if bias is None else bias - mean * scale
+    return _core.addcmul(shift, input, scale)
 
 
 def instance_norm(

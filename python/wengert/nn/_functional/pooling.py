@@ -11,7 +11,7 @@ _MAX_POOLS = {1: max_pool1d, 2: max_pool2d, 3: max_pool3d}
 
 
 def _windows(name, size, kernel, stride, padding, ceil_mode, device):
-    """Number of windows along one dimension, and for each how many padded and how many real places it has."""
+    """Number of windows along one dimension, and what tells for each how many places it has, padded or real ones."""
     if kernel <= 0 or stride <= 0 or padding < 0 or padding > kernel // 2:
         raise RuntimeError(
             f"{name}(): kernel_size and stride must be positive and padding at most half of kernel_size, "
@@ -25,9 +25,13 @@ def _windows(name, size, kernel, stride, padding, ceil_mode, device):
         raise RuntimeError(
             f"{name}(): an input of size {size} has no window of size {kernel}: Output size is too small"
         )
-    start = _core.arange(count, device=device) * stride - padding
-    stop = (start + kernel).clamp(max=size + padding)
-    return count, stop - start, stop.clamp(max=size) - start.clamp(min=0)
+
+    def places(padded):
+        start = _core.arange(count, device=device) * stride - padding
+        stop = (start + kernel).clamp(max=size + padding)
+        return stop - start if padded else stop.clamp(max=size) - start.clamp(min=0)
+
+    return count, places
 
 
 def _no_stride(stride):
@@ -49,18 +53,28 @@ def _avg_pool(n, input, kernel_size, stride, padding, ceil_mode, count_include_p
     pads, counts = [(0, 0)] * first, []
     for i in range(n):
         size = input.shape[first + i]
-        count, padded, real = _windows(name, size, kernel[i], stride[i], padding[i], ceil_mode, input.device)
+        count, places = _windows(name, size, kernel[i], stride[i], padding[i], ceil_mode, input.device)
         after = (count - 1) * stride[i] + kernel[i] - padding[i] - size
         pads.append((padding[i], max(after, 0)))
-        counts.append((count, padded if count_include_pad else real))
-    if any(pad != (0, 0) for pad in pads):
+        counts.append((count, places))
+    whole = all(pad == (0, 0) for pad in pads)
+    if not whole:
         input = _core._pad(input, pads, 0.0)
     divisor = 1.0 if divisor_override is None else divisor_override
-    for i, (count, places) in enumerate(counts):
+    if whole and divisor_override is None:
+        # Every window has all its elements.
+        divisor = math.prod(kernel)
+    elif divisor_override is None:
+        for i, (_, places) in enumerate(counts):
+            divisor = divisor * places(count_include_pad).to(input.dtype).reshape(-1, *([1] * (n - 1 - i)))
+    if tuple(kernel) == tuple(stride):
+        # Windows that share nothing are parts of the dimensions.
+        for i, (count, _) in enumerate(counts):
+            dim = first + 2 * i
+            input = input.narrow(dim, 0, count * kernel[i]).unflatten(dim, (count, kernel[i]))
+        return input.sum(tuple(range(first + 1, first + 2 * n, 2))) / divisor
+    for i, (count, _) in enumerate(counts):
         input = input.unfold(first + i, kernel[i], stride[i]).narrow(first + i, 0, count)
-        if divisor_override is None:
-            here = places.to(input.dtype)
-            divisor = divisor * here.reshape(-1, *([1] * (n - 1 - i)))
     return input.sum(tuple(range(-n, 0))) / divisor
 
 
