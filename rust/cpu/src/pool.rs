@@ -186,7 +186,7 @@ fn line<T: Element, const STRIDE: usize>(
     let (mut at, len) = (0, y.len());
     macro_rules! beside {
         ($N:literal $last:expr) => {
-            while at < len && len >= $N && (at + $N <= len || $last) {
+            while at < len && len >= $N && ($last || len - at >= $N) {
                 // The last windows begin before the end of those before them, so that none is left over.
                 let first = at.min(len - $N);
                 let begin = start + first * stride;

@@ -108,7 +108,9 @@ def batch_norm(
     if weight is not None:
         scale = scale * _channels(weight, input.ndim)
     bias = None if bias is None else _channels(bias, input.ndim)
-    if scale.dtype != input.dtype or bias is not None and bias.dtype != input.dtype:
+    wide = input.dtype in (_core.float32, _core.float64)
+    if not wide or any(t is not None and t.dtype != input.dtype for t in (mean, scale, bias)):
+        # A difference first: a half would round the shift below more than the result.
         return _affine((input - mean) * scale, None, bias)
     # One pass over the input, which is much larger than what the channels have.
     shift = -mean * scale if bias is None else bias - mean * scale
