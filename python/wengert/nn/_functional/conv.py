@@ -23,7 +23,11 @@ def each(name, value, n):
 
 
 def _conv_transpose(n, input, weight, bias, stride, padding, output_padding, groups, dilation):
-    """The input spread out, `stride` apart, then convolved with the flipped weights: the convolution's transpose."""
+    """A convolution's transpose: its input's gradient.
+
+    Where output_padding reaches beyond a stride, or nothing is given, the input spread out, `stride` apart, is
+    convolved with the flipped weights.
+    """
     name = f"conv_transpose{n}d"
     if input.ndim not in (n + 1, n + 2) or weight.ndim != n + 2:
         raise RuntimeError(
@@ -58,6 +62,17 @@ def _conv_transpose(n, input, weight, bias, stride, padding, output_padding, gro
     ]
     if min(sizes) <= 0:
         raise RuntimeError(f"{name}(): Calculated output size: {sizes}. Output size is too small")
+    plain = bias is None or (bias.shape == (weight.shape[1] * groups,) and bias.dtype == input.dtype)
+    whole = (
+        input.numel() > 0
+        and weight.numel() > 0
+        and all(e < s for e, s in zip(output_padding, stride, strict=True))
+    )
+    if plain and whole and input.dtype == weight.dtype:
+        output = _core._conv_transpose(x, weight, sizes, stride, padding, dilation, groups)
+        if bias is not None:
+            output = output + bias.reshape(-1, *([1] * n))
+        return output if input.ndim == n + 2 else output.squeeze(0)
     border = []
     for i in range(n):
         if stride[i] > 1:

@@ -201,6 +201,28 @@ impl Tensor {
         Ok(out)
     }
 
+    /// The transpose of [`Tensor::conv`]: from what that gives to an input whose trailing dims have these `sizes`.
+    #[allow(clippy::too_many_arguments)]
+    pub fn conv_transpose(
+        &self,
+        name: &str,
+        w: &Tensor,
+        sizes: &[usize],
+        stride: &[isize],
+        padding: &[isize],
+        dilation: &[isize],
+        groups: isize,
+    ) -> Result<Tensor> {
+        let (batch, channels) = (self.shape().first().copied().unwrap_or(1), w.shape().get(1).copied().unwrap_or(1));
+        let mut shape = vec![batch, channels * groups.max(0) as usize];
+        shape.extend_from_slice(sizes);
+        let spec = infer::conv_spec(name, &shape, &w.shape(), stride, padding, dilation, groups)?;
+        infer::check_same_dtype(name, self.dtype(), w.dtype())?;
+        let out = apply1(Op::Conv { role: ConvRole::Input, spec: Arc::new(spec) }, &[self, w])?;
+        out.relabel("Convolution");
+        Ok(out)
+    }
+
     /// Max over windows of the trailing dims, and positions in the flattened input window dims.
     #[allow(clippy::too_many_arguments)]
     pub fn max_pool(

@@ -22,6 +22,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
         conv1d,
         conv2d,
         conv3d,
+        _conv_transpose,
         max_pool1d,
         max_pool2d,
         max_pool3d,
@@ -210,6 +211,30 @@ fn conv(
     let work = x.numel().saturating_mul(kernel[0]);
     let out = run(py, work, || x.conv(op, w, b, &stride, &padding, &dilation, groups))?;
     fresh(py, if unbatched { out.squeeze_dim(0).raise()? } else { out })
+}
+
+/// The transpose of a convolution, as its input's gradient: `input` is batched, the result's trailing dims have `sizes`.
+#[pyfunction]
+#[pyo3(signature = (input, weight, sizes, stride, padding, dilation, groups))]
+#[allow(clippy::too_many_arguments)]
+fn _conv_transpose(
+    py: Python<'_>,
+    input: Object<'_, '_>,
+    weight: Object<'_, '_>,
+    sizes: Vec<usize>,
+    stride: Vec<isize>,
+    padding: Vec<isize>,
+    dilation: Vec<isize>,
+    groups: isize,
+) -> PyResult<Py<PyAny>> {
+    let op = match sizes.len() {
+        1 => "conv_transpose1d",
+        2 => "conv_transpose2d",
+        _ => "conv_transpose3d",
+    };
+    let (x, w) = (need_tensor(op, "input", input)?, need_tensor(op, "weight", weight)?);
+    let work = x.numel().saturating_mul(w.shape().get(1).copied().unwrap_or(1));
+    fresh(py, run(py, work, || x.conv_transpose(op, w, &sizes, &stride, &padding, &dilation, groups))?)
 }
 
 macro_rules! convolutions {

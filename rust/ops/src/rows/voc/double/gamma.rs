@@ -58,7 +58,10 @@ pub fn lgamma(x: f64) -> f64 {
     let stirling = (w - 0.5).mul_add(log(w), series - w);
     // Γ(x) Γ(1 - x) = π / sin πx.
     let rest = log(select(mirrored, PI * product, 1.0) / select(mirrored, turn(x).0, product));
-    select(x.abs() == f64::INFINITY, f64::INFINITY, rest + select(mirrored, -stirling, stirling))
+    let y = rest + select(mirrored, -stirling, stirling);
+    // The roots are exact.
+    let y = select((x == 1.0) | (x == 2.0), 0.0, y);
+    select(x.abs() == f64::INFINITY, f64::INFINITY, y)
 }
 
 #[inline(always)]
