@@ -10,6 +10,8 @@ use wengert_ops::ConvRole;
 
 /// Points of the output that one product takes: images are taken together up to so many.
 const POINTS: usize = 1 << 13;
+/// The most points an image may have: tables name each of them.
+const MOST: usize = 1 << 20;
 
 /// Input positions of one remainder by the stride, along one dim.
 struct Remainder {
@@ -66,7 +68,11 @@ pub(super) fn pays<T: Factor>(g: &Geometry, role: ConvRole, windows: Option<&Win
         _ => (g.o, g.c * g.taps()),
     };
     // Threads meet in each group.
-    if T::kernels().is_none() || group < 1 << 16 || g.groups > 1 && (group < 1 << 20 || g.c == 1) {
+    if T::kernels().is_none()
+        || g.points().max(g.plane()) > MOST
+        || group < 1 << 16
+        || g.groups > 1 && (group < 1 << 20 || g.c == 1)
+    {
         return false;
     }
     match (role, windows) {
@@ -85,7 +91,7 @@ struct Call<'a, T: 'static> {
     threads: bool,
 }
 
-/// Sums `f` of the items of three lists: all of the first with all of the second with all of the third.
+/// `f` of all items of three lists with one another, those of the last list innermost.
 fn all<A: Copy, B>(lists: [&[A]; 3], f: impl Fn([A; 3]) -> B) -> Vec<B> {
     let mut out = Vec::with_capacity(lists.iter().map(|list| list.len()).product());
     for &z in lists[0] {
