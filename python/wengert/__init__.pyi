@@ -246,6 +246,7 @@ from ._core import silu as silu
 from ._core import sin as sin
 from ._core import sinc as sinc
 from ._core import sinh as sinh
+from ._core import smooth_l1 as smooth_l1
 from ._core import softmax as softmax
 from ._core import softplus as softplus
 from ._core import softshrink as softshrink
@@ -254,6 +255,7 @@ from ._core import split as split
 from ._core import split_with_sizes as split_with_sizes
 from ._core import sqrt as sqrt
 from ._core import square as square
+from ._core import squared_difference as squared_difference
 from ._core import squeeze as squeeze
 from ._core import stack as stack
 from ._core import strided as strided

@@ -507,7 +507,15 @@ fn run_columns<F: Fold>(x: Ptr<F::T>, kept: &Nest<2>, inner: &Nest<1>, sink: Sin
                     let at = start + i as isize * row_step;
                     if group == 1 {
                         let rows = (ROWS - pending).min(count - i);
-                        join_rows::<F>(&mut acc[..width], x, at, row_step, rows);
+                        if const { matches!(F::T::DTYPE, DType::F32 | DType::F64) } {
+                            join_rows::<F>(&mut acc[..width], x, at, row_step, rows);
+                        } else {
+                            // Conversions fill the registers anyway.
+                            for r in 0..rows as isize {
+                                // SAFETY: the nests' positions lie in the buffer.
+                                join_one::<F>(&mut acc, unsafe { x.slice(at + r * row_step, width) });
+                            }
+                        }
                         (i, pending) = (i + rows, pending + rows);
                     } else {
                         let take = if i + group <= count { group } else { 1 };

@@ -6,6 +6,7 @@ use super::movers::{self, Cell};
 use super::plan::{Plan, ARRAYS, BLOCK};
 use crate::buffer::Buffer;
 use crate::nest;
+use crate::strided::vectorised;
 use smallvec::SmallVec;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -203,6 +204,16 @@ fn fill<T: Cell>(block: &mut MaybeUninit<Block<T>>, value: T, total: usize) {
     block_of(block)[..total.min(BLOCK)].fill(MaybeUninit::new(value));
 }
 
+vectorised! {
+    /// One value for all elements.
+    fn spread<T: Cell>(block: &mut [MaybeUninit<T>], value: T) = spread_body
+}
+
+#[inline(always)]
+fn spread_body<T: Cell>(block: &mut [MaybeUninit<T>], value: T) {
+    block.fill(MaybeUninit::new(value));
+}
+
 /// An array of `MaybeUninit` needs no initialisation of its own.
 fn block_of<T>(block: &mut MaybeUninit<Block<T>>) -> &mut Block<T> {
     // SAFETY: every content is a valid array of `MaybeUninit`.
@@ -265,7 +276,7 @@ impl<T: Lane> Job<'_, T> {
                             spread_from[k] = offset;
                             let value = *source.start.cast::<T>().wrapping_offset(offset);
                             // No row is longer than its place in a block.
-                            block_of(block)[..plan.inner().min(BLOCK)].fill(MaybeUninit::new(value));
+                            spread(&mut block_of(block)[..plan.inner().min(BLOCK)], value);
                         }
                         block.as_ptr().cast()
                     }

@@ -2,7 +2,7 @@
 
 use super::isa::Isa;
 use wengert_ops::rows::voc::i64::I64;
-use wengert_ops::rows::{position, Partials};
+use wengert_ops::rows::{position, Partials, MOST_INPUTS};
 
 /// `out[i] = row(args[0][i], …)`. Arguments are at least as long as `out`.
 pub type Value<T> = unsafe fn(&[&[T]], &mut [T]);
@@ -42,7 +42,7 @@ macro_rules! value_loop {
             let &[$first $(, $arg)*] = args else { return };
             let $first = &$first[..len];
             $(let $arg = &$arg[..len];)*
-            $walk!(len, apart [$first $(, $arg)*] stringify!($value), |i| {
+            $walk!(len, [$first $(, $arg)*] stringify!($value), |i| {
                 let $first = $first[i];
                 $(let $arg = $arg[i];)*
                 out[i] = $value;
@@ -53,11 +53,33 @@ macro_rules! value_loop {
             let len = out.len();
             let &[$($arg),*] = args else { return };
             $(let $arg = &$arg[..len];)*
-            $walk!(len, over [out $(, $arg)*] stringify!($value), |i| {
+            $walk!(len, [out $(, $arg)*] stringify!($value), |i| {
                 let $first = out[i];
                 $(let $arg = $arg[i];)*
                 out[i] = $value;
             });
+        }
+        Kernel::Value { apart, over }
+    }};
+}
+/// The same for functions that take long: the loop over the output goes by copies through the loop apart from it, so that it
+/// is not compiled twice.
+macro_rules! long_loop {
+    ($attr:meta, $T:ty, [$first:ident $(, $arg:ident)*] $value:expr) => {{
+        #[$attr]
+        unsafe fn apart(args: &[&[$T]], out: &mut [$T]) {
+            let len = out.len();
+            let &[$first $(, $arg)*] = args else { return };
+            let $first = &$first[..len];
+            $(let $arg = &$arg[..len];)*
+            by_distance!(len, [$first $(, $arg)*] stringify!($value), |i| {
+                let $first = $first[i];
+                $(let $arg = $arg[i];)*
+                out[i] = $value;
+            });
+        }
+        unsafe fn over(args: &[&[$T]], out: &mut [$T]) {
+            by_copies(apart, args, out)
         }
         Kernel::Value { apart, over }
     }};
@@ -86,7 +108,7 @@ macro_rules! vjp_loops {
             let &[$($arg),*] = args else { return };
             $(let $arg = &$arg[..len];)*
             let ($y, g) = (&$y[..len], &g[..len]);
-            by_distance!(len, apart [$($arg),*] stringify!($($partial),*), |i| {
+            by_distance!(len, [$($arg),*] stringify!($($partial),*), |i| {
                 $(let $arg = $arg[i];)*
                 let $y = $y[i];
                 out[i] = Partials::<$T>::pull::<I>(($($partial,)*), g[i]);
@@ -123,20 +145,37 @@ const fn calls(text: &str, name: &[u8; 3]) -> bool {
     false
 }
 
+/// A loop over its own output, by copies of as much of it as is looked at together.
+///
+/// # Safety
+/// As `apart`'s.
+unsafe fn by_copies<T: Copy + Default>(apart: Value<T>, args: &[&[T]], out: &mut [T]) {
+    let mut copy = [T::default(); CHUNK];
+    for (k, out) in out.chunks_mut(CHUNK).enumerate() {
+        let copy = &mut copy[..out.len()];
+        copy.copy_from_slice(out);
+        let mut all = [&[][..]; MOST_INPUTS];
+        all[0] = copy;
+        for (of_chunk, arg) in all[1..].iter_mut().zip(args) {
+            *of_chunk = &arg[k * CHUNK..];
+        }
+        apart(&all[..1 + args.len()], out)
+    }
+}
+
 /// `$body` for all elements `$i`.
 macro_rules! one_by_one {
-    ($len:ident, $mode:ident [$($arg:ident),*] $text:expr, |$i:ident| $body:expr) => {
+    ($len:ident, [$($arg:ident),*] $text:expr, |$i:ident| $body:expr) => {
         for $i in 0..$len {
             $body
         }
     };
 }
 
-/// As [`one_by_one`], with these functions of the vocabulary for small arguments as long as a chunk's are.
+/// As [`one_by_one`], with these functions of the vocabulary for small arguments as long as a chunk's are. They are looked at
+/// while it is computed: that reads memory once, and works while it waits. A chunk with a large argument is computed again.
 macro_rules! by_chunks {
-    // Looked at while it is computed: that reads memory once, and works while it waits. A chunk with a large argument is
-    // computed again.
-    ($limit:expr, {$($function:ident),*}, $len:ident, apart [$($arg:ident),*] |$i:ident| $body:expr) => {
+    ($limit:expr, {$($function:ident),*}, $len:ident, [$($arg:ident),*] |$i:ident| $body:expr) => {
         let limit = $limit.unwrap_or_default();
         for start in (0..$len).step_by(CHUNK) {
             let chunk = start..(start + CHUNK).min($len);
@@ -149,27 +188,6 @@ macro_rules! by_chunks {
                 }
             }
             if !small {
-                for $i in chunk {
-                    $body
-                }
-            }
-        }
-    };
-    // What is overwritten is looked at before.
-    ($limit:expr, {$($function:ident),*}, $len:ident, over [$($arg:ident),*] |$i:ident| $body:expr) => {
-        let limit = $limit.unwrap_or_default();
-        for start in (0..$len).step_by(CHUNK) {
-            let chunk = start..(start + CHUNK).min($len);
-            let mut small = true;
-            $(for v in &$arg[chunk.clone()] {
-                small &= v.abs() <= limit;
-            })*
-            if small {
-                use near::{$($function),*};
-                for $i in chunk {
-                    $body
-                }
-            } else {
                 for $i in chunk {
                     $body
                 }
@@ -205,15 +223,24 @@ macro_rules! by_powers {
 
 /// All elements, in the faster form that the row has for small arguments.
 macro_rules! by_distance {
-    ($len:ident, $mode:ident [$($arg:ident),*] $text:expr, |$i:ident| $body:expr) => {
+    ($len:ident, [$($arg:ident),*] $text:expr, |$i:ident| $body:expr) => {
         if const { near::LIMIT.is_some() && turns($text) } {
-            by_chunks!(near::LIMIT, {cos, sin, tan}, $len, $mode [$($arg),*] |$i| $body);
+            by_chunks!(near::LIMIT, {cos, sin, tan}, $len, [$($arg),*] |$i| $body);
         } else if const { near::EXP_LIMIT.is_some() && matches!($text.as_bytes(), b"exp(x)") } {
-            by_chunks!(near::EXP_LIMIT, {exp}, $len, $mode [$($arg),*] |$i| $body);
-        } else if const { raises($text) } {
+            by_chunks!(near::EXP_LIMIT, {exp}, $len, [$($arg),*] |$i| $body);
+        } else {
+            by_exponent!($len, [$($arg),*] $text, |$i| $body)
+        }
+    };
+}
+
+/// All elements, in the faster form that powers have for small exponents.
+macro_rules! by_exponent {
+    ($len:ident, [$($arg:ident),*] $text:expr, |$i:ident| $body:expr) => {
+        if const { raises($text) } {
             by_powers!($len, [$($arg),*] |$i| $body);
         } else {
-            one_by_one!($len, $mode [$($arg),*] $text, |$i| $body)
+            one_by_one!($len, [$($arg),*] $text, |$i| $body)
         }
     };
 }
@@ -223,7 +250,9 @@ macro_rules! float_kernel {
     (compare $($rest:tt)*) => { truth_loop!($($rest)*) };
     (test $($rest:tt)*) => { truth_loop!($($rest)*) };
     (logic $($rest:tt)*) => { truth_loop!($($rest)*) };
-    ($class:ident $($rest:tt)*) => { value_loop!(by_distance, $($rest)*) };
+    (float $($rest:tt)*) => { long_loop!($($rest)*) };
+    (real $($rest:tt)*) => { long_loop!($($rest)*) };
+    ($class:ident $($rest:tt)*) => { value_loop!(by_exponent, $($rest)*) };
 }
 macro_rules! float_vjps {
     ($class:ident $attr:meta, $T:ty, [$($arg:ident),*] $y:ident, []) => { &[] };
@@ -245,7 +274,7 @@ macro_rules! float_kernels {
     )*) => {
         #[allow(unused, clippy::all)]
         mod $module {
-            use super::{position, raises, turns, Kernel, Kernels, Partials, Vjp, CHUNK};
+            use super::{by_copies, position, raises, turns, Kernel, Kernels, Partials, Vjp, CHUNK};
             use wengert_ops::rows::voc::$voc::*;
             pub(super) static KERNELS: Kernels<$T> = Kernels {
                 rows: &[$(float_kernel!($class $attr, $T, [$($arg),*] $value)),*],
