@@ -5,7 +5,7 @@ mod arrays;
 use arrays::{close, slope, tolerance, Array};
 use std::sync::Arc;
 use wengert_cpu::fused::{fused, fused_vjp};
-use wengert_ops::{DType, ErrorKind, LossReduction, Op};
+use wengert_ops::{DType, ErrorKind, LossReduction, Op, Row};
 
 fn run(op: &Op, inputs: &[&Array], outputs: &[&Array]) {
     let inputs: Vec<_> = inputs.iter().map(|x| x.view()).collect();

@@ -137,7 +137,7 @@ pub(super) fn linear(inputs: &[Meta]) -> Result<SmallVec<[Meta; 2]>> {
 pub(super) fn linear_then(inputs: &[Meta], row: Row, keep: bool) -> Result<SmallVec<[Meta; 2]>> {
     let mut outputs = linear(inputs)?;
     if row.arity() != 1 || row.is_truth() || row.info().class == Class::Bit {
-        fail!(internal, "linear: {} is no function of one number", row.name());
+        fail!(type_, "linear: {} is no function of one number", row.name());
     }
     if !outputs[0].dtype.is_float() {
         fail!(not_implemented, "linear: {} goes with floating-point sums, but got {}", row.name(), outputs[0].dtype);
@@ -329,8 +329,8 @@ mod tests {
         let then = |row, keep| Op::LinearThen { row, keep };
         assert_eq!(shapes(&then(Row::Relu, false), &inputs), [[2, 5]]);
         assert_eq!(shapes(&then(Row::Gelu, true), &inputs), [[2, 5], [2, 5]]);
-        refuses(infer(&then(Row::Add, false), &inputs), Internal, "add is no function of one number");
-        refuses(infer(&then(Row::Isnan, false), &inputs), Internal, "isnan is no function of one number");
+        refuses(infer(&then(Row::Add, false), &inputs), Type, "add is no function of one number");
+        refuses(infer(&then(Row::Isnan, false), &inputs), Type, "isnan is no function of one number");
         let whole = [i64s(&[2, 3]), i64s(&[5, 3])];
         refuses(infer(&then(Row::Relu, false), &whole), NotImplemented, "relu goes with floating-point sums");
     }
