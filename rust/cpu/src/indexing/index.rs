@@ -167,7 +167,7 @@ fn add_body<T: Element>(to: &mut [T], from: &[T]) {
 /// Elements of a vector at the positions of a dense vector of indices, into a dense vector; nothing where one is not there.
 fn picked<T: Copy + Send + Sync>(x: &Layout, from: Ptr<T>, picks: &[i64], to: Ptr<T>) -> bool {
     let (size, step, start) = (x.shape()[0] as i64, x.strides()[0], x.offset() as isize);
-    let wrong = AtomicBool::new(false);
+    let wrong = AtomicBool::new(size == 0);
     parallel(picks.len(), 1, |range| {
         // Without an early way out: a vector loop.
         let beyond = |&pick: &i64| pick.wrapping_add(size) as u64 >= 2 * size as u64;
@@ -180,9 +180,11 @@ fn picked<T: Copy + Send + Sync>(x: &Layout, from: Ptr<T>, picks: &[i64], to: Pt
     }
     parallel(picks.len(), 1, |range| {
         for k in range {
-            let pick = if picks[k] < 0 { picks[k] + size } else { picks[k] };
-            // SAFETY: indices were checked; parts write disjoint elements.
-            unsafe { to.set(k as isize, from.get(start + pick as isize * step)) };
+            let pick = if picks[k] < 0 { picks[k].wrapping_add(size) } else { picks[k] };
+            // Memory that numpy shares may have changed since it was checked.
+            let pick = (pick as u64).min(size as u64 - 1) as isize;
+            // SAFETY: the position is the vector's; parts write disjoint elements.
+            unsafe { to.set(k as isize, from.get(start + pick * step)) };
         }
     });
     true

@@ -63,7 +63,7 @@ fn in_slice<T: Element>(xs: &[T], shape: &[usize]) -> Result<(Buffer, usize)> {
     threads::share(parts, |p| {
         let before = counts[..p].iter().sum::<usize>() * shape.len();
         let mut writer = Writer::new(Ptr::new(to.at(before as isize)), shape);
-        let mut places = [0; BLOCK];
+        let (mut places, mut left) = ([0; BLOCK], counts[p]);
         for start in part(p).step_by(BLOCK) {
             let block = &xs[start..part(p).end.min(start + BLOCK)];
             let mut found = 0;
@@ -72,6 +72,9 @@ fn in_slice<T: Element>(xs: &[T], shape: &[usize]) -> Result<(Buffer, usize)> {
                 places[found] = start + i;
                 found += x.truthy() as usize;
             }
+            // Memory that numpy shares may have changed since it was counted.
+            let found = found.min(left);
+            left -= found;
             writer.write(&places[..found]);
         }
     });
