@@ -138,3 +138,24 @@ def test_extreme_values_keep_finite_gradients(name):
         return [y, x.grad]
 
     both(program)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_refuses_what_does_not_fit(training):
+    three, four = (lambda lib: data(lib, 3)), (lambda lib: data(lib, 4))
+    none = lambda lib: None  # noqa: E731
+    for mean, var, weight in [
+        (four, four, none),
+        (three, four, none),
+        (three, three, four),
+        (none, three, none),
+        (three, none, none),
+        (none, none, four),
+    ]:
+
+        def program(lib, mean=mean, var=var, weight=weight):
+            x = data(lib, 2, 3, 5)
+            return lib.nn.functional.batch_norm(x, mean(lib), var(lib), weight(lib), training=training)
+
+        ours, theirs = both(program)
+        assert isinstance(ours, (RuntimeError, ValueError)) and isinstance(theirs, type(ours))

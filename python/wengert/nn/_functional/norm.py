@@ -87,20 +87,23 @@ def batch_norm(
     In training the batch's own statistics are used and the running ones move towards them by
     `momentum` (the variance with n − 1); otherwise the running statistics are used.
     """
-    if training or running_mean is None:
-        count = math.prod((*input.shape[:1], *input.shape[2:]))
-        if training and count <= 1:
-            raise ValueError(
-                f"Expected more than 1 value per channel when training, got input size {input.shape}"
-            )
-        for name, stats in (("running_mean", running_mean), ("running_var", running_var)):
-            # Before anything is written.
-            if stats is not None and input.ndim > 1 and stats.numel() != input.shape[1]:
-                raise RuntimeError(
-                    f"batch_norm: {name} should contain {input.shape[1]} elements not {stats.numel()}"
-                )
+    count = math.prod((*input.shape[:1], *input.shape[2:]))
+    if training and count <= 1:
+        raise ValueError(
+            f"Expected more than 1 value per channel when training, got input size {input.shape}"
+        )
+    if training and (running_mean is None) != (running_var is None):
+        raise ValueError("running_mean and running_var must either both be None or neither be None")
+    channels = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
+    for name, t in channels.items():
+        # Before anything is written.
+        if t is None and not training and name.startswith("running"):
+            raise RuntimeError(f"batch_norm: {name} must be defined in evaluation mode")
+        if t is not None and input.ndim > 1 and t.numel() != input.shape[1]:
+            raise RuntimeError(f"batch_norm: {name} should contain {input.shape[1]} elements not {t.numel()}")
+    if training:
         output, mean, var = _normalised(input, 0, weight, bias, eps)
-        if training and running_mean is not None:
+        if running_mean is not None:
             _follow(running_mean, running_var, mean, var, count, momentum)
         return output
     mean, var = _channels(running_mean, input.ndim), _channels(running_var, input.ndim)
