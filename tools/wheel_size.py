@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-BAR = 5_000_000
+BAR = 10_000_000
 
 wheels = sorted(Path(sys.argv[1]).glob("*.whl"))
 for wheel in wheels:
