@@ -22,12 +22,7 @@ def flip(input, dims):
     dims = wrap_dims(dims, input.ndim) if dims else ()
     if not dims or not input.ndim:
         return input.clone()
-    if input.is_cpu:
-        return _core._flip(input, dims)
-    for dim in dims:
-        count = input.shape[dim]
-        input = input.index_select(dim, _core.arange(count - 1, -1, -1, device=input.device))
-    return input
+    return _core._flip(input, dims)
 
 
 @composed()

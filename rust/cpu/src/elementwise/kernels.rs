@@ -34,20 +34,23 @@ pub struct Kernels<T: 'static> {
 
 /// All bodies are the same but for what they write: arguments become slices of the output's
 /// length, so that the compiler sees no bounds and no aliases.
-macro_rules! value_loop {
-    ($walk:ident, $attr:meta, $T:ty, [$first:ident $(, $arg:ident)*] $value:expr) => {{
+macro_rules! apart_loop {
+    ($walk:ident, $attr:meta, $T:ty, [$($arg:ident),*] $value:expr) => {
         #[$attr]
         unsafe fn apart(args: &[&[$T]], out: &mut [$T]) {
             let len = out.len();
-            let &[$first $(, $arg)*] = args else { return };
-            let $first = &$first[..len];
+            let &[$($arg),*] = args else { return };
             $(let $arg = &$arg[..len];)*
-            $walk!(len, [$first $(, $arg)*] stringify!($value), |i| {
-                let $first = $first[i];
+            $walk!(len, [$($arg),*] stringify!($value), |i| {
                 $(let $arg = $arg[i];)*
                 out[i] = $value;
             });
         }
+    };
+}
+macro_rules! value_loop {
+    ($walk:ident, $attr:meta, $T:ty, [$first:ident $(, $arg:ident)*] $value:expr) => {{
+        apart_loop!($walk, $attr, $T, [$first $(, $arg)*] $value);
         #[$attr]
         unsafe fn over(args: &[&[$T]], out: &mut [$T]) {
             let len = out.len();
@@ -65,19 +68,8 @@ macro_rules! value_loop {
 /// The same for functions that take long: the loop over the output goes by copies through the loop apart from it, so that it
 /// is not compiled twice.
 macro_rules! long_loop {
-    ($attr:meta, $T:ty, [$first:ident $(, $arg:ident)*] $value:expr) => {{
-        #[$attr]
-        unsafe fn apart(args: &[&[$T]], out: &mut [$T]) {
-            let len = out.len();
-            let &[$first $(, $arg)*] = args else { return };
-            let $first = &$first[..len];
-            $(let $arg = &$arg[..len];)*
-            by_distance!(len, [$first $(, $arg)*] stringify!($value), |i| {
-                let $first = $first[i];
-                $(let $arg = $arg[i];)*
-                out[i] = $value;
-            });
-        }
+    ($attr:meta, $T:ty, $($row:tt)*) => {{
+        apart_loop!(by_distance, $attr, $T, $($row)*);
         unsafe fn over(args: &[&[$T]], out: &mut [$T]) {
             by_copies(apart, args, out)
         }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::fail;
 use crate::layout::{checked_numel, numel, Dims};
 use crate::op::{LossReduction, Meta};
-use crate::rows::{Class, Row};
+use crate::rows::Row;
 use smallvec::{smallvec, SmallVec};
 
 /// The shape of `x @ wᵀ + b`: x `[…, k]`, w `[n, k]`, b `[n]`.
@@ -136,7 +136,7 @@ pub(super) fn linear(inputs: &[Meta]) -> Result<SmallVec<[Meta; 2]>> {
 
 pub(super) fn linear_then(inputs: &[Meta], row: Row, keep: bool) -> Result<SmallVec<[Meta; 2]>> {
     let mut outputs = linear(inputs)?;
-    if row.arity() != 1 || row.is_truth() || row.info().class == Class::Bit {
+    if !row.maps_numbers() {
         fail!(type_, "linear: {} is no function of one number", row.name());
     }
     if !outputs[0].dtype.is_float() {

@@ -302,6 +302,11 @@ impl Row {
         matches!(self.info().class, Class::Compare | Class::Test | Class::Logic)
     }
 
+    /// Whether it makes a number of one number: what an activation does.
+    pub fn maps_numbers(self) -> bool {
+        self.arity() == 1 && !self.is_truth() && self.info().class != Class::Bit
+    }
+
     /// Whether the row's value is a function of its own, not a composition of other rows.
     pub fn is_primitive(self) -> bool {
         matches!(self.expr().value.node(), Node::Call(row, _) if *row == self)

@@ -9,7 +9,6 @@ use crate::types::optional_dtype;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use wengert::rows::Class;
 use wengert::{AttentionDropout, LossReduction, Row, Tensor};
 
 /// Names, and whether the function takes `out=`.
@@ -111,7 +110,7 @@ fn linear(
     let (from, by) = (x.layout(), w.layout());
     let work = from.numel().saturating_mul(by.shape().first().copied().unwrap_or(1));
     if let Some(name) = activation {
-        let row = activation_row(name).ok_or_else(|| {
+        let row = Row::from_name(name).filter(|row| row.maps_numbers()).ok_or_else(|| {
             PyValueError::new_err(format!(
                 "linear: activation must name an elementwise function of one input, such as \"relu\", but got \"{name}\""
             ))
@@ -125,11 +124,6 @@ fn linear(
         _ => out.relabel("UnsafeView"),
     }
     fresh(py, out)
-}
-
-/// The row of a function of one number that has one.
-fn activation_row(name: &str) -> Option<Row> {
-    Row::from_name(name).filter(|row| row.arity() == 1 && !row.is_truth() && row.info().class != Class::Bit)
 }
 
 /// One convolution's arguments after the tensors.
